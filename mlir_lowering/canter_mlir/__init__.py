@@ -1,0 +1,1 @@
+"""canter_mlir of Canter."""

@@ -1,0 +1,1 @@
+"""canter_pjrt of Canter."""

@@ -1,0 +1,1 @@
+"""Canter: composable transformations of array programs, compiled by XLA."""

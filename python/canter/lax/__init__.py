@@ -1,0 +1,1 @@
+"""lax of Canter."""

@@ -1,0 +1,1 @@
+"""numpy of Canter."""
