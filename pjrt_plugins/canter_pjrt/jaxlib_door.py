@@ -1,13 +1,277 @@
 """The one door to jaxlib's runtime: every private name of it that Canter uses is imported here.
 
-Differences between jaxlib versions are handled in this module and nowhere else, so that a new
-release of jaxlib needs one file to be read again.
+Differences between jaxlib versions (0.10 to 0.12) are handled in this module and nowhere else, so
+that a new release of jaxlib needs one file to be read again. Names that are cheap come at import;
+whatever loads another extension module comes at first use, through the table `_LATE`.
+
+Three things that callers have to know about the C++ classes behind these names:
+
+* `ArrayImpl` is process-global and cannot be subclassed; Canter sets its Python methods on it.
+* `isinstance(x, Array)` is True for every `ArrayImpl`, and for an instance of the class that was
+  given to `set_tracer_class` exactly when its attribute `_is_traced_array` is `True`.
+* Before the first put or the first `pjit` call, `set_enable_x64_state`, `set_disable_jit_state`
+  and `set_post_hook_state` must each have been given a `Config`.
 """
 
-from jaxlib import _jax
-from jaxlib._jax import Traceback, pytree
-from jaxlib._jax.config import Config as Config
-from jaxlib._jax.config import trace_context as trace_context
-from jaxlib._jax.config import unset as unset
+from __future__ import annotations
 
-__all__ = ["Config", "Traceback", "pytree", "trace_context", "unset"]
+import functools
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if "jax" in sys.modules and not getattr(sys.modules["jax"], "__canter__", False):
+    raise ImportError(
+        "canter cannot be imported into a process that has already imported jax: both define the Python "
+        "methods of jaxlib's one array class. Use one of them per process; to run a library written for jax "
+        "on Canter, install canter.compat before the library is imported."
+    )
+
+from jaxlib import _hlo, _jax
+from jaxlib import version as _jaxlib_version
+from jaxlib._jax import (
+    Array,
+    ArrayCopySemantics,
+    ArrayImpl,
+    ArrayMeta,
+    Client,
+    CompiledMemoryStats,
+    CompileOptions,
+    Device,
+    DeviceAssignment,
+    DeviceList,
+    Executable,
+    GSPMDSharding,
+    HostBufferSemantics,
+    JaxRuntimeError,
+    LoadedExecutable,
+    Memory,
+    PjitFunction,
+    PjitFunctionCache,
+    PjRtLayout,
+    PyTreeDef,
+    Sharding,
+    SingleDeviceSharding,
+    Traceback,
+    batched_block_until_ready,
+    batched_copy_array_to_devices_with_sharding,
+    batched_device_put,
+    check_and_canonicalize_memory_kind,
+    guard_lib,
+    hlo_module_cost_analysis,
+    jax_jit,
+    pjit,
+    pytree,
+    set_tracer_class,
+    set_tracebacks_enabled,
+    tracebacks_enabled,
+)
+from jaxlib._jax.config import Config, trace_context, trace_context_names, unset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Array",
+    "ArrayCopySemantics",
+    "ArrayImpl",
+    "ArrayMeta",
+    "Client",
+    "CompileOptions",
+    "CompiledMemoryStats",
+    "Config",
+    "Device",
+    "DeviceAssignment",
+    "DeviceList",
+    "Executable",
+    "GSPMDSharding",
+    "HloSharding",
+    "HostBufferSemantics",
+    "JaxRuntimeError",
+    "Layout",
+    "LoadedExecutable",
+    "Memory",
+    "OpSharding",
+    "PjRtLayout",
+    "PjitFunction",
+    "PjitFunctionCache",
+    "PyTreeDef",
+    "Sharding",
+    "SingleDeviceSharding",
+    "Traceback",
+    "XlaComputation",
+    "array_result_handler",
+    "array_to_dlpack",
+    "batched_block_until_ready",
+    "batched_copy_array_to_devices_with_sharding",
+    "batched_device_put",
+    "check_and_canonicalize_memory_kind",
+    "dlpack_to_array",
+    "dlpack_version",
+    "guard_lib",
+    "hlo_module_cost_analysis",
+    "jax_jit",
+    "jaxlib_version",
+    "make_array",
+    "make_cpu_client",
+    "mlir_conversions",
+    "pjit",
+    "pytree",
+    "set_disable_jit_state",
+    "set_enable_x64_state",
+    "set_post_hook_state",
+    "set_tracebacks_enabled",
+    "set_tracer_class",
+    "trace_context",
+    "trace_context_names",
+    "tracebacks_enabled",
+    "unset",
+    "xla_flags_device_count",
+]
+
+HloSharding = _hlo.HloSharding
+OpSharding = _hlo.OpSharding
+Layout = _hlo.Layout
+XlaComputation = _hlo.XlaComputation
+
+set_enable_x64_state = jax_jit.set_enable_x64_state
+set_disable_jit_state = jax_jit.set_disable_jit_state
+set_post_hook_state = jax_jit.set_post_hook_state
+mlir_conversions = _jax.mlir
+
+jaxlib_version: tuple[int, ...] = tuple(
+    int(part) for part in _jaxlib_version.__version__.split(".") if part.isdigit()
+)
+if not (0, 10, 2) <= jaxlib_version < (0, 13):
+    raise ImportError(
+        f"canter works with jaxlib from 0.10.2 up to, and not including, 0.13; this environment has jaxlib "
+        f"{_jaxlib_version.__version__}. Install a fitting one: pip install 'jaxlib>=0.10.2,<0.13'"
+    )
+
+# Names that load another extension module, as name -> (module, attribute or None for the module).
+_LATE: dict[str, tuple[str, str | None]] = {
+    "weakref_lru_cache": ("jaxlib.weakref_lru_cache", "weakref_lru_cache"),
+    "multi_weakref_lru_cache": ("jaxlib.weakref_lru_cache", "multi_weakref_lru_cache"),
+    "weak_value_interner": ("jaxlib.weakref_lru_cache", "weak_value_interner"),
+    "safe_map": ("jaxlib.utils", "safe_map"),
+    "safe_zip": ("jaxlib.utils", "safe_zip"),
+    "topological_sort": ("jaxlib.utils", "topological_sort"),
+    "pretty_printer": ("jaxlib._pretty_printer", None),
+    "profiler": ("jaxlib._profiler", None),
+    "profile_data": ("jaxlib._profile_data", None),
+    "hlo": ("jaxlib._hlo", None),
+    "lapack": ("jaxlib.cpu._lapack", None),
+    "sparse": ("jaxlib.cpu._sparse", None),
+    "xla_client": ("jaxlib.xla_client", None),
+    "register_custom_call_target": ("jaxlib.xla_client", "register_custom_call_target"),
+    "register_custom_call_handler": ("jaxlib.xla_client", "register_custom_call_handler"),
+    "register_custom_type": ("jaxlib.xla_client", "register_custom_type"),
+    "register_custom_type_handler": ("jaxlib.xla_client", "register_custom_type_handler"),
+    "load_pjrt_plugin_dynamically": ("jaxlib.xla_client", "load_pjrt_plugin_dynamically"),
+    "initialize_pjrt_plugin": ("jaxlib.xla_client", "initialize_pjrt_plugin"),
+    "make_c_api_client": ("jaxlib.xla_client", "make_c_api_client"),
+    "make_c_api_device_topology": ("jaxlib.xla_client", "make_c_api_device_topology"),
+    "generate_pjrt_gpu_plugin_options": ("jaxlib.xla_client", "generate_pjrt_gpu_plugin_options"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        module_name, attribute = _LATE[name]
+        module = importlib.import_module(module_name)
+        value = module if attribute is None else getattr(module, attribute)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# --- what C++ asks of jaxlib's own sharding classes and jaxlib leaves out -----------------------
+
+
+def _single_device_hlo_sharding(self: Any, ndim: int) -> Any:
+    del self, ndim
+    return HloSharding.replicate()
+
+
+SingleDeviceSharding._to_xla_hlo_sharding = _single_device_hlo_sharding
+SingleDeviceSharding.num_devices = property(lambda self: 1)
+
+
+# --- arrays ------------------------------------------------------------------------------------
+
+# 0.10 calls a Python method of JAX's on the result unless told not to; later versions dropped the
+# argument together with the call.
+if jaxlib_version < (0, 11):
+    array_result_handler: Callable[..., Any] = functools.partial(
+        _jax.array_result_handler, _skip_checks=True
+    )
+else:
+    array_result_handler = _jax.array_result_handler
+
+
+def make_array(aval: Any, sharding: Any, arrays: list[Any], committed: bool = True) -> Any:
+    """Join single-device arrays, one per addressable device in the sharding's order, without copying."""
+    return ArrayImpl(aval, sharding, arrays, committed=committed, _skip_checks=True)
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+
+def xla_flags_device_count() -> int | None:
+    """The number of virtual CPU devices that `XLA_FLAGS` asks for, or None."""
+    marker = "--xla_force_host_platform_device_count="
+    for flag in reversed(os.environ.get("XLA_FLAGS", "").split()):
+        if flag.startswith(marker):
+            return int(flag[len(marker) :])
+    return None
+
+
+def make_cpu_client(
+    num_devices: int | None = None,
+    *,
+    asynchronous: bool = True,
+    distributed_client: Any = None,
+    node_id: int = 0,
+    num_nodes: int = 1,
+    collectives: Any = None,
+) -> Any:
+    """Create a CPU client that says nothing on stderr.
+
+    Client creation writes INFO lines of its own; TF_CPP_MIN_LOG_LEVEL, where the user has set it,
+    decides instead of us.
+    """
+    from jaxlib import utils, xla_client
+
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        utils.absl_set_min_log_level(1)
+    return xla_client.make_cpu_client(
+        asynchronous=asynchronous,
+        distributed_client=distributed_client,
+        node_id=node_id,
+        num_nodes=num_nodes,
+        collectives=collectives,
+        num_devices=num_devices,
+    )
+
+
+# --- dlpack ------------------------------------------------------------------------------------
+
+# The newest capsule layout that jaxlib reads and writes; None where it knows only the unversioned one.
+dlpack_version: tuple[int, int] | None = getattr(_jax, "dlpack_version", None)
+
+
+def array_to_dlpack(
+    array: Any, stream: int | None = None, max_version: tuple[int, int] | None = None, copied: bool = False
+) -> Any:
+    """A dlpack capsule over the buffer of a single-device array; versioned if both sides can."""
+    if dlpack_version is None or max_version is None or max_version[0] < 1:
+        if dlpack_version is None:
+            return _jax.buffer_to_dlpack_managed_tensor(array, stream)
+        return _jax.buffer_to_dlpack_managed_tensor(array, stream, None, copied)
+    return _jax.buffer_to_dlpack_managed_tensor(array, stream, min(max_version, dlpack_version), copied)
+
+
+def dlpack_to_array(capsule: Any, device: Any, stream: int | None = None, copy: bool | None = None) -> Any:
+    """An array of `device` over the memory that a dlpack capsule describes (a copy if `copy`)."""
+    return _jax.dlpack_managed_tensor_to_buffer(capsule, device, stream, copy)
