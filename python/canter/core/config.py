@@ -32,7 +32,7 @@ class Flag(Config):
     `flag.value` reads it (about 0.1 µs), `with flag(value):` sets it in this thread for a block, and
     `@flag(value)` for the calls of a function.
 
-    Parameters:
+    Args:
       name: bare name, such as `enable_x64`.
       default: value when neither the environment nor the user sets one.
       parse: takes what a user gave (or the environment's text) and returns the value, or raises
@@ -240,8 +240,12 @@ def _flag(name: str, default: Any, parse: Callable[[Any], Any], help: str, **opt
 
 
 # Flags a compiled call depends on: each costs every call a little.
-enable_x64 = _flag("enable_x64", False, _boolean, "Whether 64-bit types are kept; else they become 32-bit.", jit_key=True)
-disable_jit = _flag("disable_jit", False, _boolean, "Whether jit-compiled functions run as plain Python.", jit_key=True)
+enable_x64 = _flag(
+    "enable_x64", False, _boolean, "Whether 64-bit types are kept; else they become 32-bit.", jit_key=True
+)
+disable_jit = _flag(
+    "disable_jit", False, _boolean, "Whether jit-compiled functions run as plain Python.", jit_key=True
+)
 numpy_dtype_promotion = _flag(
     "numpy_dtype_promotion", "standard", _one_of("standard", "strict"),
     "How operands of different dtypes are joined: 'standard' promotes, 'strict' raises.", jit_key=True,
@@ -254,18 +258,26 @@ default_matmul_precision = _flag(
     "default_matmul_precision", None, _optional(_PRECISIONS),
     "Precision of matrix products and convolutions that name none.", jit_key=True,
 )  # fmt: skip
-default_device = _flag("default_device", None, _optional(_device), "Device of arrays that name none.", jit_key=True)
+default_device = _flag(
+    "default_device", None, _optional(_device), "Device of arrays that name none.", jit_key=True
+)
 default_prng_impl = _flag(
     "default_prng_impl", "threefry2x32", _one_of("threefry2x32", "rbg", "unsafe_rbg"),
     "Generator behind new random keys.", jit_key=True,
 )  # fmt: skip
-debug_nans = _flag("debug_nans", False, _boolean, "Whether a NaN in a result raises FloatingPointError.", jit_key=True)
+debug_nans = _flag(
+    "debug_nans", False, _boolean, "Whether a NaN in a result raises FloatingPointError.", jit_key=True
+)
 debug_infs = _flag("debug_infs", False, _boolean, "Whether an infinity in a result raises.", jit_key=True)
 
 # Flags of tracing, errors and printing.
-check_tracer_leaks = _flag("check_tracer_leaks", False, _boolean, "Whether a tracer that outlives its trace raises.")
+check_tracer_leaks = _flag(
+    "check_tracer_leaks", False, _boolean, "Whether a tracer that outlives its trace raises."
+)
 enable_checks = _flag("enable_checks", False, _boolean, "Whether every jaxpr built is checked.")
-log_compiles = _flag("log_compiles", False, _boolean, "Whether each trace and compile is logged with its time.")
+log_compiles = _flag(
+    "log_compiles", False, _boolean, "Whether each trace and compile is logged with its time."
+)
 traceback_filtering = _flag(
     "traceback_filtering", "auto", _one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
     "Whether Canter's own frames are dropped from an exception's traceback ('off' keeps them).",
@@ -280,8 +292,12 @@ logging_level = _flag(
 )  # fmt: skip
 
 # Flags of devices and transfers.
-platforms = _flag("platforms", None, _optional(_text), "Platforms to start, by preference, such as 'cuda,cpu'.")
-num_cpu_devices = _flag("num_cpu_devices", -1, _number(int, -1), "How many virtual CPU devices to start; -1: one.")
+platforms = _flag(
+    "platforms", None, _optional(_text), "Platforms to start, by preference, such as 'cuda,cpu'."
+)
+num_cpu_devices = _flag(
+    "num_cpu_devices", -1, _number(int, -1), "How many virtual CPU devices to start; -1: one."
+)
 transfer_guard_host_to_device = _flag(
     "transfer_guard_host_to_device", None, _optional(_one_of(*_GUARD_LEVELS)),
     "What an implicit copy from host to device does.", on_change=_set_guard("host_to_device"),
@@ -296,8 +312,12 @@ transfer_guard_device_to_host = _flag(
 )  # fmt: skip
 
 # Flags of the compilation cache.
-enable_compilation_cache = _flag("enable_compilation_cache", True, _boolean, "Whether compiled programs are kept on disk.")
-compilation_cache_dir = _flag("compilation_cache_dir", None, _optional(_text), "Folder of the compilation cache.")
+enable_compilation_cache = _flag(
+    "enable_compilation_cache", True, _boolean, "Whether compiled programs are kept on disk."
+)
+compilation_cache_dir = _flag(
+    "compilation_cache_dir", None, _optional(_text), "Folder of the compilation cache."
+)
 persistent_cache_min_compile_time_secs = _flag(
     "persistent_cache_min_compile_time_secs", 1.0, _number(float, 0), "Shorter compiles are not kept."
 )
@@ -312,7 +332,7 @@ raise_persistent_cache_errors = _flag(
 def transfer_guard(value: str) -> FlagContext:
     """Sets all three transfer guards in this thread, for a block or a decorated function.
 
-    Parameters:
+    Args:
       value: 'allow', 'log', 'disallow', 'log_explicit' or 'disallow_explicit'; the last two also
         cover copies asked for by `device_put` and `device_get`.
 
@@ -366,7 +386,7 @@ class Configuration:
     def update(self, name: str, value: Any) -> None:
         """Sets a flag for all threads.
 
-        Parameters:
+        Args:
           name: the flag's name, with or without the prefix `jax_` or `canter_`.
           value: the new value.
 

@@ -1,0 +1,206 @@
+"""Where things come from: user lines for messages, and the scopes that name equations.
+
+Recording a location must be cheap, because every equation of a jaxpr has one: `current_traceback`
+is jaxlib's C++ snapshot of the stack (about 0.1 µs), and nobody looks at it until an error, a
+printed module or a profile needs a file and a line.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from canter_pjrt.jaxlib_door import Traceback
+
+__all__ = [
+    "Frame",
+    "current_traceback",
+    "is_user_file",
+    "named_call",
+    "named_scope",
+    "register_exclusion",
+    "summarize",
+    "user_frame",
+    "user_frames",
+    "warn",
+]
+
+current_traceback: Callable[[], Any] = Traceback.get_traceback
+
+
+class Frame(NamedTuple):
+    """One line of a user's program."""
+
+    file_name: str
+    function_name: str
+    line_number: int
+
+    def __str__(self) -> str:
+        return f"{self.file_name}:{self.line_number} ({self.function_name})"
+
+
+# ---------------------------------------------------------------- which files are the user's
+
+
+def _framework_folders() -> tuple[str, ...]:
+    """The folders of Canter's packages and of jaxlib; a user's file lies in none of them."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = [here]
+    for package in ("canter_mlir", "canter_pjrt", "jaxlib"):
+        module = sys.modules.get(package)
+        if module is not None and module.__file__:
+            folders.append(os.path.dirname(os.path.abspath(module.__file__)))
+    return tuple(folder + os.sep for folder in folders)
+
+
+_excluded: list[str] = []
+_standard_library = os.path.dirname(os.__file__) + os.sep
+_site_packages = os.path.join(os.path.dirname(os.__file__), "site-packages") + os.sep
+
+
+def register_exclusion(path: str) -> None:
+    """Counts the files whose path starts with `path` as framework: their frames are hidden from messages.
+
+    Args:
+      path: a folder or file, for example a library's `__file__`.
+
+    >>> from canter.core import source
+    >>> source.register_exclusion("/opt/mylibrary/")
+    """
+    _excluded.append(path)
+    is_user_file.cache_clear()
+
+
+@functools.lru_cache(maxsize=4096)
+def is_user_file(file_name: str) -> bool:
+    """Whether a file belongs to the user, not to Canter, jaxlib or the plumbing of the standard library."""
+    if file_name.startswith("<frozen "):
+        return False
+    path = os.path.abspath(file_name) if not file_name.startswith("<") else file_name
+    if path.startswith(_framework_folders()) or path.startswith(tuple(_excluded)):
+        return False
+    if path.startswith(_standard_library) and not path.startswith(_site_packages):
+        return os.path.basename(path) not in ("contextlib.py", "functools.py", "threading.py")
+    return True
+
+
+def user_frames(traceback: Any = None, limit: int = -1) -> Iterator[Frame]:
+    """The user's frames, innermost first.
+
+    Args:
+      traceback: a jaxlib Traceback, an equation's SourceInfo, or None for the current stack.
+      limit: at most so many; -1 for all.
+    """
+    for frame in _all_frames(traceback):
+        if limit == 0:
+            return
+        if is_user_file(frame.file_name):
+            limit -= 1
+            yield frame
+
+
+def _all_frames(traceback: Any) -> Iterator[Frame]:
+    traceback = getattr(traceback, "traceback", traceback)
+    if traceback is not None:
+        codes, instructions = traceback.raw_frames()
+        for code, instruction in zip(codes, instructions, strict=True):
+            yield Frame(code.co_filename, code.co_qualname, Traceback.code_addr2line(code, instruction))
+        return
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        yield Frame(code.co_filename, code.co_qualname, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+def user_frame(traceback: Any = None) -> Frame | None:
+    """The innermost frame of the user, or None where there is none.
+
+    Args:
+      traceback: a jaxlib Traceback, an equation's SourceInfo, or None for the current stack.
+    """
+    return next(user_frames(traceback, 1), None)
+
+
+def summarize(traceback: Any, unknown: str = "unknown location") -> str:
+    """`file:line (function)` of the user's innermost frame in a traceback or SourceInfo."""
+    if traceback is None or getattr(traceback, "traceback", traceback) is None:
+        return unknown
+    return str(user_frame(traceback) or unknown)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the user's line, wherever in the framework the warning arises."""
+    import warnings
+
+    frame = user_frame()
+    if frame is None:
+        warnings.warn(message, category, stacklevel=2)
+    else:
+        warnings.warn_explicit(message, category, frame.file_name, frame.line_number)
+
+
+# ---------------------------------------------------------------- scopes
+
+
+class named_scope:
+    """Names the operations inside: a context manager and a decorator.
+
+    The names show in compiled programs, profiles and dumps, not in results.
+
+    Args:
+      name: the scope's name; scopes nest as `outer/inner`.
+
+    Raises:
+      TypeError: the name is not a string.
+
+    >>> import canter as ct, canter.numpy as cnp
+    >>> with ct.named_scope("logits"):
+    ...     y = cnp.ones(3) * 2
+    """
+
+    __slots__ = ("_previous", "name")
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"named_scope takes a string, got {name!r:.80} of type {type(name).__name__}.")
+        self.name = name
+        self._previous: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> None:
+        from .trace import state
+
+        self._previous.append(state.name_stack)
+        state.name_stack = (*state.name_stack, self.name)
+
+    def __exit__(self, *_: object) -> None:
+        from .trace import state
+
+        state.name_stack = self._previous.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        name = self.name
+
+        @functools.wraps(function)
+        def in_scope(*args: Any, **kwargs: Any) -> Any:
+            with named_scope(name):
+                return function(*args, **kwargs)
+
+        return in_scope
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """The function with its operations in a scope of its own name.
+
+    Args:
+      fun: any function.
+      name: the scope's name, if not the function's.
+
+    >>> import canter as ct
+    >>> ct.named_call(lambda x: x + 1, name="increment")(1)
+    2
+    """
+    return named_scope(name if name is not None else getattr(fun, "__name__", type(fun).__name__))(fun)
