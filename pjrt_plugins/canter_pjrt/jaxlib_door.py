@@ -8,7 +8,7 @@ Three things that callers have to know about the C++ classes behind these names:
 
 * `ArrayImpl` is process-global and cannot be subclassed; Canter sets its Python methods on it.
 * `isinstance(x, Array)` is True for every `ArrayImpl`, and for an instance of the class that was
-  given to `set_tracer_class` exactly when its attribute `_is_traced_array` is `True`.
+  given to `set_tracer_class` exactly when its method `_is_traced_array()` returns True.
 * Before the first put or the first `pjit` call, `set_enable_x64_state`, `set_disable_jit_state`
   and `set_post_hook_state` must each have been given a `Config`.
 """

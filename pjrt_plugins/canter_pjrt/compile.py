@@ -1,0 +1,214 @@
+"""Compiling a module for devices, with options, through the cache on disk."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import cache
+from .jaxlib_door import CompileOptions, DeviceAssignment, DeviceList, JaxRuntimeError
+
+__all__ = [
+    "CompilerOptionError",
+    "compile_module",
+    "compile_options",
+    "compile_or_load",
+    "cost_analysis",
+    "deserialize",
+    "memory_analysis",
+    "serialize",
+]
+
+OptionValue = bool | int | float | str
+
+
+class CompilerOptionError(JaxRuntimeError, ValueError):
+    """An option is not one that the compiler has, or does not take the value."""
+
+
+def compile_options(
+    devices: Sequence[Any],
+    options: Mapping[str, OptionValue] | None = None,
+    *,
+    num_replicas: int = 1,
+    spmd: bool | None = None,
+) -> Any:
+    """Options for the compiler.
+
+    Args:
+      devices: the devices the program runs on, `num_replicas` times the number of partitions.
+      options: compiler options by name, e.g. `{"xla_cpu_enable_fast_math": True}`.
+      num_replicas: how often the program is replicated; the rest of the devices are partitions.
+      spmd: whether the program is partitioned over devices by its shardings; None: where there are several.
+
+    Raises:
+      CompilerOptionError: a name that is no string or a value of another type than bool, int, float or str.
+      ValueError: a number of devices that is no multiple of `num_replicas`.
+    """
+    count = len(devices)
+    if count == 0 or count % num_replicas:
+        raise ValueError(f"{count} devices cannot be divided among {num_replicas} replicas.")
+    partitions = count // num_replicas
+    ids = np.array([device.id for device in devices], np.int32).reshape(num_replicas, partitions)
+    assignment = DeviceAssignment.create(ids)
+    made = CompileOptions()
+    made.num_replicas, made.num_partitions, made.device_assignment = num_replicas, partitions, assignment
+    build = made.executable_build_options
+    build.num_replicas, build.num_partitions, build.device_assignment = num_replicas, partitions, assignment
+    build.use_spmd_partitioning = partitions > 1 if spmd is None else spmd
+    build.use_shardy_partitioner = True
+    if options:
+        made.env_option_overrides = [_checked_option(name, value) for name, value in sorted(options.items())]
+    return made
+
+
+def _checked_option(name: Any, value: Any) -> tuple[str, OptionValue]:
+    if not isinstance(name, str):
+        raise CompilerOptionError(f"Compiler options are named by strings such as 'xla_cpu_...'; got {name!r}.")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (bool, int, float, str)):
+        raise CompilerOptionError(
+            f"Compiler option {name!r} takes a bool, an int, a float or a str; got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    return name, value
+
+
+def compile_module(module: Any, devices: Sequence[Any], options: Any, host_callbacks: Sequence[Any] = ()) -> Any:
+    """Compiles without a look at the cache on disk.
+
+    Args:
+      module: an MLIR module, its text, its bytecode, or a portable artifact.
+      devices: where it is to run.
+      options: from `compile_options`.
+      host_callbacks: Python functions that the program calls, in the order of their indices.
+
+    Raises:
+      CompilerOptionError: an unknown option, or a value that the option does not take.
+      JaxRuntimeError: the compiler refuses the program.
+    """
+    client = devices[0].client
+    try:
+        if isinstance(module, (str, bytes)) and not host_callbacks:
+            return client.compile_and_load(module, list(devices), options)  # needs no MLIR bindings
+        return client.compile_and_load(module, DeviceList(tuple(devices)), options, list(host_callbacks))
+    except JaxRuntimeError as error:
+        explained = _explain_option_error(str(error), options)
+        if explained is None:
+            raise
+        raise CompilerOptionError(explained) from None
+
+
+def _explain_option_error(message: str, options: Any) -> str | None:
+    unknown = re.search(r"No such compile option: '([^']*)'", message)
+    if unknown:
+        import difflib
+
+        debug_options = options.executable_build_options.debug_options
+        names = [name for name in dir(debug_options) if name.startswith("xla_")]
+        near = difflib.get_close_matches(unknown[1], names, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"The compiler has no option {unknown[1]!r}.{hint}"
+    given = dict(options.env_option_overrides)
+    for name, value in given.items():
+        if name in message and ("INVALID_ARGUMENT" in message or "option" in message):
+            return f"Compiler option {name!r} does not take the value {value!r}: {message}"
+    return None
+
+
+def compile_or_load(
+    module: Any,
+    devices: Sequence[Any],
+    *,
+    options: Mapping[str, OptionValue] | None = None,
+    num_replicas: int = 1,
+    spmd: bool | None = None,
+    host_callbacks: Sequence[Any] = (),
+    name: str = "",
+) -> Any:
+    """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
+
+    Args:
+      module: an MLIR module, its text, its bytecode, or a portable artifact.
+      devices: where it is to run.
+      options: compiler options by name.
+      num_replicas: how often the program is replicated; the rest of the devices are partitions.
+      spmd: whether the program is partitioned over devices; None: where there are several.
+      host_callbacks: Python functions that the program calls; such a program is never kept on disk.
+      name: of the function, for messages.
+
+    Raises:
+      CompilerOptionError: an unknown option, or a value that the option does not take.
+      JaxRuntimeError: the compiler refuses the program.
+    """
+    made = compile_options(devices, options, num_replicas=num_replicas, spmd=spmd)
+    settings = cache.settings()
+    if not settings.enabled or host_callbacks:
+        return compile_module(module, devices, made, host_callbacks)
+    key = cache.key(module, devices, made)
+    if key is None:
+        return compile_module(module, devices, made)
+    loaded = cache.load(key, devices, made, settings, name)
+    if loaded is not None:
+        return loaded
+    start = time.perf_counter()
+    executable = compile_module(module, devices, made)
+    cache.store(key, executable, time.perf_counter() - start, settings, name)
+    return executable
+
+
+def serialize(executable: Any) -> bytes:
+    """An executable as bytes, for `deserialize` on the same platform and version of jaxlib."""
+    return executable.serialize()
+
+
+def deserialize(
+    data: bytes, devices: Sequence[Any], options: Any = None, host_callbacks: Sequence[Any] = ()
+) -> Any:
+    """The executable that `serialize` wrote.
+
+    Args:
+      data: the bytes.
+      devices: where it is to run; as many as it was compiled for.
+      options: the options it was compiled with, if it is to run on other devices than before.
+      host_callbacks: Python functions that the program calls.
+
+    Raises:
+      JaxRuntimeError: the bytes are no executable of this platform.
+    """
+    client = devices[0].client
+    return client.deserialize_executable(data, DeviceList(tuple(devices)), options, list(host_callbacks))
+
+
+def cost_analysis(executable: Any) -> dict[str, float]:
+    """The compiler's estimate of a program's cost: 'flops', 'bytes accessed', 'transcendentals', ...
+
+    Platforms that give none raise NotImplementedError.
+    """
+    try:
+        properties = executable.cost_analysis()
+    except JaxRuntimeError as error:
+        if "UNIMPLEMENTED" in str(error):
+            raise NotImplementedError("This platform gives no cost analysis of a compiled program.") from error
+        raise
+    if isinstance(properties, list):
+        properties = properties[0] if properties else {}
+    return dict(properties)
+
+
+def memory_analysis(executable: Any) -> Any:
+    """Memory a compiled program needs: an object with argument_size_in_bytes, temp_size_in_bytes, ...
+
+    Platforms that give none raise NotImplementedError.
+    """
+    try:
+        return executable.get_compiled_memory_stats()
+    except JaxRuntimeError as error:
+        if "UNIMPLEMENTED" in str(error):
+            raise NotImplementedError("This platform gives no memory analysis of a compiled program.") from error
+        raise
