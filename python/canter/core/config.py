@@ -279,7 +279,8 @@ log_compiles = _flag(
     "log_compiles", False, _boolean, "Whether each trace and compile is logged with its time."
 )
 traceback_filtering = _flag(
-    "traceback_filtering", "auto", _one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
+    "traceback_filtering", "auto",
+    _one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
     "Whether Canter's own frames are dropped from an exception's traceback ('off' keeps them).",
 )  # fmt: skip
 traceback_in_locations_limit = _flag(

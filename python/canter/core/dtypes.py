@@ -120,8 +120,9 @@ _NUMPY_TYPES = (
 )  # fmt: skip
 
 int2, int4, uint2, uint4 = (_ML_TYPES[name] for name in _SMALL_INTS)
-(float4_e2m1fn, float8_e3m4, float8_e4m3, float8_e4m3b11fnuz, float8_e4m3fn,
- float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu) = (_ML_TYPES[n] for n in _SMALL_FLOATS)  # fmt: skip
+float4_e2m1fn, float8_e3m4, float8_e4m3 = (_ML_TYPES[name] for name in _SMALL_FLOATS[:3])
+float8_e4m3b11fnuz, float8_e4m3fn, float8_e4m3fnuz = (_ML_TYPES[name] for name in _SMALL_FLOATS[3:6])
+float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = (_ML_TYPES[name] for name in _SMALL_FLOATS[6:])
 bfloat16 = _ML_TYPES["bfloat16"]
 
 _dtypes: dict[str, np.dtype] = {name: np.dtype(name) for name in _NUMPY_TYPES}
@@ -430,7 +431,8 @@ def check_int_fits(value: int, dtype: np.dtype) -> None:
             else " 64-bit types are off; canter.config.update('enable_x64', True) turns them on."
         )
         raise OverflowError(
-            f"Python int {value} too large to convert to {dtype}, which holds {limits.min} to {limits.max}.{wider}"
+            f"Python int {value} too large to convert to {dtype}, "
+            f"which holds {limits.min} to {limits.max}.{wider}"
         )
 
 
@@ -472,7 +474,8 @@ _INT, _FLOAT, _COMPLEX = "int", "float", "complex"  # the weak nodes
 _EDGES: dict[str, tuple[str, ...]] = {
     "bool": (_INT,),
     _INT: ("uint8", "int8", *_SMALL_INTS),
-    "uint8": ("uint16", "int16"), "uint16": ("uint32", "int32"), "uint32": ("uint64", "int64"), "uint64": (_FLOAT,),
+    "uint8": ("uint16", "int16"), "uint16": ("uint32", "int32"), "uint32": ("uint64", "int64"),
+    "uint64": (_FLOAT,),
     "int8": ("int16",), "int16": ("int32",), "int32": ("int64",), "int64": (_FLOAT,),
     _FLOAT: (*_SMALL_FLOATS, "bfloat16", "float16", _COMPLEX),
     "bfloat16": ("float32",), "float16": ("float32",), "float32": ("float64", "complex64"),
