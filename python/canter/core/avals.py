@@ -1,0 +1,231 @@
+"""Abstract values: what the tracer knows of an array before it exists.
+
+An aval is what shape rules compute with and what every variable of a jaxpr carries. Avals are
+immutable, hash once and compare by identity first, because they key the memo of the shape rules.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+
+__all__ = [
+    "AbstractToken",
+    "AbstractValue",
+    "ShapedArray",
+    "abstract_token",
+    "get_aval",
+    "python_scalar_aval",
+    "register_aval",
+    "typematch",
+    "typeof",
+]
+
+
+class AbstractValue:
+    """Base class of all avals."""
+
+    __slots__ = ()
+
+    def to_tangent_aval(self) -> AbstractValue:
+        """The aval of a tangent of a value of this aval."""
+        raise NotImplementedError(f"{type(self).__name__} has no tangent space.")
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        """The notation of this aval in a printed jaxpr."""
+        return type(self).__name__
+
+    def strip_weak_type(self) -> AbstractValue:
+        return self
+
+    def update(self, **changes: Any) -> AbstractValue:
+        raise NotImplementedError(f"{type(self).__name__} cannot be updated.")
+
+
+class ShapedArray(AbstractValue):
+    """An array of which shape and dtype are known.
+
+    Args:
+      shape: the dimensions, a sequence of ints.
+      dtype: a NumPy dtype or an extended dtype (such as that of PRNG keys).
+      weak_type: True when the dtype came from a Python scalar and yields in promotion.
+
+    Example:
+      >>> from canter.core.avals import ShapedArray
+      >>> ShapedArray((2, 3), "float32").str_short()
+      'f32[2,3]'
+    """
+
+    __slots__ = ("_hash", "_tangent", "dtype", "shape", "weak_type")
+
+    shape: tuple[int, ...]
+    dtype: Any
+    weak_type: bool
+
+    def __init__(self, shape: Any, dtype: Any, weak_type: bool = False):
+        self.shape = shape if type(shape) is tuple else tuple(shape)
+        if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
+            dtype = np.dtype(dtype)
+        self.dtype = dtype
+        self.weak_type = weak_type
+        self._hash = hash((self.shape, dtype, weak_type))
+        self._tangent: ShapedArray | None = None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is ShapedArray
+            and self._hash == other._hash
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.weak_type == other.weak_type
+        )
+
+    def __reduce__(self) -> Any:
+        return ShapedArray, (self.shape, self.dtype, self.weak_type)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of an array without dimensions")
+        return self.shape[0]
+
+    def update(self, shape: Any = None, dtype: Any = None, weak_type: bool | None = None) -> ShapedArray:
+        """A copy with some fields changed."""
+        return ShapedArray(
+            self.shape if shape is None else shape,
+            self.dtype if dtype is None else dtype,
+            self.weak_type if weak_type is None else weak_type,
+        )
+
+    def strip_weak_type(self) -> ShapedArray:
+        return ShapedArray(self.shape, self.dtype) if self.weak_type else self
+
+    def to_tangent_aval(self) -> ShapedArray:
+        """The same aval for inexact dtypes, float0 for the others."""
+        tangent = self._tangent
+        if tangent is None:
+            inexact = dtypes.issubdtype(self.dtype, np.inexact)
+            tangent = self if inexact else ShapedArray(self.shape, dtypes.float0)
+            self._tangent = tangent
+        return tangent
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
+        return f"{name}[{','.join(map(str, self.shape))}]"
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        shape = ",".join(map(str, self.shape))
+        return f"ShapedArray({self.dtype.name}[{shape}]{weak})"
+
+    __str__ = __repr__
+
+
+class AbstractToken(AbstractValue):
+    """The aval of a token, which orders effects."""
+
+    __slots__ = ()
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        return "Tok"
+
+    def to_tangent_aval(self) -> AbstractValue:
+        return self
+
+
+abstract_token = AbstractToken()
+
+# Concrete types to functions that give their avals. Looked up by exact type first, then along the
+# method resolution order, so that subclasses of NumPy scalars and ints work.
+_aval_of_type: dict[type, Any] = {}
+
+
+def register_aval(cls: type, aval_of: Any) -> None:
+    """Declares how to find the aval of the values of a Python type."""
+    _aval_of_type[cls] = aval_of
+
+
+_scalar_avals: dict[tuple[type, bool], ShapedArray] = {}
+
+
+def python_scalar_aval(value: Any) -> ShapedArray:
+    """The aval of a bool, int, float or complex: weakly typed, but for bool.
+
+    An int that fits the default integer type in neither width raises OverflowError.
+    """
+    kind = type(value)
+    x64 = dtypes.x64_enabled()
+    aval = _scalar_avals.get((kind, x64))
+    if aval is None:
+        dtype = dtypes.canonicalize_dtype(dtypes.scalar_dtype(value))
+        aval = ShapedArray((), dtype, weak_type=not isinstance(value, bool))
+        _scalar_avals[(kind, x64)] = aval
+    if kind is int and not (-0x80000000 <= value <= 0x7FFFFFFF):
+        dtypes.check_int_fits(value, aval.dtype)
+    return aval
+
+
+def _numpy_aval(value: Any) -> ShapedArray:
+    dtype = value.dtype
+    if dtype.kind == "V" and dtype == dtypes.float0:
+        return ShapedArray(value.shape, dtype)
+    dtypes.check_valid_dtype(dtype)
+    return ShapedArray(value.shape, dtypes.canonicalize_dtype(dtype))
+
+
+for _cls in (bool, int, float, complex):
+    _aval_of_type[_cls] = python_scalar_aval
+_aval_of_type[np.ndarray] = _numpy_aval
+_aval_of_type[np.generic] = _numpy_aval
+
+
+def get_aval(value: Any) -> Any:
+    """The aval of a concrete value or tracer.
+
+    Raises:
+      TypeError: the value is not an array, a tracer, or a number.
+    """
+    kind = type(value)
+    aval_of = _aval_of_type.get(kind)
+    if aval_of is not None:
+        return aval_of(value)
+    for base in kind.__mro__[1:]:
+        aval_of = _aval_of_type.get(base)
+        if aval_of is not None:
+            return aval_of(value)
+    if hasattr(value, "__jax_array__"):
+        return get_aval(value.__jax_array__())
+    raise TypeError(
+        f"A value of type {kind.__module__}.{kind.__qualname__} is not a valid array type: {value!r:.80}. "
+        "Pass an array, a NumPy array or a Python number."
+    )
+
+
+def typeof(value: Any) -> Any:
+    """The type of a value as the tracer sees it: its aval.
+
+    Example:
+      >>> import canter as ct
+      >>> ct.typeof(1.0)
+      ShapedArray(float32[], weak_type=True)
+    """
+    return get_aval(value)
+
+
+def typematch(a: AbstractValue, b: AbstractValue) -> bool:
+    """True when two avals are equal but for weak types."""
+    return a is b or a.strip_weak_type() == b.strip_weak_type()

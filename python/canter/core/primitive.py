@@ -1,0 +1,121 @@
+"""Primitives: the vocabulary of a jaxpr.
+
+A primitive is a name with rules. The rules are attributes, so that one object says all about an
+operation and a transformation finds its rule without a registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .trace import state as _state
+
+__all__ = ["Primitive"]
+
+
+class Primitive:
+    """One operation that traces can record, transform and lower.
+
+    Attributes:
+      name: how it prints.
+      multiple_results: True when `bind` takes and rules give lists of results.
+      abstract_rule: avals, params -> aval or list of avals.
+      jvp_rule: primals, tangents, params -> result, tangent.
+      linearize_rule: optional, see transforms.linearize.
+      transpose_rule: cotangent, *args, params -> cotangents of the args.
+      batch_rule: args, dims, params -> result, dim.
+      axis_batch_rule: instead of it, for primitives that need the axis itself (its name or size), as
+        collectives and primitives with inner programs do: trace, args, dims, params -> result, dim.
+      impl: how to evaluate it eagerly; None compiles it.
+
+    Example:
+      >>> from canter.core.primitive import Primitive
+      >>> twice = Primitive("twice")
+      >>> _ = twice.def_abstract_eval(lambda aval: aval)
+    """
+
+    __slots__ = (
+        "__dict__",
+        "abstract_cache",
+        "abstract_rule",
+        "axis_batch_rule",
+        "batch_rule",
+        "call_primitive",
+        "dce_rule",
+        "effectful",
+        "eval_cache",
+        "impl",
+        "jvp_rule",
+        "linearize_rule",
+        "multiple_results",
+        "name",
+        "transpose_rule",
+    )
+
+    def __init__(self, name: str, multiple_results: bool = False):
+        self.name = name
+        self.multiple_results = multiple_results
+        self.call_primitive = False
+        self.effectful = False
+        self.abstract_rule: Callable[..., Any] | None = None
+        self.jvp_rule: Callable[..., Any] | None = None
+        self.linearize_rule: Callable[..., Any] | None = None
+        self.transpose_rule: Callable[..., Any] | None = None
+        self.axis_batch_rule: Callable[..., Any] | None = None
+        self.batch_rule: Callable[..., Any] | None = None
+        self.dce_rule: Callable[..., Any] | None = None
+        self.impl: Callable[..., Any] | None = None
+        self.abstract_cache: dict[Any, Any] = {}
+        self.eval_cache: dict[Any, Any] = {}
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"Primitive {self.name} cannot be pickled; export the function instead.")
+
+    def __deepcopy__(self, memo: Any) -> Primitive:
+        return self
+
+    def __copy__(self) -> Primitive:
+        return self
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Applies the primitive in the current trace."""
+        return _state.trace.process(self, args, params)
+
+    def bind_with_trace(self, trace: Any, args: Any, params: dict[str, Any]) -> Any:
+        """Applies the primitive in a given trace."""
+        return trace.process(self, args, params)
+
+    def def_abstract_eval(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares the shape and dtype rule."""
+        self.abstract_rule = rule
+        return rule
+
+    def def_effectful_abstract_eval(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares a rule that returns avals and a set of effects."""
+        self.abstract_rule = rule
+        self.effectful = True
+        return rule
+
+    def def_impl(self, impl: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares how to evaluate the primitive eagerly."""
+        self.impl = impl
+        return impl
+
+    def def_batching(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares the batching rule."""
+        self.batch_rule = rule
+        return rule
+
+    def def_jvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares the forward-mode rule."""
+        self.jvp_rule = rule
+        return rule
+
+    def def_transpose(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares the transpose rule."""
+        self.transpose_rule = rule
+        return rule

@@ -1,0 +1,308 @@
+"""Traces and tracers: who interprets a primitive application.
+
+A trace is an object that processes one primitive application. The current one is thread-local and
+every `bind` goes to it. A trace that transforms (jvp, vmap) runs a primitive's rule with its parent
+as the current trace, so that rules are ordinary functions of array code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from canter_pjrt.jaxlib_door import set_tracer_class
+
+from . import config
+from .avals import ShapedArray, get_aval, register_aval
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+__all__ = [
+    "EvalTrace",
+    "Trace",
+    "Tracer",
+    "axis_environment",
+    "concrete_or_error",
+    "current_trace",
+    "escaped_tracer_error",
+    "eval_trace",
+    "extend_axis_environment",
+    "is_concrete",
+    "is_eager",
+    "set_current_trace",
+    "state",
+    "swap_trace",
+    "trace_state_clean",
+]
+
+
+class Trace:
+    """Base class: interprets primitive applications."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        """Applies one primitive to arguments, which may be values or tracers of any trace."""
+        raise NotImplementedError
+
+    def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
+        """Applies a function that has a forward-mode rule of its own."""
+        raise NotImplementedError
+
+    def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
+        """Applies a function that has a reverse-mode rule of its own."""
+        raise NotImplementedError
+
+    def is_alive(self) -> bool:
+        """False once the function that was being traced has returned."""
+        return True
+
+
+class EvalTrace(Trace):
+    """Evaluates primitives on concrete values. The runtime installs `evaluate`."""
+
+    __slots__ = ("evaluate",)
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        impl = primitive.impl
+        if impl is not None:
+            return impl(*args, **params)
+        return self.evaluate(primitive, args, params)
+
+    def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
+        return fun(*args)
+
+    def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
+        return fun(*args)
+
+
+def _no_evaluator(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+    # The runtime stands on a higher floor and installs itself here when first imported.
+    import importlib
+
+    importlib.import_module("canter.runtime.dispatch")
+    return eval_trace.evaluate(primitive, args, params)
+
+
+eval_trace = EvalTrace()
+eval_trace.evaluate = _no_evaluator
+
+
+class _State(threading.local):
+    """What tracing keeps per thread."""
+
+    trace: Any = eval_trace
+    name_stack: tuple[Any, ...] = ()
+    axes: Any = None  # dict of axis name -> size, replaced as a whole, never changed in place
+
+
+state = _State()
+
+
+def current_trace() -> Any:
+    """The trace that `bind` goes to."""
+    return state.trace
+
+
+def is_eager() -> bool:
+    """True when no transformation is active: primitives are evaluated at once."""
+    return state.trace is eval_trace
+
+
+def trace_state_clean() -> bool:
+    """True when no transformation is active in this thread."""
+    return state.trace is eval_trace
+
+
+def swap_trace(trace: Any, _set_tracing: Any = config.tracing_state.set_local) -> Any:
+    """Makes a trace the current one and returns the previous one; the caller must swap it back."""
+    previous = state.trace
+    if previous is not trace:
+        state.trace = trace
+        # C++ dispatch must take its slow path while a trace is active: its key has this flag.
+        if previous is eval_trace:
+            _set_tracing(True)
+        elif trace is eval_trace:
+            _set_tracing(False)
+    return previous
+
+
+@contextmanager
+def set_current_trace(trace: Any) -> Iterator[None]:
+    """`swap_trace` as a context manager, for code where speed does not matter."""
+    previous = swap_trace(trace)
+    try:
+        yield
+    finally:
+        swap_trace(previous)
+
+
+def axis_environment() -> dict[Any, int]:
+    """Sizes of the mapped axes in scope, by name."""
+    return state.axes or {}
+
+
+@contextmanager
+def extend_axis_environment(name: Any, size: int) -> Iterator[None]:
+    """Brings a named axis into scope."""
+    previous = state.axes
+    state.axes = {**(previous or {}), name: size}
+    try:
+        yield
+    finally:
+        state.axes = previous
+
+
+class Tracer:
+    """Stands for an array inside a transformation.
+
+    A tracer has a shape and a dtype but, in general, no value: Python code that needs the value
+    (`if x > 0`, `float(x)`, `np.asarray(x)`) raises an error that says what to use instead.
+    Operators and array methods are installed by `canter.numpy`.
+    """
+
+    __slots__ = ("__weakref__", "_trace", "aval")
+    __array_priority__ = 1000
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, trace: Any, aval: Any):
+        self._trace = trace
+        self.aval = aval
+
+    def __init_subclass__(cls) -> None:
+        register_aval(cls, attrgetter("aval"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.aval.shape)
+
+    @property
+    def size(self) -> int:
+        return self.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        return self.aval.weak_type
+
+    def _is_traced_array(self) -> bool:
+        # Asked by the C++ class behind `isinstance(x, canter.Array)`.
+        return isinstance(self.aval, ShapedArray)
+
+    def concrete_value(self) -> Any:
+        """The value where it is known in spite of the transformation, else None."""
+        return None
+
+    def to_concrete_value(self) -> Any:
+        """The value where it is known in spite of the transformation, else None."""
+        return self.concrete_value()
+
+    def _concrete_or(self, error: str) -> Any:
+        value = self.concrete_value()
+        if value is not None:
+            return value
+        from . import errors
+
+        raise getattr(errors, error)(self)
+
+    def __bool__(self) -> bool:
+        return bool(self._concrete_or("TracerBoolConversionError"))
+
+    def __int__(self) -> int:
+        return int(self._concrete_or("ConcretizationTypeError"))
+
+    def __float__(self) -> float:
+        return float(self._concrete_or("ConcretizationTypeError"))
+
+    def __complex__(self) -> complex:
+        return complex(self._concrete_or("ConcretizationTypeError"))
+
+    def __index__(self) -> int:
+        return self._concrete_or("TracerIntegerConversionError").__index__()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.asarray(self._concrete_or("TracerArrayConversionError"), *args, **kwargs)
+
+    def item(self, *args: Any) -> Any:
+        """The value as a Python scalar; only where it is known."""
+        return self._concrete_or("ConcretizationTypeError").item(*args)
+
+    def tolist(self) -> Any:
+        """The value as nested lists; only where it is known."""
+        return self._concrete_or("ConcretizationTypeError").tolist()
+
+    def block_until_ready(self) -> Tracer:
+        """Returns the tracer itself: there is nothing to wait for."""
+        return self
+
+    def copy_to_host_async(self) -> None:
+        """Does nothing: there is nothing to copy yet."""
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __reduce__(self) -> Any:
+        return self._concrete_or("ConcretizationTypeError").__reduce__()
+
+    def _describe(self) -> str:
+        return ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.aval.str_short()}>{self._describe()}"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec) if not spec else format(self._concrete_or("ConcretizationTypeError"), spec)
+
+
+register_aval(Tracer, attrgetter("aval"))
+set_tracer_class(Tracer)
+
+
+def is_concrete(value: Any) -> bool:
+    """True when a value is known now, although it may be inside a transformation."""
+    return not isinstance(value, Tracer) or value.concrete_value() is not None
+
+
+def concrete_or_error(convert: Callable[[Any], Any] | None, value: Any, context: str = "") -> Any:
+    """The concrete value, converted; or ConcretizationTypeError where a tracer has none.
+
+    Args:
+      convert: applied to the value, e.g. `int`; None leaves it.
+      value: a value or tracer.
+      context: a sentence for the error that says what the value was needed for.
+    """
+    if isinstance(value, Tracer):
+        concrete = value.concrete_value()
+        if concrete is None:
+            from . import errors
+
+            raise errors.ConcretizationTypeError(value, context)
+        value = concrete
+    return value if convert is None else convert(value)
+
+
+def escaped_tracer_error(tracer: Tracer) -> Exception:
+    """The error for a tracer that is used outside the function it belongs to."""
+    from . import errors
+
+    return errors.UnexpectedTracerError(tracer)
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array, tracer, or number."""
+    return get_aval(value).shape

@@ -1,0 +1,208 @@
+"""Tracing a Python function into a jaxpr.
+
+`JaxprTrace` records each primitive application as an equation. Shapes and dtypes of the results
+come from the primitive's rule, memoised on the avals of the operands and the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from canter_pjrt.jaxlib_door import Traceback
+
+from .avals import ShapedArray, get_aval, python_scalar_aval
+from .effects import no_effects
+from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo, Var
+from .primitive import Primitive
+from .trace import Trace, Tracer, escaped_tracer_error, state, swap_trace
+
+__all__ = ["JaxprTrace", "JaxprTracer", "infer_avals", "trace_to_jaxpr"]
+
+_ABSTRACT_CACHE_LIMIT = 8192
+_PYTHON_SCALARS = frozenset((float, int, bool, complex))
+_get_traceback = Traceback.get_traceback
+
+
+def infer_avals(primitive: Primitive, avals: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+    """Result avals (one, or a list for several results) and effects of a primitive application.
+
+    Raises:
+      NotImplementedError: the primitive has no shape rule.
+    """
+    if primitive.call_primitive:  # inner programs differ from call to call, and know their own avals
+        return _apply_abstract_rule(primitive, avals, params)
+    key = (avals, *params.items()) if params else avals
+    cache = primitive.abstract_cache
+    try:
+        known = cache.get(key)
+    except TypeError:  # a parameter that cannot be hashed
+        return _apply_abstract_rule(primitive, avals, params)
+    if known is None:
+        known = _apply_abstract_rule(primitive, avals, params)
+        if len(cache) >= _ABSTRACT_CACHE_LIMIT:
+            cache.clear()
+        cache[key] = known
+    return known
+
+
+def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any]) -> tuple[Any, Any]:
+    rule = primitive.abstract_rule
+    if rule is None:
+        raise NotImplementedError(
+            f"Primitive '{primitive.name}' has no shape rule, so it cannot be traced. "
+            f"Declare one with `{primitive.name}.def_abstract_eval(rule)`."
+        )
+    result = rule(*avals, **params)
+    return result if primitive.effectful else (result, no_effects)
+
+
+class JaxprTracer(Tracer):
+    """The result of an equation being recorded, or an argument."""
+
+    __slots__ = ("var",)
+
+    def __init__(self, trace: JaxprTrace, aval: Any, var: Var):
+        self._trace = trace
+        self.aval = aval
+        self.var = var
+
+    def _describe(self) -> str:
+        return f" while tracing {self._trace.debug_info.func_name}"
+
+
+class JaxprTrace(Trace):
+    """Records equations."""
+
+    __slots__ = ("__weakref__", "alive", "constants", "debug_info", "effects", "eqns", "invars")
+
+    def __init__(self, debug_info: DebugInfo | None = None):
+        self.alive = True
+        self.eqns: list[JaxprEqn] = []
+        self.invars: list[Var] = []
+        # id of a captured value -> (its variable, the value, which is kept alive so that the id stays its own)
+        self.constants: dict[int, tuple[Var, Any]] = {}
+        self.effects: Any = no_effects
+        self.debug_info = debug_info or DebugInfo()
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def new_argument(self, aval: Any) -> JaxprTracer:
+        """A tracer for a new argument of the jaxpr."""
+        var = Var(aval)
+        self.invars.append(var)
+        return JaxprTracer(self, aval, var)
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        if not self.alive:
+            raise RuntimeError(f"The trace of {self.debug_info.func_name} has ended.")
+        invars: list[Any] = []
+        avals = []
+        for arg in args:
+            if type(arg) is JaxprTracer and arg._trace is self:
+                invars.append(arg.var)
+                avals.append(arg.aval)
+            else:
+                atom = self.to_atom(arg)
+                invars.append(atom)
+                avals.append(atom.aval)
+        return self.record(primitive, invars, tuple(avals), params)
+
+    def record(self, primitive: Primitive, invars: list[Any], avals: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Appends one equation and returns the tracers of its results."""
+        out, effects = infer_avals(primitive, avals, params)
+        source = tuple.__new__(SourceInfo, (_get_traceback(), state.name_stack))
+        if effects:
+            self.effects = self.effects | effects
+        if primitive.multiple_results:
+            tracers = [JaxprTracer(self, aval, Var(aval)) for aval in out]
+            outvars = [tracer.var for tracer in tracers]
+            self.eqns.append(JaxprEqn(invars, outvars, primitive, params, effects, source))
+            return tracers
+        var = Var(out)
+        self.eqns.append(JaxprEqn(invars, [var], primitive, params, effects, source))
+        return JaxprTracer(self, out, var)
+
+    def to_atom(self, value: Any) -> Any:
+        """The variable or literal by which an equation refers to a value."""
+        kind = type(value)
+        if kind in _PYTHON_SCALARS:
+            return Literal(value, python_scalar_aval(value))
+        if isinstance(value, Tracer):
+            if value._trace is self:
+                return value.var  # type: ignore[attr-defined]
+            if not value._trace.is_alive():
+                raise escaped_tracer_error(value)
+        known = self.constants.get(id(value))
+        if known is not None:
+            return known[0]
+        aval = get_aval(value)
+        if isinstance(value, (np.generic, np.ndarray)):
+            if value.dtype != aval.dtype:
+                value = np.asarray(value, aval.dtype)
+            if not aval.shape:
+                return Literal(value, aval)
+        elif hasattr(kind, "__jax_array__"):
+            return self.to_atom(value.__jax_array__())
+        elif isinstance(value, (int, float, complex)):
+            return Literal(value, aval)
+        return self.capture(value, aval)
+
+    def capture(self, value: Any, aval: Any) -> Var:
+        """A constant variable for a value from outside."""
+        var = Var(aval)
+        self.constants[id(value)] = (var, value)
+        return var
+
+    def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
+        return primitive.record(self, fun, jvp, args, params)
+
+    def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
+        return primitive.record(self, fun, fwd, bwd, args, params)
+
+    def finish(self, outvars: list[Any]) -> ClosedJaxpr:
+        """Ends the trace: the jaxpr of everything recorded, closed over what it captured."""
+        self.alive = False
+        constvars = [var for var, _ in self.constants.values()]
+        constants = [value for _, value in self.constants.values()]
+        jaxpr = Jaxpr(constvars, self.invars, outvars, self.eqns, self.effects, self.debug_info)
+        return ClosedJaxpr(jaxpr, constants)
+
+
+def trace_to_jaxpr(
+    fun: Callable[..., Sequence[Any]],
+    in_avals: Sequence[ShapedArray],
+    *,
+    name: str = "<unknown>",
+    debug_info: DebugInfo | None = None,
+) -> ClosedJaxpr:
+    """Traces a flat function into a jaxpr.
+
+    Args:
+      fun: takes one tracer an aval, returns a sequence of arrays.
+      in_avals: avals of the arguments.
+      name: the function's name, for messages.
+      debug_info: instead of `name`, all that is known for messages.
+
+    Returns:
+      The jaxpr, closed over every array that `fun` captured; among these constants are tracers of
+      enclosing transformations, if it captured any.
+
+    Example:
+      >>> from canter.core.tracing import trace_to_jaxpr
+      >>> from canter.core.avals import ShapedArray
+      >>> from canter import lax
+      >>> trace_to_jaxpr(lambda x: [lax.sin(x)], [ShapedArray((3,), "float32")])
+      { lambda ; a:f32[3]. let b:f32[3] = sin a in (b,) }
+    """
+    trace = JaxprTrace(debug_info or DebugInfo(name))
+    tracers = [trace.new_argument(aval) for aval in in_avals]
+    previous = swap_trace(trace)
+    try:
+        outvars = [trace.to_atom(out) for out in fun(*tracers)]
+    finally:
+        trace.alive = False
+        swap_trace(previous)
+    return trace.finish(outvars)

@@ -1,0 +1,231 @@
+"""Vectorization: pushing a batch axis through the primitives' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.avals import ShapedArray, get_aval
+from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
+from ..core.primitive import Primitive
+from ..core.trace import Trace, Tracer, extend_axis_environment, state, swap_trace
+from ..core.tracing import trace_to_jaxpr
+from .rules import matchaxis, not_mapped
+from .zeros import Zero
+
+__all__ = ["BatchTrace", "BatchTracer", "batch_flat", "batch_jaxpr", "not_mapped"]
+
+_unbatched: dict[tuple[Any, int], Any] = {}
+
+
+def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:
+    """The aval of one element along an axis."""
+    key = (aval, dim)
+    known = _unbatched.get(key)
+    if known is None:
+        if len(_unbatched) > 8192:
+            _unbatched.clear()
+        shape = aval.shape
+        known = _unbatched[key] = ShapedArray(shape[:dim] + shape[dim + 1 :], aval.dtype, aval.weak_type)
+    return known
+
+
+def batched_aval(aval: ShapedArray, dim: int | None, size: int) -> ShapedArray:
+    """The aval with an axis of the given size put in."""
+    if dim is None:
+        return aval
+    shape = aval.shape
+    return ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type)
+
+
+class BatchTracer(Tracer):
+    """One element of a batch; the whole batch is in `value`, its axis is `dim`."""
+
+    __slots__ = ("dim", "value")
+
+    def __init__(self, trace: BatchTrace, value: Any, dim: int):
+        self._trace = trace
+        self.aval = unbatched_aval(get_aval(value), dim)
+        self.value = value
+        self.dim = dim
+
+    def _describe(self) -> str:
+        return f" with value={self.value!r} and batch axis {self.dim}"
+
+
+class BatchTrace(Trace):
+    """Propagates a batch axis.
+
+    Args:
+      parent: the trace in which rules run.
+      size: the size of the batch axis.
+      name: by which collectives refer to the axis, or None.
+      spmd_name: mesh axes over which the batch axis may be sharded, or None.
+    """
+
+    __slots__ = ("alive", "name", "parent", "size", "spmd_name")
+
+    def __init__(self, parent: Any, size: int, name: Any = None, spmd_name: Any = None):
+        self.parent = parent
+        self.size = size
+        self.name = name
+        self.spmd_name = spmd_name
+        self.alive = True
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def unpack(self, args: Sequence[Any]) -> tuple[list[Any], list[int | None], bool]:
+        """Values, batch axes, and whether any value has one."""
+        values: list[Any] = []
+        dims: list[int | None] = []
+        mapped = False
+        for arg in args:
+            if type(arg) is BatchTracer and arg._trace is self:
+                values.append(arg.value)
+                dims.append(arg.dim)
+                mapped = True
+            else:
+                values.append(arg)
+                dims.append(None)
+        return values, dims, mapped
+
+    def pack(self, value: Any, dim: int | None) -> Any:
+        """The value and its axis as one tracer; a value without the axis stays as it is."""
+        return value if dim is None else BatchTracer(self, value, dim)
+
+    def concerns(self, primitive: Primitive, params: dict[str, Any]) -> bool:
+        """True when a primitive refers to this trace's axis by name, itself or in an inner program."""
+        if self.name is None:
+            return False
+        if primitive.call_primitive:
+            return True
+        names = params.get("axes") or params.get("axis_name") or ()
+        return self.name in (names if isinstance(names, (tuple, list)) else (names,))
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        values, dims, mapped = self.unpack(args)
+        axis_rule = primitive.axis_batch_rule
+        previous = swap_trace(self.parent)
+        try:
+            if axis_rule is not None and (mapped or self.concerns(primitive, params)):
+                outs, out_dims = axis_rule(self, values, dims, **params)
+            elif not mapped:
+                return self.parent.process(primitive, values, params)
+            else:
+                rule = primitive.batch_rule
+                if rule is None:
+                    raise NotImplementedError(
+                        f"Primitive '{primitive.name}' has no batching rule. "
+                        "Use `lax.map` instead of `vmap`, or declare one."
+                    )
+                outs, out_dims = rule(values, dims, **params)
+        finally:
+            swap_trace(previous)
+        if primitive.multiple_results:
+            return [
+                o if d is None else BatchTracer(self, o, d) for o, d in zip(outs, out_dims, strict=True)
+            ]
+        return outs if out_dims is None else BatchTracer(self, outs, out_dims)
+
+    def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
+        values, dims, mapped = self.unpack(args)
+        previous = swap_trace(self.parent)
+        try:
+            if not mapped:
+                return self.parent.process_custom_jvp(primitive, fun, jvp, values, params)
+            outs, out_dims = primitive.apply_batched(self, fun, jvp, values, dims, params)
+        finally:
+            swap_trace(previous)
+        return [self.pack(o, d) for o, d in zip(outs, out_dims, strict=True)]
+
+    def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
+        values, dims, mapped = self.unpack(args)
+        previous = swap_trace(self.parent)
+        try:
+            if not mapped:
+                return self.parent.process_custom_vjp(primitive, fun, fwd, bwd, values, params)
+            outs, out_dims = primitive.apply_batched(self, fun, fwd, bwd, values, dims, params)
+        finally:
+            swap_trace(previous)
+        return [self.pack(o, d) for o, d in zip(outs, out_dims, strict=True)]
+
+
+def batch_flat(
+    fun: Callable[..., Sequence[Any]],
+    args: Sequence[Any],
+    dims: Sequence[int | None],
+    size: int,
+    name: Any = None,
+    spmd_name: Any = None,
+) -> tuple[list[Any], list[int | None]]:
+    """Applies a flat function to a batch: the results, and where their batch axes are."""
+    trace = BatchTrace(state.trace, size, name, spmd_name)
+    inputs = [trace.pack(x, dim) for x, dim in zip(args, dims, strict=True)]
+    previous = swap_trace(trace)
+    try:
+        if name is None:
+            outs = list(fun(*inputs))
+        else:
+            with extend_axis_environment(name, size):
+                outs = list(fun(*inputs))
+    finally:
+        trace.alive = False
+        swap_trace(previous)
+    values, out_dims, _ = trace.unpack(outs)
+    return values, out_dims
+
+
+def batch_jaxpr(
+    closed: ClosedJaxpr,
+    size: int,
+    dims: Sequence[int | None],
+    out_dims: Sequence[int | None] | bool | None = None,
+    name: Any = None,
+    spmd_name: Any = None,
+) -> tuple[ClosedJaxpr, list[int | None]]:
+    """The batched program.
+
+    Args:
+      closed: the program.
+      size: the batch size.
+      dims: batch axes of the arguments.
+      out_dims: where the results' batch axes are to be; for each result an axis, or None to leave it
+        where it falls; True puts them all in front.
+      name: the axis' name.
+      spmd_name: mesh axes of the batch axis.
+
+    Returns:
+      The jaxpr, and where the results' batch axes are.
+    """
+    wanted = (0,) * len(closed.jaxpr.outvars) if out_dims is True else out_dims and tuple(out_dims)
+    key = ("batch", size, tuple(dims), wanted, name, spmd_name)
+    known = closed.memo.get(key)
+    if known is not None:
+        return known
+    found: list[int | None] = []
+
+    def batched(*args: Any) -> list[Any]:
+        outs, places = batch_flat(
+            lambda *xs: eval_jaxpr(closed.jaxpr, closed.consts, *xs), args, dims, size, name, spmd_name
+        )
+        if wanted:
+            pairs = [
+                (x, place) if want is None else (matchaxis(size, place, want, x), want)
+                for x, place, want in zip(outs, places, wanted, strict=True)
+            ]
+            outs, places = [x for x, _ in pairs], [place for _, place in pairs]
+        found.extend(places)
+        return outs
+
+    in_avals = [batched_aval(aval, dim, size) for aval, dim in zip(closed.in_avals, dims, strict=True)]
+    result = trace_to_jaxpr(batched, in_avals, debug_info=closed.jaxpr.debug_info)
+    closed.memo[key] = (result, found)
+    return result, found
+
+
+def instantiate_symbolic(value: Any) -> Any:
+    """Batching has no symbolic zeros: gives an array for one."""
+    from .rules import instantiate_zeros
+
+    return instantiate_zeros(value) if type(value) is Zero else value

@@ -1,0 +1,125 @@
+"""Taking jaxprs apart: dead code, and what is known before the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.effects import no_effects
+from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+
+__all__ = ["close_over_nothing", "convert_constvars", "dce_jaxpr", "join_effects", "prune_consts"]
+
+
+def join_effects(eqns: Sequence[JaxprEqn]) -> Any:
+    """The union of the effects of equations."""
+    effects = no_effects
+    for eqn in eqns:
+        if eqn.effects:
+            effects = effects | eqn.effects
+    return effects
+
+
+def dce_jaxpr(
+    jaxpr: Jaxpr, used_outputs: Sequence[bool], keep_inputs: bool | Sequence[bool] = False
+) -> tuple[Jaxpr, list[bool]]:
+    """Removes the equations that no wanted result needs.
+
+    Equations with effects stay. A primitive's `dce_rule(used, eqn) -> (used_inputs, new_eqn)` can
+    also shorten an equation of which only some results are used.
+
+    Args:
+      jaxpr: the program.
+      used_outputs: which results are wanted; the others vanish.
+      keep_inputs: which arguments stay even if unused.
+
+    Returns:
+      The shorter jaxpr, and which arguments it has kept. Constant variables all stay.
+    """
+    if isinstance(keep_inputs, bool):
+        keep_inputs = [keep_inputs] * len(jaxpr.invars)
+    outvars = [v for v, used in zip(jaxpr.outvars, used_outputs, strict=True) if used]
+    live = {v for v in outvars if type(v) is not Literal}
+    kept: list[JaxprEqn] = []
+    for eqn in reversed(jaxpr.eqns):
+        used = [v in live for v in eqn.outvars]
+        if not any(used) and not eqn.effects:
+            continue
+        rule = eqn.primitive.dce_rule
+        if rule is not None:
+            used_inputs, eqn = rule(used, eqn)
+            if eqn is None:
+                continue
+        elif not all(used):
+            eqn = eqn.replace(
+                outvars=[v if u or type(v) is DropVar else DropVar(v.aval) for v, u in zip(eqn.outvars, used, strict=True)]
+            )
+        kept.append(eqn)
+        live.update(v for v in eqn.invars if type(v) is not Literal)
+    kept.reverse()
+    used_inputs = [v in live or keep for v, keep in zip(jaxpr.invars, keep_inputs, strict=True)]
+    invars = [v for v, used in zip(jaxpr.invars, used_inputs, strict=True) if used]
+    effects = join_effects(kept) if jaxpr.effects else no_effects
+    return jaxpr.replace(invars=invars, outvars=outvars, eqns=kept, effects=effects), used_inputs
+
+
+def prune_consts(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The same program without the constants that it does not use."""
+    jaxpr = closed.jaxpr
+    live = {v for eqn in jaxpr.eqns for v in eqn.invars if type(v) is not Literal}
+    live.update(v for v in jaxpr.outvars if type(v) is not Literal)
+    pairs = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in live]
+    if len(pairs) == len(closed.consts):
+        return closed
+    return ClosedJaxpr(jaxpr.replace(constvars=[v for v, _ in pairs]), [c for _, c in pairs])
+
+
+def convert_constvars(jaxpr: Jaxpr) -> Jaxpr:
+    """The jaxpr with its constants as leading arguments."""
+    if not jaxpr.constvars:
+        return jaxpr
+    return jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars])
+
+
+def close_over_nothing(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program with its constants as leading arguments, and the constants.
+
+    The form is memoised, so that equal programs stay the same object.
+    """
+    if not closed.consts:
+        return closed, []
+    known = closed.memo.get("open")
+    if known is None:
+        known = closed.memo["open"] = ClosedJaxpr(convert_constvars(closed.jaxpr), [])
+    return known, closed.consts
+
+
+def dce_closed_call(used: Sequence[bool], eqn: JaxprEqn, name: str = "jaxpr") -> tuple[list[bool], JaxprEqn | None]:
+    """A `dce_rule` for primitives that call the closed jaxpr in one of their parameters."""
+    if not any(used) and not eqn.effects:
+        return [False] * len(eqn.invars), None
+    closed: ClosedJaxpr = eqn.params[name]
+    key = ("dce", tuple(used))
+    found = closed.memo.get(key)
+    if found is None:
+        shorter, used_inputs = dce_jaxpr(closed.jaxpr, used)
+        found = closed.memo[key] = (ClosedJaxpr(shorter, closed.consts), used_inputs)
+    shorter_closed, used_inputs = found
+    if all(used) and all(used_inputs) and len(shorter_closed.eqns) == len(closed.eqns):
+        return [True] * len(eqn.invars), eqn
+    return used_inputs, eqn.replace(
+        invars=[v for v, u in zip(eqn.invars, used_inputs, strict=True) if u],
+        outvars=[v for v, u in zip(eqn.outvars, used, strict=True) if u],
+        params={**eqn.params, name: shorter_closed},
+        effects=shorter_closed.effects,
+    )
+
+
+def map_equations(jaxpr: Jaxpr, function: Callable[[JaxprEqn], JaxprEqn]) -> Jaxpr:
+    """The jaxpr with each equation replaced."""
+    return jaxpr.replace(eqns=[function(eqn) for eqn in jaxpr.eqns])
+
+
+def free_of(jaxpr: Jaxpr, variables: set[Var]) -> bool:
+    """True when no equation reads one of the variables."""
+    return not any(v in variables for eqn in jaxpr.eqns for v in eqn.invars if type(v) is not Literal)

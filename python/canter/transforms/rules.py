@@ -1,0 +1,321 @@
+"""Declaring derivative and batching rules, one line a primitive.
+
+The transformations stand on a lower floor than the array operations that their rules need, so
+`canter.lax` fills the slots of `array_ops` when it is imported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core import dtypes
+from ..core.avals import ShapedArray, get_aval
+from ..core.primitive import Primitive
+from .zeros import UndefinedPrimal, Zero, is_undefined_primal
+
+__all__ = [
+    "UndefinedPrimal",
+    "Zero",
+    "add_any_p",
+    "add_tangents",
+    "array_ops",
+    "bdim_at_front",
+    "broadcast",
+    "defbilinear",
+    "defbroadcasting",
+    "defjvp",
+    "defjvp2",
+    "deflinear",
+    "defreducer",
+    "defvectorized",
+    "instantiate_zeros",
+    "is_undefined_primal",
+    "matchaxis",
+    "moveaxis",
+    "not_mapped",
+    "ones_like_aval",
+    "zeros_like_aval",
+]
+
+not_mapped = None
+
+
+class ArrayOps:
+    """The array operations that transformations themselves need; filled by `canter.lax`.
+
+    Attributes:
+      full: (shape, fill_value, dtype) -> array.
+      broadcast_in_dim: (x, shape, broadcast_dimensions) -> array.
+      transpose: (x, permutation) -> array.
+      reshape: (x, shape) -> array.
+      convert_element_type: (x, dtype) -> array.
+    """
+
+    full: Callable[..., Any]
+    broadcast_in_dim: Callable[..., Any]
+    transpose: Callable[..., Any]
+    reshape: Callable[..., Any]
+    convert_element_type: Callable[..., Any]
+
+
+array_ops = ArrayOps()
+
+
+# --- zeros and sums -------------------------------------------------------------------------------
+
+add_any_p = Primitive("add_any")
+add_any_p.def_abstract_eval(lambda x, y: x if not x.weak_type else y)
+
+
+def add_tangents(x: Any, y: Any) -> Any:
+    """The sum of two tangents or cotangents, either of which may be symbolic."""
+    if type(x) is Zero:
+        return y
+    if type(y) is Zero:
+        return x
+    return add_any_p.bind(x, y)
+
+
+def zeros_like_aval(aval: Any) -> Any:
+    """An array of zeros of an aval; float0 ones are NumPy arrays, for no device has them."""
+    if aval.dtype == dtypes.float0:
+        return np.zeros(aval.shape, dtypes.float0)
+    return array_ops.full(aval.shape, 0, aval.dtype)
+
+
+def ones_like_aval(aval: Any) -> Any:
+    """An array of ones of an aval, a NumPy scalar where it has no dimensions."""
+    if not aval.shape:
+        return np.ones((), aval.dtype)[()]
+    return array_ops.full(aval.shape, 1, aval.dtype)
+
+
+def instantiate_zeros(tangent: Any) -> Any:
+    """An array for a symbolic zero; any other tangent as it is."""
+    return zeros_like_aval(tangent.aval) if type(tangent) is Zero else tangent
+
+
+# --- derivatives ----------------------------------------------------------------------------------
+
+_Rule = Callable[..., Any] | None
+
+
+def defjvp(primitive: Primitive, *rules: _Rule) -> None:
+    """Declares tangents per operand: `rule(g, *operands, **params)`, or None where there is none."""
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        out = primitive.bind(*primals, **params)
+        total = None
+        for rule, tangent in zip(rules, tangents, strict=True):
+            if rule is not None and type(tangent) is not Zero:
+                term = rule(tangent, *primals, **params)
+                total = term if total is None else add_tangents(total, term)
+        return out, Zero.from_primal_value(out) if total is None else total
+
+    primitive.jvp_rule = jvp
+
+
+def defjvp2(primitive: Primitive, *rules: _Rule) -> None:
+    """Like `defjvp`, for rules that use the result: `rule(g, result, *operands, **params)`."""
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        out = primitive.bind(*primals, **params)
+        total = None
+        for rule, tangent in zip(rules, tangents, strict=True):
+            if rule is not None and type(tangent) is not Zero:
+                term = rule(tangent, out, *primals, **params)
+                total = term if total is None else add_tangents(total, term)
+        return out, Zero.from_primal_value(out) if total is None else total
+
+    primitive.jvp_rule = jvp
+
+
+def _linear_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> Any:
+    out = primitive.bind(*primals, **params)
+    if all(type(tangent) is Zero for tangent in tangents):
+        if primitive.multiple_results:
+            return out, [Zero.from_primal_value(o) for o in out]
+        return out, Zero.from_primal_value(out)
+    return out, primitive.bind(*map(instantiate_zeros, tangents), **params)
+
+
+def deflinear(primitive: Primitive, transpose: Callable[..., Any]) -> None:
+    """Declares a primitive linear in all its operands together.
+
+    Args:
+      primitive: the primitive.
+      transpose: `transpose(cotangent, *operands, **params)` gives a list of cotangents.
+    """
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        return _linear_jvp(primitive, primals, tangents, params)
+
+    primitive.jvp_rule = jvp
+    primitive.transpose_rule = transpose
+
+
+def defbilinear(primitive: Primitive, lhs_transpose: Callable[..., Any], rhs_transpose: Callable[..., Any]) -> None:
+    """Declares a product: linear in either of its two operands.
+
+    Args:
+      primitive: the primitive.
+      lhs_transpose: `(cotangent, x, y, **params)` gives the cotangent of x, which is undefined.
+      rhs_transpose: `(cotangent, x, y, **params)` gives the cotangent of y, which is undefined.
+    """
+    defjvp(
+        primitive,
+        lambda g, x, y, **params: primitive.bind(g, y, **params),
+        lambda g, x, y, **params: primitive.bind(x, g, **params),
+    )
+
+    def transpose(cotangent: Any, x: Any, y: Any, **params: Any) -> Any:
+        if is_undefined_primal(x):
+            if is_undefined_primal(y):
+                raise TypeError(f"{primitive.name} of two linear operands is not linear.")
+            return [Zero(x.aval) if type(cotangent) is Zero else lhs_transpose(cotangent, x, y, **params), None]
+        return [None, Zero(y.aval) if type(cotangent) is Zero else rhs_transpose(cotangent, x, y, **params)]
+
+    primitive.transpose_rule = transpose
+
+
+# --- batching -------------------------------------------------------------------------------------
+
+
+def moveaxis(x: Any, source: int | None, destination: int) -> Any:
+    """Moves one axis; None as source means that there is none to move."""
+    if source is None:
+        return x
+    ndim = len(get_aval(x).shape)
+    source, destination = source % ndim, destination % ndim
+    if source == destination:
+        return x
+    order = [axis for axis in range(ndim) if axis != source]
+    order.insert(destination, source)
+    return array_ops.transpose(x, tuple(order))
+
+
+def broadcast(x: Any, size: int, axis: int) -> Any:
+    """Repeats a value along a new axis."""
+    shape = list(get_aval(x).shape)
+    axis %= len(shape) + 1
+    kept = tuple(d for d in range(len(shape) + 1) if d != axis)
+    shape.insert(axis, size)
+    return array_ops.broadcast_in_dim(x, tuple(shape), kept)
+
+
+def bdim_at_front(x: Any, dim: int | None, size: int) -> Any:
+    """The value with its batch axis first, repeated if it has none."""
+    return broadcast(x, size, 0) if dim is None else moveaxis(x, dim, 0)
+
+
+def matchaxis(size: int, source: int | None, destination: int | None, x: Any, sum_match: bool = False) -> Any:
+    """Brings a batch axis from one place to another.
+
+    Args:
+      size: the batch size.
+      source: where the axis is, or None.
+      destination: where it is to be, or None.
+      x: the value.
+      sum_match: sum over the axis where it is to vanish.
+
+    Raises:
+      ValueError: the axis would have to vanish, and `sum_match` is False.
+    """
+    if source == destination:
+        return x
+    if destination is None:
+        if sum_match:
+            return array_ops.reduce_sum(x, (source,))  # type: ignore[attr-defined]
+        raise ValueError("A batched value was given where the output is declared as not batched.")
+    if source is None:
+        return broadcast(x, size, destination)
+    return moveaxis(x, source, destination)
+
+
+def defvectorized(primitive: Primitive) -> None:
+    """Batching for elementwise primitives of one operand."""
+
+    def batch(args: Any, dims: Any, **params: Any) -> Any:
+        return primitive.bind(args[0], **params), dims[0]
+
+    primitive.batch_rule = batch
+
+
+def defbroadcasting(primitive: Primitive) -> None:
+    """Batching for elementwise primitives of several operands, some of which may be scalars."""
+
+    def batch(args: Any, dims: Any, **params: Any) -> Any:
+        return broadcast_batch(primitive, args, dims, params)
+
+    primitive.batch_rule = batch
+
+
+def broadcast_batch(primitive: Primitive, args: Sequence[Any], dims: Sequence[int | None], params: Any) -> Any:
+    """Applies an elementwise primitive to operands whose batch axes stand in different places."""
+    ranks = [len(get_aval(x).shape) - (dim is not None) for x, dim in zip(args, dims, strict=True)]
+    rank = max(ranks)
+    if len({(dim, r) for dim, r in zip(dims, ranks, strict=True) if dim is not None}) == 1:
+        dim = next(d for d in dims if d is not None)
+        others = [r for d, r in zip(dims, ranks, strict=True) if d is None]
+        mapped = next(r for d, r in zip(dims, ranks, strict=True) if d is not None)
+        if not any(others) and mapped == rank:
+            return primitive.bind(*args, **params), dim
+    operands = []
+    for x, dim, own_rank in zip(args, dims, ranks, strict=True):
+        if dim is None:
+            x = x if own_rank == 0 else array_ops.expand_dims(x, (0,))  # type: ignore[attr-defined]
+        else:
+            x = moveaxis(x, dim, 0)
+            if own_rank == 0 and rank:
+                x = array_ops.expand_dims(x, tuple(range(1, rank + 1)))  # type: ignore[attr-defined]
+        operands.append(x)
+    shapes = [get_aval(x).shape for x in operands if get_aval(x).shape]
+    full = tuple(max(sizes) if min(sizes) else 0 for sizes in zip(*shapes, strict=True))
+    operands = [_expand_to(x, full) for x in operands]
+    return primitive.bind(*operands, **params), 0
+
+
+def _expand_to(x: Any, shape: tuple[int, ...]) -> Any:
+    own = get_aval(x).shape
+    if own == shape or not own:
+        return x
+    kept = tuple(d for d in range(len(shape)) if own[d] == shape[d])
+    squeezed = array_ops.reshape(x, tuple(own[d] for d in kept))
+    return array_ops.broadcast_in_dim(squeezed, shape, kept)
+
+
+def defreducer(primitive: Primitive) -> None:
+    """Batching for reductions of one operand over `axes`."""
+
+    def batch(args: Any, dims: Any, *, axes: Any, **params: Any) -> Any:
+        dim = dims[0]
+        moved = tuple(axis + (axis >= dim) for axis in axes)
+        out_dim = dim - sum(axis < dim for axis in moved)
+        return primitive.bind(args[0], axes=moved, **params), out_dim
+
+    primitive.batch_rule = batch
+
+
+def aval_size(aval: ShapedArray) -> int:
+    """The number of elements of an aval."""
+    return math.prod(aval.shape)
+
+
+# --- the sum's own rules --------------------------------------------------------------------------
+
+
+def _add_any_jvp(primals: Any, tangents: Any) -> Any:
+    return add_any_p.bind(*primals), add_tangents(*tangents)
+
+
+def _add_any_transpose(cotangent: Any, x: Any, y: Any) -> Any:
+    return [cotangent if is_undefined_primal(x) else None, cotangent if is_undefined_primal(y) else None]
+
+
+add_any_p.jvp_rule = _add_any_jvp
+add_any_p.transpose_rule = _add_any_transpose
+defbroadcasting(add_any_p)

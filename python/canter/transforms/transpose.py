@@ -1,0 +1,181 @@
+"""Reverse-mode differentiation: running a linear program backwards.
+
+The program may hold equations that do not depend on the linear arguments (a rematerialised forward
+pass, for example). They are evaluated first, in order; then the linear ones are transposed in
+reverse, cotangents adding up where a variable is used more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.avals import get_aval
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from ..core.trace import state
+from ..core.tracing import trace_to_jaxpr
+from .rules import add_tangents, instantiate_zeros
+from .zeros import UndefinedPrimal, Zero
+
+__all__ = ["backward_pass", "transpose_jaxpr"]
+
+
+def backward_pass(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    """Cotangents of the linear arguments of a program.
+
+    Args:
+      jaxpr: the program; its constants are never linear.
+      consts: values of the constant variables.
+      args: `UndefinedPrimal` for each linear argument, values for the others.
+      cotangents: of the results; may be symbolic zeros.
+
+    Returns:
+      One cotangent an argument: an array or `Zero` where it is linear, None elsewhere.
+    """
+    values: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    linear: set[Var] = set()
+    for var, arg in zip(jaxpr.invars, args, strict=True):
+        if type(arg) is UndefinedPrimal:
+            linear.add(var)
+        else:
+            values[var] = arg
+    linear_eqns = _evaluate_known(jaxpr, values, linear)
+
+    pending: dict[Var, Any] = {}
+    for out, cotangent in zip(jaxpr.outvars, cotangents, strict=True):
+        if type(out) is not Literal and out in linear and type(cotangent) is not Zero:
+            known = pending.get(out)
+            pending[out] = cotangent if known is None else add_tangents(known, cotangent)
+    outer_stack = state.name_stack
+    try:
+        for eqn in reversed(linear_eqns):
+            _transpose_eqn(eqn, values, linear, pending, outer_stack)
+    finally:
+        state.name_stack = outer_stack
+    return [
+        (pending[var] if var in pending else Zero(var.aval)) if type(arg) is UndefinedPrimal else None
+        for var, arg in zip(jaxpr.invars, args, strict=True)
+    ]
+
+
+def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any], linear: set[Var]) -> list[JaxprEqn]:
+    """Evaluates what does not depend on the linear arguments; gives the equations that do."""
+    linear_eqns = []
+    for eqn in jaxpr.eqns:
+        if any(type(v) is not Literal and v in linear for v in eqn.invars):
+            linear.update(eqn.outvars)
+            linear_eqns.append(eqn)
+            continue
+        operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
+        results = eqn.primitive.bind(*operands, **eqn.params)
+        values.update(zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True))
+    return linear_eqns
+
+
+def _transpose_eqn(
+    eqn: JaxprEqn, values: dict[Var, Any], linear: set[Var], pending: dict[Var, Any], outer_stack: Any
+) -> None:
+    primitive = eqn.primitive
+    outvars = eqn.outvars
+    if primitive.multiple_results:
+        found = [pending.pop(var, None) for var in outvars]
+        if all(ct is None for ct in found):
+            return
+        cotangent: Any = [Zero(v.aval) if ct is None else ct for v, ct in zip(outvars, found, strict=True)]
+    else:
+        cotangent = pending.pop(outvars[0], None)
+        if cotangent is None:
+            return
+    rule = primitive.transpose_rule
+    if rule is None:
+        raise NotImplementedError(
+            f"Primitive '{primitive.name}' has no transpose rule, so reverse-mode differentiation "
+            "cannot go through it. Use forward mode (`jvp`, `jacfwd`) or give the function a `custom_vjp`."
+        )
+    invars = eqn.invars
+    operands = [
+        v.val if type(v) is Literal else UndefinedPrimal(v.aval) if v in linear else values[v] for v in invars
+    ]
+    source = eqn.source_info
+    if source is not None and source.name_stack:
+        state.name_stack = (*outer_stack, *source.name_stack)
+    else:
+        state.name_stack = outer_stack
+    results = rule(cotangent, *operands, **eqn.params)
+    for var, ct in zip(invars, results, strict=True):
+        if ct is not None and type(ct) is not Zero and type(var) is not Literal and var in linear:
+            known = pending.get(var)
+            pending[var] = ct if known is None else add_tangents(known, ct)
+
+
+def transpose_jaxpr(
+    closed: ClosedJaxpr,
+    linear: Sequence[bool],
+    nonzero_cotangents: Sequence[bool],
+    instantiate: bool | Sequence[bool] = False,
+) -> tuple[ClosedJaxpr, list[bool]]:
+    """The transposed program.
+
+    Args:
+      closed: the program.
+      linear: which arguments are linear.
+      nonzero_cotangents: which results have a cotangent.
+      instantiate: which linear arguments (in their order) are to get a cotangent even if it is zero.
+
+    Returns:
+      A jaxpr from (the other arguments, cotangents of the results that have one) to the cotangents
+      of the linear arguments that get one; and, per linear argument, whether it gets one.
+    """
+    key = (
+        "transpose",
+        tuple(linear),
+        tuple(nonzero_cotangents),
+        instantiate if isinstance(instantiate, bool) else tuple(instantiate),
+    )
+    known = closed.memo.get(key)
+    if known is not None:
+        return known
+    jaxpr = closed.jaxpr
+    others = [v.aval for v, is_linear in zip(jaxpr.invars, linear, strict=True) if not is_linear]
+    cotangent_avals = [
+        v.aval.to_tangent_aval() for v, nonzero in zip(jaxpr.outvars, nonzero_cotangents, strict=True) if nonzero
+    ]
+    nonzeros: list[bool] = []
+    num_linear = sum(linear)
+    wanted = (instantiate,) * num_linear if isinstance(instantiate, bool) else tuple(instantiate)
+
+    def transposed(*args: Any) -> list[Any]:
+        given, cotangents = iter(args[: len(others)]), iter(args[len(others) :])
+        operands = [
+            UndefinedPrimal(v.aval) if is_linear else next(given)
+            for v, is_linear in zip(jaxpr.invars, linear, strict=True)
+        ]
+        cts = [
+            next(cotangents) if nonzero else Zero(v.aval)
+            for v, nonzero in zip(jaxpr.outvars, nonzero_cotangents, strict=True)
+        ]
+        results = backward_pass(jaxpr, closed.consts, operands, cts)
+        results = [r for r, is_linear in zip(results, linear, strict=True) if is_linear]
+        results = [instantiate_zeros(r) if want else r for r, want in zip(results, wanted, strict=True)]
+        nonzeros.extend(type(r) is not Zero for r in results)
+        return [r for r in results if type(r) is not Zero]
+
+    result = trace_to_jaxpr(transposed, [*others, *cotangent_avals], debug_info=jaxpr.debug_info)
+    closed.memo[key] = (result, nonzeros)
+    return result, nonzeros
+
+
+def linear_function(tape: ClosedJaxpr) -> Callable[..., list[Any]]:
+    """The cotangents' function of a tape: from cotangents of its results to those of its arguments."""
+
+    def pull_back(*cotangents: Any) -> list[Any]:
+        jaxpr = tape.jaxpr
+        unknown = [UndefinedPrimal(v.aval) for v in jaxpr.invars]
+        return backward_pass(jaxpr, tape.consts, unknown, cotangents)
+
+    return pull_back
+
+
+def cotangent_aval(value: Any) -> Any:
+    """The aval of a cotangent of a value."""
+    return get_aval(value).to_tangent_aval()

@@ -1,0 +1,188 @@
+"""`vmap`: the vectorizing map that users call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from ..core import pytree
+from ..core.avals import get_aval
+from .batching import batch_flat
+from .calling import FlatFunction, function_name
+from .rules import matchaxis
+
+__all__ = ["vmap"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def vmap(
+    fun: Callable[P, R],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Hashable | None = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Hashable | tuple[Hashable, ...] | None = None,
+) -> Callable[P, R]:
+    """Maps a function over an axis of its arguments, as one vectorized program.
+
+    Args:
+      fun: takes and returns trees of arrays.
+      in_axes: which axis of each positional argument to map over: an int, None for arguments that
+        are not mapped, or a tuple with one entry an argument, each an int, None, or a tree prefix of
+        the argument. Keyword arguments are mapped over axis 0.
+      out_axes: where the mapped axis goes in the results: an int, None for results that do not depend
+        on it, or a tree prefix of the result.
+      axis_name: a name for the axis, by which collectives in `fun` refer to it.
+      axis_size: the size of the axis; needed only when no argument is mapped.
+      spmd_axis_name: mesh axes over which the mapped axis is sharded where a sharding constraint
+        is met inside.
+
+    Returns:
+      A function of the same arguments, each with the mapped axis.
+
+    Raises:
+      ValueError: the axes do not fit the arguments, their sizes differ, or none is mapped.
+      TypeError: `in_axes` is not of a valid type.
+
+    Example:
+      >>> import canter as ct
+      >>> import canter.numpy as cnp
+      >>> ct.vmap(lambda x, y: x + y, in_axes=(0, None))(cnp.arange(3.0), 1.0).tolist()
+      [1.0, 2.0, 3.0]
+    """
+    if not callable(fun):
+        raise TypeError(f"vmap takes a function, but got a value of type {type(fun).__name__}.")
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    if in_axes is not None and type(in_axes) not in (int, tuple) and not hasattr(in_axes, "__index__"):
+        raise TypeError(
+            f"vmap: in_axes must be an int, None, or a tuple with one entry a positional argument, got {in_axes!r}."
+        )
+    name = function_name(fun)
+    if spmd_axis_name is not None and not isinstance(spmd_axis_name, tuple):
+        spmd_axis_name = (spmd_axis_name,)
+
+    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    def mapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
+            raise ValueError(
+                f"vmap of {name}: in_axes has {len(in_axes)} entries, {in_axes}, but the function was called with "
+                f"{len(args)} positional arguments. Give one entry an argument (keyword arguments are mapped over "
+                "axis 0)."
+            )
+        leaves, in_tree = pytree.tree_flatten((args, kwargs))
+        dims = _flat_axes(name, in_tree, args, in_axes, leaves)
+        size = _mapped_size(name, in_tree, leaves, dims, axis_size)
+        flat = FlatFunction(lambda xs, named: fun(*xs, **named), in_tree)
+        outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, spmd_axis_name)
+        wanted = _flat_out_axes(name, flat.out_tree, out_axes)
+        results = [
+            _place_output(name, size, dim, want, x, flat.out_tree, i)
+            for i, (x, dim, want) in enumerate(zip(outs, out_dims, wanted, strict=True))
+        ]
+        return flat.out_tree.unflatten(results)
+
+    return mapped
+
+
+def _path(tree: Any, index: int) -> str:
+    path = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0]
+    inner = path[1:]
+    if path[0].idx == 0:
+        return "args" + pytree.keystr(inner)
+    return "kwargs" + pytree.keystr(inner)
+
+
+def _flat_axes(name: str, in_tree: Any, args: Any, in_axes: Any, leaves: Sequence[Any]) -> list[int | None]:
+    """One axis or None for each leaf, non-negative."""
+    num_kwargs = in_tree.children()[1].num_leaves
+    args_tree = in_tree.children()[0]
+    if in_axes is None or not isinstance(in_axes, tuple):
+        axes = [in_axes] * args_tree.num_leaves
+    elif all(axis is None or type(axis) is int for axis in in_axes):
+        axes = []
+        for axis, child in zip(in_axes, args_tree.children(), strict=True):
+            axes.extend([axis] * child.num_leaves)
+    else:
+        axes = pytree.flatten_axes("vmap in_axes", args_tree, in_axes)
+    axes = [*axes, *[0] * num_kwargs]
+    dims: list[int | None] = []
+    for i, (axis, leaf) in enumerate(zip(axes, leaves, strict=True)):
+        dims.append(None if axis is None else _check_axis(name, axis, leaf, in_tree, i))
+    return dims
+
+
+def _check_axis(name: str, axis: Any, leaf: Any, tree: Any, index: int) -> int:
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise TypeError(f"vmap of {name}: in_axes must hold ints and None, got {axis!r} for {_path(tree, index)}.")
+    try:
+        shape = get_aval(leaf).shape
+    except TypeError:
+        raise TypeError(
+            f"vmap of {name}: argument {_path(tree, index)} is a value of type {type(leaf).__name__}, which is not a "
+            "valid array type. Map over arrays only, or bind the argument with functools.partial."
+        ) from None
+    axis = axis.__index__()
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(
+            f"vmap of {name}: axis {axis} of argument {_path(tree, index)} was to be mapped, but the argument has shape "
+            f"{shape}. Give an axis below {len(shape)}, or None in in_axes for arguments that are not mapped."
+        )
+    return axis % len(shape)
+
+
+def _mapped_size(
+    name: str, tree: Any, leaves: Sequence[Any], dims: Sequence[int | None], axis_size: int | None
+) -> int:
+    sizes = [get_aval(x).shape[d] for x, d in zip(leaves, dims, strict=True) if d is not None]
+    if not sizes:
+        if axis_size is None:
+            raise ValueError(
+                f"vmap of {name}: no argument is mapped, so the size of the axis is unknown. Map at least one argument "
+                "(in_axes), or give axis_size."
+            )
+        return axis_size
+    size = sizes[0] if axis_size is None else axis_size
+    if all(s == size for s in sizes):
+        return size
+    lines = [
+        f"  {_path(tree, i)} has shape {get_aval(x).shape}: axis {d} has size {get_aval(x).shape[d]}"
+        for i, (x, d) in enumerate(zip(leaves, dims, strict=True))
+        if d is not None
+    ]
+    given = "" if axis_size is None else f" (axis_size={axis_size})"
+    if len(lines) > 8:
+        lines = [*lines[:7], f"  … and {len(lines) - 7} more"]
+    raise ValueError(
+        f"vmap of {name}: the mapped axes must have one size{given}, but they differ:\n" + "\n".join(lines) + "\n"
+        "Map over other axes (in_axes), or give None for arguments that are not mapped."
+    )
+
+
+def _flat_out_axes(name: str, out_tree: Any, out_axes: Any) -> list[Any]:
+    if out_axes is None or type(out_axes) is int:
+        return [out_axes] * out_tree.num_leaves
+    if isinstance(out_axes, list) and not isinstance(out_axes, tuple):
+        out_axes = tuple(out_axes) if out_tree.node_data() and out_tree.node_data()[0] is tuple else out_axes
+    return pytree.flatten_axes("vmap out_axes", out_tree, out_axes)
+
+
+def _place_output(name: str, size: int, dim: int | None, want: Any, x: Any, tree: Any, index: int) -> Any:
+    if want is None:
+        if dim is None:
+            return x
+        path = pytree.keystr(pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0])
+        raise ValueError(
+            f"vmap of {name}: out_axes is None for result{path or ' 0'}, but that result depends on the mapped axis. "
+            "Give the axis it is to have, or reduce over the mapped axis inside the function."
+        )
+    ndim = len(get_aval(x).shape) + (dim is None)
+    axis = want.__index__()
+    if not -ndim <= axis < ndim:
+        raise ValueError(
+            f"vmap of {name}: out_axes={axis} is out of range for a result of {ndim} dimensions with the mapped one."
+        )
+    return matchaxis(size, dim, axis % ndim, x)
