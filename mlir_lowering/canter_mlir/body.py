@@ -1,0 +1,207 @@
+"""Lowering the equations of a jaxpr, in place or as functions of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
+
+from .context import LoweringRuleContext, ModuleContext
+from .mlir_door import ir
+from .registry import ElementwiseOp, find_rule, registered_platforms
+from .structure import structure_key
+
+__all__ = ["call_jaxpr", "call_rule", "fill_function", "inline_jaxpr", "lower_equations"]
+
+_create = ir.Operation.create
+
+
+def lower_equations(
+    module: ModuleContext, jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], prefix: tuple[Any, ...]
+) -> list[Any]:
+    """Emits the equations of a jaxpr at the current insertion point.
+
+    Args:
+      module: the module under construction.
+      jaxpr: the program.
+      consts, args: MLIR values of its constant variables and arguments.
+      prefix: names of the scopes around it.
+
+    Returns:
+      The MLIR values of its results.
+    """
+    env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env.update(zip(jaxpr.invars, args, strict=True))
+    rules, type_of, location_of = module.rules, module.types.of, module.locations.of
+    for eqn in jaxpr.eqns:
+        primitive = eqn.primitive
+        rule = rules.get(primitive)
+        if rule is None:
+            rule = rules[primitive] = _rule_or_error(module, eqn)
+        location = location_of(primitive.name, eqn.source_info, prefix)
+        if type(rule) is ElementwiseOp:
+            var = eqn.outvars[0]
+            aval = var.aval
+            shape = aval.shape
+            operands = []
+            for atom in eqn.invars:
+                if type(atom) is Literal:
+                    operands.append(module.full(atom.val, atom.aval.dtype, shape, location))
+                elif atom.aval.shape == shape:
+                    operands.append(env[atom])
+                else:
+                    operands.append(module.broadcast(env[atom], atom.aval, shape, location))
+            attributes = rule.attributes
+            if rule.takes_accuracy and eqn.params.get("accuracy") is not None:
+                attributes = {"result_accuracy": module.types.accuracy(eqn.params["accuracy"])}
+            env[var] = _create(rule.name, (type_of(aval),), operands, attributes, loc=location).result
+            continue
+        operands = [
+            module.constant(atom.val, atom.aval.dtype, location) if type(atom) is Literal else env[atom]
+            for atom in eqn.invars
+        ]
+        context = LoweringRuleContext(
+            module,
+            primitive,
+            [atom.aval for atom in eqn.invars],
+            [var.aval for var in eqn.outvars],
+            location,
+            prefix if eqn.source_info is None else prefix + eqn.source_info.name_stack,
+            eqn,
+        )
+        results = rule(context, *operands, **eqn.params)
+        if primitive.multiple_results:
+            env.update(zip(eqn.outvars, results, strict=True))
+        else:
+            env[eqn.outvars[0]] = results[0] if isinstance(results, (list, tuple)) else results
+    return [_read(module, env, atom) for atom in jaxpr.outvars]
+
+
+def _read(module: ModuleContext, env: dict[Any, Any], atom: Any) -> Any:
+    if type(atom) is not Literal:
+        return env[atom]
+    return module.full(atom.val, atom.aval.dtype, atom.aval.shape, module.locations.unknown)
+
+
+def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
+    primitive = eqn.primitive
+    for platform in module.platforms[:1]:
+        rule = find_rule(primitive, platform)
+        if rule is not None:
+            return rule
+    others = registered_platforms(primitive)
+    where = _user_line(eqn)
+    message = (
+        f"There is no lowering rule for primitive '{primitive.name}' on platform '{module.platform}'{where}."
+    )
+    if others:
+        message += f" It has rules for: {', '.join(others)}."
+    else:
+        message += (
+            f" Declare one with `canter.interpreters.mlir.register_lowering({primitive.name}_p, rule)`."
+        )
+    raise NotImplementedError(message)
+
+
+def _user_line(eqn: Any) -> str:
+    from canter.core import source
+
+    try:
+        summary = source.summarize(eqn.source_info)
+    except AttributeError:
+        return ""
+    return f" (used at {summary})" if summary else ""
+
+
+def inline_jaxpr(ctx: LoweringRuleContext, closed: ClosedJaxpr, operands: Sequence[Any]) -> list[Any]:
+    """Emits a closed jaxpr in place, with the scopes of the equation around it."""
+    module = ctx.module_context
+    module.keepalives.append(closed)
+    consts = [module.array(const, ctx.location) for const in closed.consts]
+    return lower_equations(module, closed.jaxpr, consts, operands, ctx.name_stack)
+
+
+def fill_function(
+    module: ModuleContext,
+    function: Any,
+    closed: ClosedJaxpr,
+    arg_types: Sequence[Any],
+    prefix: tuple[Any, ...],
+    *,
+    const_args: bool = False,
+    arg_locations: Any = None,
+) -> None:
+    """Gives a new function its body: the equations of a jaxpr and the return.
+
+    Args:
+      const_args: the constants of the jaxpr are its leading arguments, not constants of the module.
+    """
+    unknown = module.locations.unknown
+    with module.block(function.regions[0], arg_types, arg_locations) as args:
+        if const_args:
+            count = len(closed.consts)
+            consts, args = args[:count], args[count:]
+        else:
+            consts = [module.array(const, unknown) for const in closed.consts]
+        results = lower_equations(module, closed.jaxpr, consts, args, prefix)
+        _create("func.return", (), results, loc=unknown)
+
+
+def _call(ctx: LoweringRuleContext, symbol: str, out_types: list[Any], operands: Sequence[Any]) -> list[Any]:
+    attributes = {"callee": ctx.types.symbol(symbol)}
+    return list(_create("func.call", out_types, operands, attributes, loc=ctx.location).results)
+
+
+def call_jaxpr(
+    ctx: LoweringRuleContext, closed: ClosedJaxpr, operands: Sequence[Any], name: str
+) -> list[Any]:
+    """Calls a private function made of a closed jaxpr.
+
+    The same jaxpr object, or one of the same name and structure, becomes one function. The constants
+    of the jaxpr stand in the function: programs hoist big ones to arguments before lowering.
+    """
+    module = ctx.module_context
+    jaxpr = closed.jaxpr
+    types = module.types
+    out_types = [types.of(aval) for aval in jaxpr.out_avals]
+    key = id(jaxpr), tuple(map(id, closed.consts))
+    symbol = module.functions.get(key)
+    if symbol is None:
+        structure = structure_key(closed, name)
+        symbol = module.functions.get(structure) if structure is not None else None
+        if symbol is None:
+            in_types = [types.of(aval) for aval in jaxpr.in_avals]
+            symbol, function = module.new_function(name, in_types, out_types)
+            fill_function(module, function, closed, in_types, ())
+            if structure is not None:
+                module.functions[structure] = symbol
+        module.functions[key] = symbol
+        module.keepalives.append(closed)
+    return _call(ctx, symbol, out_types, operands)
+
+
+def call_rule(
+    ctx: LoweringRuleContext, rule: Any, operands: Sequence[Any], params: dict[str, Any]
+) -> list[Any]:
+    """Calls a private function made of one application of a rule; equal applications share it."""
+    module = ctx.module_context
+    types = module.types
+    out_types = [types.of(aval) for aval in ctx.avals_out]
+    key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), tuple(params.items())
+    try:
+        symbol = module.functions.get(key)
+    except TypeError:  # a parameter that cannot be hashed
+        key = symbol = None
+    if symbol is None:
+        in_types = [types.of(aval) for aval in ctx.avals_in]
+        symbol, function = module.new_function(ctx.primitive.name, in_types, out_types)
+        inner = ctx.replace(location=module.locations.name(ctx.primitive.name), name_stack=())
+        with module.block(function.regions[0], in_types) as args:
+            results = rule(inner, *args, **params)
+            results = list(results) if isinstance(results, (list, tuple)) else [results]
+            _create("func.return", (), results, loc=module.locations.unknown)
+        if key is not None:
+            module.functions[key] = symbol
+            module.keepalives.append(key)
+    return _call(ctx, symbol, out_types, operands)

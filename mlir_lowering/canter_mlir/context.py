@@ -1,0 +1,284 @@
+"""What a lowering rule works with: the module being built, and the equation being lowered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from canter.core.avals import ShapedArray
+
+from .mlir_door import ir, load_all_dialects
+from .types import TypeTable, compare_type_name, element_shape, physical_aval, physical_dtype, value_key
+
+__all__ = ["LoweringRuleContext", "ModuleContext"]
+
+_create = ir.Operation.create
+
+
+class ModuleContext:
+    """One module under construction.
+
+    Attributes:
+      context: its MLIR context.
+      module: the `ir.Module`.
+      platforms: names of the platforms it is for; rules are chosen for the first.
+      types: builds types and attributes, each once.
+      keepalives: Python objects that must live as long as the executable.
+    """
+
+    def __init__(self, context: Any, module: Any, platforms: Sequence[str], locations: Any):
+        self.context = context
+        self.module = module
+        self.platforms = tuple(platforms)
+        self.types = TypeTable()
+        self.locations = locations
+        self.keepalives: list[Any] = []
+        self.rules: dict[Any, Any] = {}
+        # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
+        # block starts with none: what it emits is out of sight afterwards.
+        self.block_constants: dict[Any, Any] = {}
+        # What has become a private function: key -> name; and the objects whose ids are in the keys.
+        self.functions: dict[Any, str] = {}
+        self._symbols: set[str] = set()
+        self._module_block = ir.InsertionPoint(module.body)
+
+    @property
+    def platform(self) -> str:
+        """The platform for which rules are chosen."""
+        return self.platforms[0]
+
+    def unique_symbol(self, name: str) -> str:
+        """A function name that is not taken yet: `name`, `name_0`, `name_1`, …"""
+        name = _symbol_name(name)
+        symbol, count = name, 0
+        while symbol in self._symbols:
+            symbol = f"{name}_{count}"
+            count += 1
+        self._symbols.add(symbol)
+        return symbol
+
+    def new_function(
+        self, name: str, in_types: Sequence[Any], out_types: Sequence[Any], *, visibility: str = "private"
+    ) -> tuple[str, Any]:
+        """Appends a function to the module.
+
+        Returns:
+          Its symbol and its operation; the single region has no block yet.
+        """
+        symbol = self.unique_symbol(name)
+        function_type = ir.FunctionType.get(list(in_types), list(out_types))
+        attributes = {
+            "sym_name": self.types.string(symbol),
+            "function_type": ir.TypeAttr.get(function_type),
+            "sym_visibility": self.types.string(visibility),
+        }
+        operation = _create(
+            "func.func", attributes=attributes, regions=1, loc=self.locations.unknown, ip=self._module_block
+        )
+        return symbol, operation
+
+    @contextmanager
+    def block(self, region: Any, arg_types: Sequence[Any], arg_locations: Any = None) -> Iterator[Any]:
+        """Appends a block to a region; within the context operations go into it.
+
+        Yields:
+          The list of its arguments.
+        """
+        arg_types = list(arg_types)
+        locations = arg_locations or [self.locations.unknown] * len(arg_types)
+        block = region.blocks.append(*arg_types, arg_locs=locations)
+        outer, self.block_constants = self.block_constants, {}
+        try:
+            with ir.InsertionPoint(block):
+                yield list(block.arguments)
+        finally:
+            self.block_constants = outer
+
+    def constant(self, value: Any, dtype: Any, location: Any) -> Any:
+        """A number as a value without dimensions, emitted once per block."""
+        key = value_key(value), dtype
+        found = self.block_constants.get(key)
+        if found is None:
+            types = self.types
+            attribute = types.scalar(value, dtype)
+            found = _create(
+                "stablehlo.constant", (types.tensor((), dtype),), None, {"value": attribute}, loc=location
+            ).result
+            self.block_constants[key] = found
+        return found
+
+    def full(self, value: Any, dtype: Any, shape: tuple[int, ...], location: Any) -> Any:
+        """An array filled with a number, emitted once per block."""
+        if not shape:
+            return self.constant(value, dtype, location)
+        key = value_key(value), dtype, shape
+        found = self.block_constants.get(key)
+        if found is None:
+            types = self.types
+            scalar = self.constant(value, dtype, location)
+            found = _create(
+                "stablehlo.broadcast_in_dim",
+                (types.tensor(shape, dtype),),
+                (scalar,),
+                {"broadcast_dimensions": types.ints(())},
+                loc=location,
+            ).result
+            self.block_constants[key] = found
+        return found
+
+    def broadcast(self, value: Any, aval: Any, shape: tuple[int, ...], location: Any) -> Any:
+        """An operand of an n-ary elementwise operation brought to the shape of the result.
+
+        Operands have that shape, or none.
+        """
+        if aval.shape:
+            raise TypeError(f"An operand of shape {aval.shape} cannot be broadcast to {shape}.")
+        dims = range(len(shape), len(shape) + len(element_shape(aval.dtype)))
+        return _create(
+            "stablehlo.broadcast_in_dim",
+            (self.types.of(ShapedArray(shape, aval.dtype)),),
+            (value,),
+            {"broadcast_dimensions": self.types.ints(dims)},
+            loc=location,
+        ).result
+
+    def array(self, value: Any, location: Any) -> Any:
+        """A captured array as a constant inside the module."""
+        value = getattr(value, "_base_array", value)  # a key array stands for its bits
+        array = np.asarray(value)
+        kind = self.types.tensor(array.shape, array.dtype)
+        attributes = {"value": self.types.dense(array)}
+        return _create("stablehlo.constant", (kind,), None, attributes, loc=location).result
+
+
+def _symbol_name(name: str) -> str:
+    """A name with nothing in it that MLIR would have to quote."""
+    return "".join(char if char.isalnum() or char in "_.$-" else "_" for char in name) or "function"
+
+
+class LoweringRuleContext:
+    """The equation being lowered, with what a rule needs to emit operations.
+
+    Attributes:
+      module_context: the module under construction.
+      primitive: the primitive of the equation.
+      avals_in, avals_out: avals of its operands and results.
+      location: the MLIR location to give to operations.
+      name_stack: names of the scopes around the equation.
+      eqn: the equation itself; None for a rule that was called by another rule.
+    """
+
+    __slots__ = ("avals_in", "avals_out", "eqn", "location", "module_context", "name_stack", "primitive")
+
+    def __init__(
+        self,
+        module_context: ModuleContext,
+        primitive: Any,
+        avals_in: Sequence[Any],
+        avals_out: Sequence[Any],
+        location: Any,
+        name_stack: tuple[Any, ...] = (),
+        eqn: Any = None,
+    ):
+        self.module_context = module_context
+        self.primitive = primitive
+        self.avals_in = avals_in
+        self.avals_out = avals_out
+        self.location = location
+        self.name_stack = name_stack
+        self.eqn = eqn
+
+    def replace(self, **changes: Any) -> LoweringRuleContext:
+        """A copy with some fields changed."""
+        fields = {name: getattr(self, name) for name in LoweringRuleContext.__slots__}
+        fields.update(changes)
+        return LoweringRuleContext(**fields)
+
+    @property
+    def types(self) -> TypeTable:
+        """Builds types and attributes."""
+        return self.module_context.types
+
+    @property
+    def platform(self) -> str:
+        """The platform for which rules are chosen."""
+        return self.module_context.platforms[0]
+
+    def op(self, name: str, operands: Sequence[Any], aval_out: Any, attributes: Any = None) -> Any:
+        """Emits an operation of one result.
+
+        Args:
+          name: the operation, such as "stablehlo.add".
+          operands: MLIR values.
+          aval_out: the aval of the result, or its MLIR type.
+          attributes: dict of attribute name to MLIR attribute.
+
+        Returns:
+          The result.
+        """
+        kind = self.module_context.types.of(aval_out)
+        return _create(name, (kind,), operands, attributes, loc=self.location).result
+
+    def build(
+        self,
+        name: str,
+        operands: Sequence[Any],
+        avals_out: Sequence[Any],
+        attributes: Any = None,
+        regions: int = 0,
+    ) -> Any:
+        """Emits an operation of any number of results and regions, and returns the operation."""
+        types = [self.module_context.types.of(aval) for aval in avals_out]
+        return _create(name, types, operands, attributes, None, regions, loc=self.location)
+
+    def block(self, region: Any, arg_avals: Sequence[Any]) -> Any:
+        """A context manager that appends a block to a region and gives its arguments."""
+        types = [self.module_context.types.of(aval) for aval in arg_avals]
+        return self.module_context.block(region, types)
+
+    def return_(self, values: Sequence[Any]) -> None:
+        """Ends a block of a region."""
+        _create("stablehlo.return", (), values, loc=self.location)
+
+    def constant(self, value: Any, dtype: Any) -> Any:
+        """A number as a value without dimensions."""
+        return self.module_context.constant(value, physical_dtype(dtype), self.location)
+
+    def full(self, value: Any, aval: Any) -> Any:
+        """An array filled with a number."""
+        aval = physical_aval(aval)
+        return self.module_context.full(value, aval.dtype, aval.shape, self.location)
+
+    def convert(self, value: Any, aval_out: Any) -> Any:
+        """The value converted to another element type of the same shape."""
+        return self.op("stablehlo.convert", (value,), aval_out)
+
+    def compare(self, direction: str, lhs: Any, rhs: Any, aval_in: Any, kind: str | None = None) -> Any:
+        """An elementwise comparison: direction EQ, NE, LT, LE, GT, GE; gives booleans."""
+        attributes = self.types.compare(direction, kind or compare_type_name(aval_in.dtype))
+        return self.op("stablehlo.compare", (lhs, rhs), aval_in.update(dtype=np.dtype(bool)), attributes)
+
+    def inline(self, closed: Any, operands: Sequence[Any]) -> list[Any]:
+        """Lowers a closed jaxpr in place, applied to MLIR values."""
+        from .body import inline_jaxpr
+
+        return inline_jaxpr(self, closed, operands)
+
+    def call(self, closed: Any, operands: Sequence[Any], name: str) -> list[Any]:
+        """Calls a private function made of a closed jaxpr; equal ones share the function."""
+        from .body import call_jaxpr
+
+        return call_jaxpr(self, closed, operands, name)
+
+    def call_rule(self, rule: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+        """Calls a private function made of one application of a rule."""
+        from .body import call_rule
+
+        return call_rule(self, rule, operands, params)
+
+    def load_all_dialects(self) -> None:
+        """Makes operations of every dialect in jaxlib available to this module."""
+        load_all_dialects(self.module_context.context)

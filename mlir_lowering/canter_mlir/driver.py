@@ -1,0 +1,180 @@
+"""From a closed jaxpr to a StableHLO module."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from canter.core.jaxpr import ClosedJaxpr
+
+from . import rules
+from .body import fill_function
+from .context import ModuleContext
+from .locations import Locations
+from .mlir_door import ir, new_context
+from .types import physical_aval
+
+__all__ = ["lower_jaxpr_to_module", "match_donations"]
+
+
+def match_donations(
+    in_avals: Sequence[Any], out_avals: Sequence[Any], donated: Sequence[bool]
+) -> list[int | None]:
+    """Which result may take over the memory of each donated argument.
+
+    Args:
+      in_avals, out_avals: avals of arguments and results.
+      donated: one flag an argument.
+
+    Returns:
+      One entry an argument: the index of the first free result of equal shape and dtype, or None.
+
+    Example:
+      >>> from canter.core.avals import ShapedArray
+      >>> from canter_mlir.driver import match_donations
+      >>> x, y = ShapedArray((2,), "float32"), ShapedArray((3,), "float32")
+      >>> match_donations([x, x, y], [y, x], [True, True, True])
+      [1, None, 0]
+    """
+    free: dict[Any, list[int]] = {}
+    for index, aval in enumerate(out_avals):
+        free.setdefault(_memory_key(aval), []).append(index)
+    matches: list[int | None] = []
+    for aval, gives in zip(in_avals, donated, strict=True):
+        results = free.get(_memory_key(aval)) if gives else None
+        matches.append(results.pop(0) if results else None)
+    return matches
+
+
+def _memory_key(aval: Any) -> Any:
+    aval = physical_aval(aval)
+    return getattr(aval, "shape", None), getattr(aval, "dtype", None)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Lowering makes many small objects and no cycles; collecting in between costs and finds nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def lower_jaxpr_to_module(
+    closed_jaxpr: ClosedJaxpr,
+    *,
+    name: str = "main",
+    platforms: Sequence[str] = ("cpu",),
+    donated_invars: Sequence[bool] | None = None,
+    arg_names: Sequence[str | None] | None = None,
+    result_names: Sequence[str | None] | None = None,
+    tracebacks: bool = True,
+    num_replicas: int = 1,
+    num_partitions: int = 1,
+    keepalives: list[Any] | None = None,
+) -> Any:
+    """Lowers a closed jaxpr to a StableHLO module with one public function, `main`.
+
+    The constants of the jaxpr are leading arguments of `main`, before its own. Constants of inner
+    jaxprs (of calls, loops, branches) stand in the module as dense constants: whoever has big ones
+    hoists them to the outermost jaxpr first. Equal inner jaxprs of calls become one private
+    function. The text of the module is the same in every process.
+
+    Args:
+      closed_jaxpr: the program, free of dead equations.
+      name: name of the module and outermost scope, such as "jit_step".
+      platforms: "cpu", "cuda", "rocm" or "tpu"; rules are chosen for the first.
+      donated_invars: one flag an argument (not for the constants). A donated argument lends its
+        memory to the first result of equal shape and dtype, else to whatever the compiler likes.
+      arg_names: one name an argument (not for the constants), for locations.
+      result_names: one path a result, kept as the attribute `jax.result_info`.
+      tracebacks: keep the user's lines as locations.
+      num_replicas, num_partitions: kept as attributes of the module.
+      keepalives: a list to extend with objects that must live as long as the executable does.
+
+    Returns:
+      The `ir.Module`, in an MLIR context of its own.
+
+    Raises:
+      NotImplementedError: a primitive has no rule on the platform.
+
+    Example:
+      >>> import canter as ct
+      >>> from canter_mlir.driver import lower_jaxpr_to_module
+      >>> print(lower_jaxpr_to_module(ct.make_jaxpr(lambda x: x + x)(1.0), name="jit_double"))
+      module @jit_double attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32} {
+        func.func public @main(%arg0: tensor<f32>) -> tensor<f32> {
+          %0 = stablehlo.add %arg0, %arg0 : tensor<f32>
+          return %0 : tensor<f32>
+        }
+      }
+      <BLANKLINE>
+    """
+    rules.load()
+    context = new_context()
+    with context, ir.Location.unknown() as unknown, _no_garbage_collection():
+        module = ir.Module.create(loc=unknown)
+        builder = ModuleContext(context, module, platforms, Locations(context, tracebacks))
+        attributes = module.operation.attributes
+        # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
+        module_name = name.replace("<", "_").replace(">", "").replace(" ", "_")
+        attributes["sym_name"] = builder.types.string(module_name)
+        attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
+        attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
+        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names)
+        # A wrong program is better found here than by the compiler, which names no rule.
+        module.operation.verify()
+    if keepalives is not None:
+        keepalives.extend(builder.keepalives)
+    return module
+
+
+def _emit_main(
+    builder: ModuleContext,
+    closed: ClosedJaxpr,
+    name: str,
+    donated: Sequence[bool] | None,
+    arg_names: Sequence[str | None] | None,
+    result_names: Sequence[str | None] | None,
+) -> None:
+    types, jaxpr = builder.types, closed.jaxpr
+    const_types = [types.of(var.aval) for var in jaxpr.constvars]
+    in_types = const_types + [types.of(var.aval) for var in jaxpr.invars]
+    out_types = [types.of(atom.aval) for atom in jaxpr.outvars]
+    _, function = builder.new_function("main", in_types, out_types, visibility="public")
+    if donated is not None and any(donated):
+        function.attributes["arg_attrs"] = _donation_attributes(builder, jaxpr, len(const_types), donated)
+    if result_names is not None:
+        function.attributes["res_attrs"] = ir.ArrayAttr.get(
+            [
+                ir.DictAttr.get({} if path is None else {"jax.result_info": types.string(path)})
+                for path in result_names
+            ]
+        )
+    locations = None
+    if arg_names is not None:
+        unknown = builder.locations.unknown
+        own = [unknown if arg is None else builder.locations.name(arg) for arg in arg_names]
+        locations = [unknown] * len(const_types) + own
+    scope = f"jit({name.removeprefix('jit_')})"
+    fill_function(builder, function, closed, in_types, (scope,), const_args=True, arg_locations=locations)
+
+
+def _donation_attributes(builder: ModuleContext, jaxpr: Any, consts: int, donated: Sequence[bool]) -> Any:
+    types = builder.types
+    nothing = ir.DictAttr.get({})
+    attributes = [nothing] * consts
+    matches = match_donations(jaxpr.in_avals, jaxpr.out_avals, donated)
+    for gives, match in zip(donated, matches, strict=True):
+        if not gives:
+            attributes.append(nothing)
+        elif match is None:
+            attributes.append(ir.DictAttr.get({"jax.buffer_donor": types.boolean(True)}))
+        else:
+            attributes.append(ir.DictAttr.get({"tf.aliasing_output": types.integer(match, 32)}))
+    return ir.ArrayAttr.get(attributes)

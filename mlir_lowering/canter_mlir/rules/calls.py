@@ -1,0 +1,96 @@
+"""Equations that have a jaxpr of their own: calls, custom derivatives, rematerialisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from canter.core.jaxpr import ClosedJaxpr
+
+from ..registry import register_table
+
+__all__: list[str] = []
+
+
+def _closed(jaxpr: Any) -> ClosedJaxpr:
+    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
+
+
+def _jit(
+    ctx: Any, *operands: Any, jaxpr: Any, name: str = "function", inline: bool = False, **params: Any
+) -> Any:
+    """A function of the module, or its body in place. Shardings, layouts and donation of an inner
+    call are advice that only the outermost call can follow; they must be left unspecified.
+    """
+    for field in ("in_shardings", "out_shardings", "in_layouts", "out_layouts"):
+        for value in params.get(field) or ():
+            if value is not None and type(value).__name__ != "UnspecifiedValue":
+                raise NotImplementedError(
+                    f"The inner call of {name} asks for {field}={value}; "
+                    "use `with_sharding_constraint` inside the function instead."
+                )
+    closed = _closed(jaxpr)
+    inner = ctx.replace(name_stack=(*ctx.name_stack, f"jit({name})"))
+    return inner.inline(closed, operands) if inline else inner.call(closed, operands, name)
+
+
+def _inlined(*names: str) -> Any:
+    """The rule of an equation whose jaxpr, the parameter of one of these names, is emitted in place."""
+
+    def lower(ctx: Any, *operands: Any, **params: Any) -> Any:
+        for name in names:
+            if name in params:
+                return ctx.inline(_closed(params[name]), operands)
+        raise TypeError(f"An equation of '{ctx.primitive}' has none of the parameters {', '.join(names)}.")
+
+    return lower
+
+
+def _remat(
+    ctx: Any, *operands: Any, jaxpr: Any, prevent_cse: Any, differentiated: bool, policy: Any = None
+) -> Any:
+    """Behind a barrier the compiler cannot see that forward and backward pass compute the same."""
+    if not differentiated or not operands:
+        return ctx.inline(_closed(jaxpr), operands)
+    hidden = prevent_cse if isinstance(prevent_cse, tuple) else (bool(prevent_cse),) * len(operands)
+    held = [x for x, hide in zip(operands, hidden, strict=True) if hide]
+    if held:
+        avals = [aval for aval, hide in zip(ctx.avals_in, hidden, strict=True) if hide]
+        results = iter(ctx.build("stablehlo.optimization_barrier", held, avals).results)
+        operands = tuple(next(results) if hide else x for x, hide in zip(operands, hidden, strict=True))
+    return ctx.inline(_closed(jaxpr), operands)
+
+
+def _device_put(ctx: Any, *operands: Any, **params: Any) -> Any:
+    """Inside a program values are where the program is; another memory or device is refused."""
+    from canter.core import errors
+
+    for field in ("devices", "srcs"):
+        for target in params.get(field) or ():
+            kind = getattr(target, "memory_kind", None)
+            if kind not in (None, "device"):
+                raise NotImplementedError(
+                    f"device_put inside a compiled function cannot move values to memory '{kind}' yet "
+                    f"({errors.__name__})."
+                )
+    return list(operands)
+
+
+register_table(
+    {
+        "jit": _jit,
+        "pjit": _jit,
+        "closed_call": _inlined("call_jaxpr", "jaxpr"),
+        "core_call": _inlined("call_jaxpr", "jaxpr"),
+        "call": _inlined("call_jaxpr", "jaxpr"),
+        "custom_jvp_call": _inlined("call_jaxpr", "fun_jaxpr", "jaxpr"),
+        "custom_vjp_call": _inlined("call_jaxpr", "fun_jaxpr", "jaxpr"),
+        "custom_vjp_call_jaxpr": _inlined("call_jaxpr", "fun_jaxpr", "jaxpr"),
+        "custom_lin": _inlined("call_jaxpr", "jaxpr"),
+        "custom_vmap_call": _inlined("call", "call_jaxpr", "jaxpr"),
+        "composite": _inlined("jaxpr", "call_jaxpr"),
+        "remat2": _remat,
+        "remat": _remat,
+        "checkpoint": _remat,
+        "device_put": _device_put,
+    }
+)

@@ -1,0 +1,268 @@
+"""Branches and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from canter.core.avals import ShapedArray
+from canter.core.jaxpr import ClosedJaxpr
+
+from ..registry import register_table
+from .shapes import concatenate, dynamic_slice, dynamic_update_slice, reshape, slice_
+
+__all__: list[str] = []
+
+_FLAG = ShapedArray((), np.dtype(bool))
+_COUNTER = ShapedArray((), np.dtype(np.int32))
+
+
+def _scoped(ctx: Any, *names: str) -> Any:
+    return ctx.replace(name_stack=(*ctx.name_stack, *names))
+
+
+# Branches
+
+
+def _cond(ctx: Any, index: Any, *operands: Any, branches: Any, **params: Any) -> list[Any]:
+    if len(branches) == 1:
+        return ctx.inline(branches[0], operands)
+    aval = ctx.avals_in[0]
+    if aval.dtype != _COUNTER.dtype:
+        index = ctx.convert(index, _COUNTER)
+    operation = ctx.build("stablehlo.case", (index,), ctx.avals_out, regions=len(branches))
+    for number, (region, branch) in enumerate(zip(operation.regions, branches, strict=True)):
+        inner = _scoped(ctx, "cond", f"branch_{number}_fun")
+        with ctx.block(region, ()):
+            ctx.return_(inner.inline(branch, operands))
+    return list(operation.results)
+
+
+# Loops
+
+
+def while_loop(ctx: Any, avals: Sequence[Any], init: Sequence[Any], condition: Any, body: Any) -> list[Any]:
+    """A `stablehlo.while`.
+
+    Args:
+      avals: avals of the loop state.
+      init: its first values.
+      condition, body: functions of the list of state values that emit the two regions; they give
+        one boolean, and the list of new values.
+    """
+    operation = ctx.build("stablehlo.while", init, avals, regions=2)
+    with ctx.block(operation.regions[0], avals) as state:
+        ctx.return_((condition(state),))
+    with ctx.block(operation.regions[1], avals) as state:
+        ctx.return_(body(state))
+    return list(operation.results)
+
+
+def _while(
+    ctx: Any,
+    *operands: Any,
+    cond_jaxpr: ClosedJaxpr,
+    body_jaxpr: ClosedJaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> list[Any]:
+    # Constants of condition and body need not be in the state: the regions see what is outside.
+    cond_consts = operands[:cond_nconsts]
+    body_consts = operands[cond_nconsts : cond_nconsts + body_nconsts]
+    init = operands[cond_nconsts + body_nconsts :]
+    test, step = _scoped(ctx, "while", "cond"), _scoped(ctx, "while", "body")
+    if cond_jaxpr.out_avals[0].shape:
+        return _batched_while(ctx, cond_consts, body_consts, init, cond_jaxpr, body_jaxpr)
+
+    def condition(state: list[Any]) -> Any:
+        return test.inline(cond_jaxpr, [*cond_consts, *state])[0]
+
+    def body(state: list[Any]) -> list[Any]:
+        return step.inline(body_jaxpr, [*body_consts, *state])
+
+    return while_loop(ctx, ctx.avals_out, init, condition, body)
+
+
+def _batched_while(
+    ctx: Any, cond_consts: Any, body_consts: Any, init: Any, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr
+) -> list[Any]:
+    """Each lane runs while its own predicate holds; the loop runs while any lane does."""
+    from .reductions import reduce_with
+
+    predicate = cond_jaxpr.out_avals[0]
+    test, step = _scoped(ctx, "while", "cond"), _scoped(ctx, "while", "body")
+
+    def condition(state: list[Any]) -> Any:
+        lanes = test.inline(cond_jaxpr, [*cond_consts, *state])[0]
+        return reduce_with(test, "stablehlo.or", lanes, False, range(predicate.ndim), _FLAG)
+
+    def body(state: list[Any]) -> list[Any]:
+        lanes = step.inline(cond_jaxpr, [*cond_consts, *state])[0]
+        new = step.inline(body_jaxpr, [*body_consts, *state])
+        return [
+            _where(step, lanes, predicate, x, y, aval)
+            for x, y, aval in zip(new, state, ctx.avals_out, strict=True)
+        ]
+
+    return while_loop(ctx, ctx.avals_out, init, condition, body)
+
+
+def _where(ctx: Any, lanes: Any, predicate: Any, x: Any, y: Any, aval: Any) -> Any:
+    from ..types import physical_aval
+
+    shape = physical_aval(aval).shape
+    if shape[: predicate.ndim] != predicate.shape:
+        raise TypeError(
+            f"A predicate of shape {predicate.shape} does not fit a loop state of shape {aval.shape}."
+        )
+    if shape != predicate.shape:
+        dims = {"broadcast_dimensions": ctx.types.ints(range(predicate.ndim))}
+        spread = ShapedArray(shape, predicate.dtype)
+        lanes = ctx.op("stablehlo.broadcast_in_dim", (lanes,), spread, dims)
+    return ctx.op("stablehlo.select", (lanes, x, y), aval)
+
+
+# Scan
+
+
+def _row_aval(aval: Any) -> Any:
+    return aval.update(shape=aval.shape[1:])
+
+
+def _read_row(ctx: Any, array: Any, aval: Any, index: Any) -> Any:
+    """The row of an array at an index known at run time."""
+    zeros = [ctx.constant(0, np.dtype(np.int32)) for _ in aval.shape[1:]]
+    piece = aval.update(shape=(1, *aval.shape[1:]))
+    row = dynamic_slice(ctx, array, [index, *zeros], _COUNTER.dtype, piece)
+    return reshape(ctx, row, _row_aval(aval))
+
+
+def _write_row(ctx: Any, array: Any, aval: Any, row: Any, index: Any) -> Any:
+    zeros = [ctx.constant(0, np.dtype(np.int32)) for _ in aval.shape[1:]]
+    piece = reshape(ctx, row, aval.update(shape=(1, *aval.shape[1:])))
+    return dynamic_update_slice(ctx, array, piece, [index, *zeros], _COUNTER.dtype, aval)
+
+
+def _static_row(ctx: Any, array: Any, aval: Any, index: int) -> Any:
+    starts, limits = [0] * aval.ndim, list(aval.shape)
+    starts[0], limits[0] = index, index + 1
+    piece, _ = slice_(ctx, array, aval, starts, limits)
+    return reshape(ctx, piece, _row_aval(aval))
+
+
+def _stack_rows(ctx: Any, rows: list[Any], aval: Any) -> Any:
+    if not rows:
+        return ctx.full(0, aval)
+    piece = aval.update(shape=(1, *aval.shape[1:]))
+    return concatenate(ctx, [reshape(ctx, row, piece) for row in rows], aval, 0)
+
+
+class _Scan:
+    """The parts of a scan equation, and how one step of it is emitted."""
+
+    def __init__(
+        self, ctx: Any, operands: Any, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, reverse: bool
+    ):
+        self.ctx = ctx
+        self.body = _scoped(ctx, "while", "body")
+        self.jaxpr = jaxpr
+        self.consts = list(operands[:num_consts])
+        self.carry = list(operands[num_consts : num_consts + num_carry])
+        self.xs = list(operands[num_consts + num_carry :])
+        self.num_carry = num_carry
+        self.reverse = reverse
+        self.carry_avals = list(ctx.avals_out[:num_carry])
+        self.x_avals = list(ctx.avals_in[num_consts + num_carry :])
+        self.y_avals = list(ctx.avals_out[num_carry:])
+
+    def step(self, carry: Sequence[Any], rows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """New carry and the rows of the outputs."""
+        results = self.body.inline(self.jaxpr, [*self.consts, *carry, *rows])
+        return results[: self.num_carry], results[self.num_carry :]
+
+    def unrolled(self, length: int) -> list[Any]:
+        """All steps one after another, without a loop."""
+        carry, outputs = self.carry, []
+        order = range(length - 1, -1, -1) if self.reverse else range(length)
+        for index in order:
+            rows = [
+                _static_row(self.body, x, aval, index) for x, aval in zip(self.xs, self.x_avals, strict=True)
+            ]
+            carry, ys = self.step(carry, rows)
+            outputs.append(ys)
+        if self.reverse:
+            outputs.reverse()
+        columns = zip(*outputs, strict=True) if outputs else [() for _ in self.y_avals]
+        stacked = [
+            _stack_rows(self.body, list(column), aval)
+            for column, aval in zip(columns, self.y_avals, strict=True)
+        ]
+        return [*carry, *stacked]
+
+    def looped(self, length: int, unroll: int) -> list[Any]:
+        """A loop that takes `unroll` steps at a time; the steps left over follow it."""
+        ctx, body = self.ctx, self.body
+        turns = length // unroll
+        ys = [ctx.full(0, aval) for aval in self.y_avals]
+        zero = ctx.constant(0, _COUNTER.dtype)
+        avals = [_COUNTER, *self.carry_avals, *self.y_avals]
+
+        def condition(state: list[Any]) -> Any:
+            return ctx.compare("LT", state[0], ctx.constant(turns * unroll, _COUNTER.dtype), _COUNTER)
+
+        def advance(count: Any, steps: int) -> Any:
+            return body.op("stablehlo.add", (count, body.constant(steps, _COUNTER.dtype)), _COUNTER)
+
+        def run(state: list[Any]) -> list[Any]:
+            count, carry, outputs = state[0], state[1 : 1 + self.num_carry], state[1 + self.num_carry :]
+            for offset in range(unroll):
+                carry, outputs = self.step_at(
+                    advance(count, offset) if offset else count, length, carry, outputs
+                )
+            return [advance(count, unroll), *carry, *outputs]
+
+        results = while_loop(ctx, avals, [zero, *self.carry, *ys], condition, run)[1:]
+        carry, outputs = results[: self.num_carry], results[self.num_carry :]
+        for count in range(turns * unroll, length):
+            carry, outputs = self.step_at(ctx.constant(count, _COUNTER.dtype), length, carry, outputs)
+        return [*carry, *outputs]
+
+    def step_at(self, count: Any, length: int, carry: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
+        """One step of the loop, reading and writing the rows at a counter."""
+        body, row = self.body, count
+        if self.reverse:
+            row = body.op("stablehlo.subtract", (body.constant(length - 1, _COUNTER.dtype), count), _COUNTER)
+        rows = [_read_row(body, x, aval, row) for x, aval in zip(self.xs, self.x_avals, strict=True)]
+        carry, ys = self.step(carry, rows)
+        written = [
+            _write_row(body, array, aval, y, row)
+            for array, aval, y in zip(outputs, self.y_avals, ys, strict=True)
+        ]
+        return carry, written
+
+
+def _scan(
+    ctx: Any,
+    *operands: Any,
+    jaxpr: Any,
+    length: int,
+    reverse: bool,
+    unroll: int,
+    num_consts: int,
+    num_carry: int,
+    linear: Any = None,
+    **params: Any,
+) -> list[Any]:
+    """`linear` only tells the transpose rule something. Constants and scanned arrays stay outside of
+    the loop's state: the body sees them, and the compiler need not prove that they do not change.
+    """
+    if params:
+        raise NotImplementedError(f"scan does not know the parameters {sorted(params)}.")
+    scan = _Scan(ctx, operands, jaxpr, num_consts, num_carry, reverse)
+    unroll = max(1, min(int(unroll), length))
+    return scan.unrolled(length) if unroll >= length else scan.looped(length, unroll)
+
+
+register_table({"cond": _cond, "while": _while, "scan": _scan})
