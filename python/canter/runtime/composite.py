@@ -1,0 +1,99 @@
+"""Composites: public functions made of several primitives.
+
+On concrete arguments a composite is one compiled call through C++, like a jitted function. Inside a
+trace its body is traced where it stands, so that traces stay flat and without extra equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
+
+import numpy as np
+
+from ..core.trace import Tracer, eval_trace, state
+from .jit import Jitted, dispatcher
+from .signature import argument_spec
+
+__all__ = ["composite", "composite_operator"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Composite(Jitted):
+    """The Python side of a composite."""
+
+    __slots__ = ()
+
+    def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
+        if state.trace is not eval_trace:
+            return self.function(*args, **kwargs), None, False
+        return super().cache_miss(*args, **kwargs)
+
+
+class OperatorComposite(Composite):
+    """A composite that leaves operands it does not know to their own reflected method."""
+
+    __slots__ = ()
+
+    def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
+        for arg in args:
+            if not _is_operand(arg):
+                return NotImplemented, None, False
+        return super().cache_miss(*args, **kwargs)
+
+
+def _is_operand(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind not in "OSUMm"
+    return isinstance(value, (Tracer, int, float, complex)) or hasattr(value, "aval") or hasattr(value, "__jax_array__")
+
+
+@overload
+def composite(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def composite(
+    function: None = None, /, *, static_argnames: Sequence[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -> Any:
+    """Declares a public function that consists of several primitives.
+
+    Args:
+      function: takes arrays, numbers and pytrees of them, and works on tracers.
+      static_argnames: parameters that are Python values. They may be passed by position too and must
+        be hashable: a caller's list is turned into a tuple before.
+
+    Returns:
+      The function as one compiled call on concrete arguments. `__wrapped__` is the body.
+
+    Example:
+      >>> from canter import lax
+      >>> from canter.runtime.composite import composite
+      >>> @composite
+      ... def twice(x):
+      ...     return lax.add(x, x)
+      >>> print(twice(2.0))
+      4.0
+    """
+    if function is None:
+        return lambda body: composite(body, static_argnames=static_argnames)
+    return _dispatcher(Composite, function, static_argnames)
+
+
+def composite_operator(function: Callable[P, R], /) -> Callable[P, R]:
+    """A composite that can stand as an operator method of an array class.
+
+    Foreign operands (strings, lists, None, objects of other libraries) give NotImplemented, so that
+    Python tries their reflected method.
+
+    Args:
+      function: the body, of two operands (or one).
+    """
+    return _dispatcher(OperatorComposite, function, ())
+
+
+def _dispatcher(kind: type[Composite], function: Any, static_argnames: Sequence[str]) -> Any:
+    spec = argument_spec(function, None, tuple(static_argnames) or None, None, None)
+    made = kind(function, spec)
+    return dispatcher(made, made.cache_miss, (kind, spec))

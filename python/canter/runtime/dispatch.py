@@ -1,0 +1,184 @@
+"""Eager evaluation: one primitive on concrete arguments, as a cached compiled function.
+
+Each combination of a primitive and its parameters has a C++ function object of its own, which finds
+the executable for the types of the arguments. A hit costs one dictionary look-up beside that call.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
+
+from ..core import pytree
+from ..core.avals import get_aval
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
+from ..core.primitive import Primitive
+from ..core.trace import eval_trace
+from ..core.tracing import trace_to_jaxpr
+from ..transforms.jit_call import jit_p
+from .jit import shard_arg
+from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
+
+__all__ = ["apply_primitive", "forget_compiled"]
+
+_FUNCTIONS_PER_PRIMITIVE = 4096
+_flatten = pytree.registry.flatten
+_cache = PjitFunctionCache(capacity=16384)
+_serial = itertools.count()
+_primitives: dict[Primitive, None] = {}  # those that have evaluated something
+
+
+def apply_primitive(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+    """Evaluates a primitive on concrete arguments."""
+    try:
+        key = (*params.items(),)
+        function = primitive.eval_cache.get(key)
+    except TypeError:  # a parameter without a hash: nothing can be kept
+        return _PrimitiveCall(primitive, params).run(args)[0]
+    if function is None:
+        function = _function_for(primitive, params, key)
+    return function(*args)
+
+
+def _function_for(primitive: Primitive, params: dict[str, Any], key: Any) -> Any:
+    owner = _jaxpr_among(params)
+    if owner is None:
+        known = primitive.eval_cache
+        if len(known) >= _FUNCTIONS_PER_PRIMITIVE:
+            known.clear()
+        _primitives[primitive] = None
+    else:
+        # A program among the parameters is often made anew for each call: what was compiled for it
+        # lives as long as it does, and no longer.
+        known = owner.memo.setdefault(primitive, {})
+    function = known.get(key)
+    if function is None:
+        function = known[key] = _PrimitiveCall(primitive, params).dispatcher()
+    return function
+
+
+def _jaxpr_among(params: dict[str, Any]) -> ClosedJaxpr | None:
+    for value in params.values():
+        if isinstance(value, ClosedJaxpr):
+            return value
+        if isinstance(value, tuple) and value and isinstance(value[0], ClosedJaxpr):
+            return value[0]
+    return None
+
+
+class _FlatCall:
+    """Evaluates a flat function of arrays through compiled programs; the Python side of its dispatcher."""
+
+    __slots__ = ("name",)
+
+    def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
+        """The program for arguments of these types; the same object for the same types."""
+        raise NotImplementedError
+
+    def options(self) -> CompileOptions:
+        return CompileOptions(self.name)
+
+    def structured(self, outs: list[Any]) -> Any:
+        """The result in the form in which the caller gets it."""
+        return outs
+
+    def uncompiled(self, *args: Any) -> Any:
+        """What runs while `disable_jit` is set."""
+        return self.run(args)[0]
+
+    def run(self, args: Sequence[Any]) -> tuple[Any, Any]:
+        """The result, and the record for C++ or None."""
+        check_arguments_concrete(args)
+        closed = self.program(tuple(map(get_aval, args)))
+        device, committed = device_for(args, self._describe)
+        executable = executable_for(closed, self.options(), device)
+        result = self.structured(executable.run(args, committed))
+        if not all(map(is_c_argument, args)):
+            return result, None
+        return result, executable.fast_path(_flatten(result)[1], (), committed)
+
+    def _describe(self, position: int) -> str:
+        return f"operand {position} of {self.name}"
+
+    def dispatcher(self) -> Any:
+        """The C++ function object."""
+
+        def cache_miss(*args: Any) -> Any:
+            return (*self.run(args), False)
+
+        def uncompiled(*args: Any) -> Any:
+            return self.uncompiled(*args)
+
+        return pjit(self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache)
+
+
+class _PrimitiveCall(_FlatCall):
+    __slots__ = ("params", "primitive", "programs")
+
+    def __init__(self, primitive: Primitive, params: dict[str, Any]):
+        self.name = primitive.name
+        self.primitive = primitive
+        self.params = params
+        self.programs: dict[Any, ClosedJaxpr] = {}
+
+    def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
+        known = self.programs.get(avals)
+        if known is None:
+            primitive, params = self.primitive, self.params
+
+            def body(*args: Any) -> Any:
+                result = primitive.bind(*args, **params)
+                return result if primitive.multiple_results else [result]
+
+            known = self.programs[avals] = trace_to_jaxpr(body, avals, name=primitive.name)
+        return known
+
+    def structured(self, outs: list[Any]) -> Any:
+        return outs if self.primitive.multiple_results else outs[0]
+
+
+class _JaxprCall(_FlatCall):
+    """Evaluates an equation of the `jit` primitive."""
+
+    __slots__ = ("closed", "compile_options")
+
+    def __init__(self, closed: ClosedJaxpr, options: CompileOptions):
+        self.name = options.name
+        self.closed = closed
+        self.compile_options = options
+
+    def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
+        return self.closed
+
+    def options(self) -> CompileOptions:
+        return self.compile_options
+
+    def uncompiled(self, *args: Any) -> Any:
+        return eval_jaxpr(self.closed.jaxpr, self.closed.consts, *args)
+
+
+def _evaluate_jit(
+    *args: Any, jaxpr: ClosedJaxpr, name: str, donated_invars: Any, keep_unused: bool, compiler_options_kvs: Any, **_: Any
+) -> list[Any]:
+    """A `jit` equation on concrete arguments. Its sharding parameters are always the unspecified ones."""
+    donated = tuple(donated_invars) if any(donated_invars) else ()
+    options = CompileOptions(name, donated, keep_unused, compiler_options_kvs)
+    function = jaxpr.memo.get(options)
+    if function is None:
+        function = jaxpr.memo[options] = _JaxprCall(jaxpr, options).dispatcher()
+    return function(*args)
+
+
+jit_p.impl = _evaluate_jit
+eval_trace.evaluate = apply_primitive
+
+
+def forget_compiled() -> None:
+    """Drops what eager evaluation has compiled."""
+    for primitive in _primitives:
+        primitive.eval_cache.clear()
+    _primitives.clear()
+    _cache.clear()

@@ -1,0 +1,610 @@
+"""`jit`: a Python function as one compiled call.
+
+The object that `jit` returns is jaxlib's C++ `PjitFunction`, which finds the executable of a
+signature without running Python. Whatever it does not know comes to `Jitted.cache_miss`: flatten,
+trace (once per function, avals and static arguments), then either record one `jit` equation in the
+active trace, or compile, run, and hand the record of the executable back to C++.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+
+import numpy as np
+from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, pjit
+
+from ..core import pytree
+from ..core.avals import get_aval
+from ..core.config import trace_context
+from ..core.errors import filter_traceback
+from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
+from ..core.trace import Tracer, eval_trace, state
+from ..core.tracing import trace_to_jaxpr
+from ..transforms.jit_call import UNSPECIFIED, jit_p
+from .backend import on_clear
+from .passes import constants_to_arguments
+from .placement import place
+from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
+from .shape_dtype import abstract_aval
+from .signature import (
+    ArgumentNames,
+    ArgumentSpec,
+    argument_spec,
+    describe_function,
+    function_name,
+)
+
+if TYPE_CHECKING:
+    from .stages import Lowered, Traced
+
+__all__ = ["Call", "JitFunction", "Jitted", "TracedProgram", "clear_caches", "jit"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+_TRACES_PER_FUNCTION = 2048
+_flatten = pytree.registry.flatten
+_no_arguments = ArgumentSpec()
+
+
+class Call(NamedTuple):
+    """The arguments of one call, flat, without the static ones."""
+
+    leaves: list[Any]
+    in_tree: Any
+    avals: tuple[Any, ...]
+    statics: tuple[Any, ...]  # (position or name, type, value)
+    static_positions: tuple[int, ...] = ()
+
+
+class TracedProgram:
+    """A traced function.
+
+    Attributes:
+      closed: the jaxpr, closed over what the function captured.
+      lifted: the same with captured arrays as its first arguments.
+      constants: values of these arguments.
+      out_tree: structure of the results.
+      reusable: False if a tracer was captured, so that the program dies with that tracer's trace.
+    """
+
+    __slots__ = ("__weakref__", "closed", "constants", "equation_params", "lifted", "out_tree", "reusable")
+
+    def __init__(self, closed: ClosedJaxpr, out_tree: Any):
+        self.closed = closed
+        self.lifted, self.constants = constants_to_arguments(closed)
+        self.out_tree = out_tree
+        self.reusable = not any(isinstance(constant, Tracer) for constant in closed.consts)
+        self.equation_params: dict[Any, dict[str, Any]] = {}
+
+
+# id of a function -> (weak reference to it, its traces by signature)
+_traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
+_dispatch_cache = PjitFunctionCache(capacity=8192)
+
+
+def _traces_of(function: Any) -> dict[Any, TracedProgram]:
+    """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
+    owner = function
+    if type(function) is MethodType:  # a bound method is a new object at each access
+        owner = function.__self__
+    key = id(owner)
+    found = _traces.get(key)
+    if found is None:
+        try:
+            reference = weakref.ref(owner, lambda _: _traces.pop(key, None))
+        except TypeError:
+            return {}
+        found = _traces[key] = (reference, {})
+    return found[1]
+
+
+class Jitted:
+    """What `jit` knows of a function: the part of a jitted function that is Python."""
+
+    __slots__ = (
+        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
+        "uses_donation",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        spec: ArgumentSpec = _no_arguments,
+        *,
+        keep_unused: bool = False,
+        device: Any = None,
+        inline: bool = False,
+        compiler_flags: tuple[tuple[str, Any], ...] = (),
+    ):
+        self.function = function
+        self.name = function_name(function)
+        self.spec = spec
+        self.keep_unused = keep_unused
+        self.device = device
+        self.inline = inline
+        self.compiler_flags = compiler_flags
+        self.private = type(function) is MethodType
+        self.traces: dict[Any, TracedProgram] | None = None
+        self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
+
+    # ---- calls that C++ does not know ----
+
+    def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs a call; returns its result, the record for C++ or None, and False (keep the entry)."""
+        try:
+            call = self.flatten(args, kwargs)
+            program = self.trace_call(call)
+            if state.trace is not eval_trace:
+                return program.out_tree.unflatten(self.apply(program, call)), None, False
+            outs, record = self.execute(program, call)
+            return program.out_tree.unflatten(outs), record, False
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    def flatten(self, args: Any, kwargs: Any, aval_of: Callable[[Any], Any] = get_aval) -> Call:
+        """Splits off the static arguments and flattens the others."""
+        spec = self.spec
+        if not (spec.static_argnums or spec.static_argnames):
+            leaves, in_tree = _flatten((args, kwargs))
+            return Call(leaves, in_tree, self._avals(leaves, in_tree, (), aval_of), ())
+        count = len(args)
+        positions = tuple(sorted({i % count for i in spec.static_argnums if -count <= i < count}))
+        statics = [(i, type(args[i]), args[i]) for i in positions]
+        statics += [(key, type(kwargs[key]), kwargs[key]) for key in spec.static_argnames if key in kwargs]
+        if positions:
+            args = tuple(arg for i, arg in enumerate(args) if i not in positions)
+        if len(statics) > len(positions):
+            kwargs = {key: value for key, value in kwargs.items() if key not in spec.static_argnames}
+        leaves, in_tree = _flatten((args, kwargs))
+        avals = self._avals(leaves, in_tree, positions, aval_of)
+        return Call(leaves, in_tree, avals, tuple(statics), positions)
+
+    def _avals(self, leaves: Any, in_tree: Any, positions: Any, aval_of: Callable[[Any], Any]) -> tuple[Any, ...]:
+        try:
+            return tuple(map(aval_of, leaves))
+        except (TypeError, OverflowError):
+            self._check_leaves(leaves, ArgumentNames(self.function, in_tree, positions), aval_of)
+            raise
+
+    def _check_leaves(self, leaves: Any, names: ArgumentNames, aval_of: Callable[[Any], Any]) -> None:
+        """Raises for the first leaf that is no array, naming it."""
+        for position, leaf in enumerate(leaves):
+            try:
+                aval_of(leaf)
+            except OverflowError:
+                raise OverflowError(
+                    f"Argument {names[position]} of {describe_function(self.function)} is the Python int {leaf}, which "
+                    "does not fit the default integer dtype. Pass an array of a wider dtype (with "
+                    "canter.config.update('enable_x64', True)), or mark the argument static."
+                ) from None
+            except TypeError:
+                raise TypeError(
+                    f"Argument {names[position]} of {describe_function(self.function)} is {_kind(leaf)}, which is not "
+                    "a valid array type. Pass arrays and numbers; an argument that is neither, such as a string "
+                    "or a function, has to be named in static_argnums or static_argnames."
+                ) from None
+
+    def trace_call(self, call: Call) -> TracedProgram:
+        """The traced program of a call: the one from before, or a new one."""
+        traces = self.traces
+        if traces is None:
+            traces = _traces_of(self.function)
+            self.traces = traces
+        axes = state.axes
+        method = self.function.__func__ if self.private else None  # type: ignore[attr-defined]
+        key = (
+            method, call.in_tree, call.avals, call.statics, trace_context(),
+            tuple(axes.items()) if axes else (),
+        )  # fmt: skip
+        try:
+            program = traces.get(key)
+        except TypeError:
+            self._check_hashable(call)
+            raise
+        if program is None:
+            program = self.trace_anew(call)
+            if program.reusable:
+                if len(traces) >= _TRACES_PER_FUNCTION:
+                    traces.clear()
+                traces[key] = program
+        return program
+
+    def _check_hashable(self, call: Call) -> None:
+        for where, _, value in call.statics:
+            try:
+                hash(value)
+            except Exception as error:
+                raise ValueError(
+                    f"Non-hashable static arguments are not supported: argument {where!r} of "
+                    f"{describe_function(self.function)} is {_kind(value)} ({error}). Static arguments are looked "
+                    "up by hash and equality: pass a tuple instead of a list, a frozen dataclass instead of a "
+                    "mutable one; an array should not be static."
+                ) from None
+
+    def trace_anew(self, call: Call) -> TracedProgram:
+        """Traces the function for the types of a call's arguments."""
+        function, in_tree = self.function, call.in_tree
+        out_tree: Any = None
+
+        def flat(*tracers: Any) -> list[Any]:
+            nonlocal out_tree
+            args, kwargs = in_tree.unflatten(tracers)
+            if call.statics:
+                args, kwargs = _merge_statics(args, kwargs, call.statics)
+            result = function(*args, **kwargs)
+            leaves, out_tree = _flatten(result)
+            for leaf in leaves:
+                if not isinstance(leaf, Tracer):
+                    self._check_result(leaf, result)
+            return leaves
+
+        debug_info = DebugInfo(self.name, ArgumentNameTuple(function, in_tree, call.static_positions))
+        outer_names, state.name_stack = state.name_stack, ()
+        try:
+            closed = trace_to_jaxpr(flat, call.avals, debug_info=debug_info)
+        finally:
+            state.name_stack = outer_names
+        return TracedProgram(closed, out_tree)
+
+    def _check_result(self, leaf: Any, result: Any) -> None:
+        try:
+            get_aval(leaf)
+        except TypeError:
+            path = next(path for path, value in pytree.tree_flatten_with_path(result)[0] if value is leaf)
+            where = f" at result{pytree.keystr(path)}" if path else ""
+            raise TypeError(
+                f"{describe_function(self.function)}, traced for jit, returned {_kind(leaf)}{where}, which is not a "
+                "valid array type. A jitted function can only return arrays and numbers, in any pytree."
+            ) from None
+
+    # ---- what is done with a traced program ----
+
+    def apply(self, program: TracedProgram, call: Call) -> list[Any]:
+        """Records the call in the active trace."""
+        if self.inline:
+            closed = program.closed
+            return eval_jaxpr(closed.jaxpr, closed.consts, *call.leaves)
+        params = program.equation_params.get(self._options_key())
+        if params is None:
+            params = self._equation_params(program, call)
+            program.equation_params[self._options_key()] = params
+        return jit_p.bind(*program.constants, *call.leaves, **params)
+
+    def _options_key(self) -> Any:
+        return self.name, self.spec, self.keep_unused, self.compiler_flags
+
+    def _equation_params(self, program: TracedProgram, call: Call) -> dict[str, Any]:
+        count, results = len(program.constants) + len(call.leaves), len(program.lifted.jaxpr.outvars)
+        return {
+            "jaxpr": program.lifted,
+            "in_shardings": (UNSPECIFIED,) * count,
+            "out_shardings": (UNSPECIFIED,) * results,
+            "in_layouts": (None,) * count,
+            "out_layouts": (None,) * results,
+            "donated_invars": (False,) * len(program.constants) + self.donated(call),
+            "ctx_mesh": None,
+            "name": self.name,
+            "keep_unused": self.keep_unused,
+            "inline": False,
+            "compiler_options_kvs": self.compiler_flags,
+        }
+
+    def donated(self, call: Call) -> tuple[bool, ...]:
+        """Which leaves of a call are donated."""
+        if not self.uses_donation:
+            return (False,) * len(call.leaves)
+        spec = self.spec
+        args_tree, kwargs_tree = call.in_tree.children()
+        flags: list[bool] = []
+        count = len(args_tree.children())
+        dynamic = [i for i in range(count + len(call.static_positions)) if i not in call.static_positions]
+        total = len(dynamic) + len(call.static_positions)
+        wanted = {i % total for i in spec.donate_argnums if -total <= i < total} if total else set()
+        for position, tree in zip(dynamic, args_tree.children(), strict=False):
+            flags += [position in wanted] * tree.num_leaves
+        _, names = kwargs_tree.node_data()
+        for name, tree in zip(names, kwargs_tree.children(), strict=True):
+            flags += [name in spec.donate_argnames] * tree.num_leaves
+        return tuple(flags)
+
+    def options_for(self, program: TracedProgram, call: Call) -> CompileOptions:
+        """What decides on the executable, beside the program."""
+        donated = ()
+        if self.uses_donation:
+            donated = (False,) * len(program.constants) + self.donated(call)
+        return CompileOptions(self.name, donated, self.keep_unused, self.compiler_flags)
+
+    def names_for(self, program: TracedProgram, call: Call) -> tuple[list[str], list[str]]:
+        """Names of all arguments, hoisted constants first, and of all results."""
+        names = ArgumentNames(self.function, call.in_tree, call.static_positions).names
+        out_tree = program.out_tree
+        paths, _ = pytree.tree_flatten_with_path(out_tree.unflatten([0] * out_tree.num_leaves))
+        results = ["result" + pytree.keystr(path) for path, _ in paths]
+        return [""] * len(program.constants) + list(names), results
+
+    def execute(self, program: TracedProgram, call: Call) -> tuple[list[Any], Any]:
+        """Compiles if need be, and runs; returns the flat results and the record for C++."""
+        constants = program.constants
+        args = constants + call.leaves if constants else call.leaves
+        check_arguments_concrete(args)
+        device, committed = device_for(args, lambda i: self.describe_argument(program, call, i), self.device)
+        options = self.options_for(program, call)
+        executable = executable_for(
+            program.lifted,
+            options,
+            device,
+            lambda: self.names_for(program, call),
+            lambda: describe_function(self.function),
+        )
+        outs = executable.run(args, committed)
+        if not all(map(is_c_argument, call.leaves)):
+            return outs, None
+        return outs, executable.fast_path(program.out_tree, constants, committed)
+
+    def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
+        count = len(program.constants)
+        if position < count:
+            return f"an array captured by {self.name}"
+        names = ArgumentNames(self.function, call.in_tree, call.static_positions)
+        return f"argument {names[position - count]} of {self.name}"
+
+    # ---- the stages, one by one ----
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Traces for arguments or `ShapeDtypeStruct`s."""
+        from .stages import Traced
+
+        call = self.flatten(args, kwargs, abstract_aval)
+        return Traced(self, self.trace_call(call), call)
+
+    def lower(self, *args: Any, lowering_platforms: Any = None, **kwargs: Any) -> Lowered:
+        """Traces and lowers."""
+        return self.trace(*args, **kwargs).lower(lowering_platforms=lowering_platforms)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The types of the results."""
+        return self.trace(*args, **kwargs).out_info
+
+    def forget(self) -> None:
+        """Drops the traces of the function."""
+        (self.traces if self.traces is not None else _traces_of(self.function)).clear()
+
+
+class ArgumentNameTuple(Sequence[str]):
+    """Names of the leaves of the arguments, found out when somebody reads them."""
+
+    __slots__ = ("_how", "_names")
+
+    def __init__(self, function: Any, in_tree: Any, positions: tuple[int, ...]):
+        # Weakly, because traces are kept in a cache that must not keep the function alive.
+        try:
+            reference = weakref.ref(function)
+        except TypeError:
+            reference = lambda: None  # noqa: E731
+        self._how = (reference, in_tree, positions)
+        self._names: tuple[str, ...] | None = None
+
+    def _found(self) -> tuple[str, ...]:
+        if self._names is None:
+            reference, in_tree, positions = self._how
+            self._names = ArgumentNames(reference() or _unknown, in_tree, positions).names
+        return self._names
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._found()[index]
+
+    def __len__(self) -> int:
+        return self._how[1].num_leaves
+
+
+def _unknown(*args: Any, **kwargs: Any) -> None:
+    """Stands for a function that is gone."""
+
+
+def _merge_statics(args: Any, kwargs: Any, statics: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = list(args), dict(kwargs)
+    for where, _, value in statics:  # positions come in ascending order
+        if isinstance(where, int):
+            args.insert(where, value)
+        else:
+            kwargs[where] = value
+    return args, kwargs
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"of type {name} with dtype {value.dtype}"
+    return f"of type {name}"
+
+
+def shard_arg(value: Any, sharding: Any, layout: Any) -> Any:
+    """C++ asks for this where an argument is not where the executable wants it."""
+    del layout
+    return place(value, sharding._device)
+
+
+# ---- the function that users see ----
+
+
+class JitFunction(Protocol[P, R_co]):
+    """A function compiled at its first call with arguments of new types."""
+
+    __name__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None, /) -> JitFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: JitFunction[Concatenate[Any, Q], R_co], instance: object, owner: Any = None, /
+    ) -> JitFunction[Q, R_co]: ...
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced: ...
+
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered: ...
+
+    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+
+    def clear_cache(self) -> None: ...
+
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]: ...
+
+
+def _trace(self: Any, *args: Any, **kwargs: Any) -> Traced:
+    """Traces for these arguments, which may be `ShapeDtypeStruct`s; returns a `stages.Traced`."""
+    return self._jitted.trace(*args, **kwargs)
+
+
+def _lower(self: Any, *args: Any, **kwargs: Any) -> Lowered:
+    """Traces and lowers for these arguments; returns a `stages.Lowered`."""
+    return self._jitted.trace(*args, **kwargs).lower()
+
+
+def _eval_shape(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Shapes and dtypes of the results for these arguments, without computing anything."""
+    return self._jitted.eval_shape(*args, **kwargs)
+
+
+def _clear_cache(self: Any) -> None:
+    """Drops all traces and executables of this function."""
+    self._clear_cache()
+    self._jitted.forget()
+
+
+for _name, _method in (
+    ("trace", _trace), ("lower", _lower), ("eval_shape", _eval_shape), ("clear_cache", _clear_cache),
+):  # fmt: skip
+    setattr(PjitFunction, _name, _method)
+
+
+def dispatcher(jitted: Jitted, cache_miss: Callable[..., Any], key: Any, named: Any = None) -> Any:
+    """The C++ function object around the Python part of a jitted function."""
+    function = jitted.function
+    try:
+        hash(function)
+        weakref.ref(function)
+    except TypeError:
+        function = functools.partial(function)  # C++ keeps its entries by a hashable, weak reference
+    spec = jitted.spec
+    result = pjit(
+        jitted.name, function, cache_miss, list(spec.static_argnums), list(spec.static_argnames), key,
+        pytree.registry, shard_arg, _dispatch_cache,
+    )  # fmt: skip
+    functools.update_wrapper(result, jitted.function if named is None else named)
+    result._jitted = jitted
+    return result
+
+
+@overload
+def jit(fun: Callable[P, R], /, **options: Any) -> JitFunction[P, R]: ...
+@overload
+def jit(fun: None = None, /, **options: Any) -> Callable[[Callable[P, R]], JitFunction[P, R]]: ...
+def jit(
+    fun: Any = None,
+    /,
+    *,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
+    compiler_options: dict[str, Any] | None = None,
+    abstracted_axes: Any = None,
+) -> Any:
+    """Compiles a function with XLA, once per combination of argument types.
+
+    Parameters:
+      fun: a function of arrays, numbers and pytrees of them. Without it, `jit` returns a decorator.
+      in_shardings: None, or a `SingleDeviceSharding` (or a pytree of it) where the arguments go.
+      out_shardings: the same for the results.
+      static_argnums: positions of arguments that are Python values: hashable; each new value compiles anew.
+      static_argnames: their names. What is given of the two completes the other from the signature.
+      donate_argnums: positions of arguments whose memory the results may take; they are deleted by the call.
+      donate_argnames: their names.
+      keep_unused: whether arguments that the function does not read are still passed to the program.
+      device: the device to run on.
+      backend: the platform to run on, by name.
+      inline: whether a call inside another traced function leaves its equations there, without a `jit` equation.
+      compiler_options: options of the XLA compiler, by name.
+
+    Returns:
+      A function with the same parameters; it has `trace`, `lower`, `eval_shape` and `clear_cache` too.
+
+    Raises:
+      TypeError: `fun` is not callable, or an argument of a call is no array.
+      ValueError: a position or name that the function does not have, or a static argument without a hash.
+      NotImplementedError: shardings over several devices, or `abstracted_axes`.
+
+    >>> import canter as ct
+    >>> @ct.jit
+    ... def double(x):
+    ...     return x + x
+    >>> print(double(2.0))
+    4.0
+    """
+    if fun is None:
+        options = {name: value for name, value in locals().items() if name != "fun"}
+        return functools.partial(jit, **options)
+    if abstracted_axes is not None:
+        raise NotImplementedError("jit(abstracted_axes=...): dynamic shapes are not supported; pass concrete shapes.")
+    _check_function(fun)
+    spec = argument_spec(fun, static_argnums, static_argnames, donate_argnums, donate_argnames)
+    chosen = _chosen_device(fun, device, backend, in_shardings, out_shardings)
+    flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+    jitted = Jitted(
+        fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags
+    )
+    key = (spec, keep_unused, chosen, inline, flags)
+    return dispatcher(jitted, jitted.cache_miss, key)
+
+
+def _check_function(fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"jit takes a function; got {fun!r:.80}, {_kind(fun)}. Did you call it: jit(f(x)) for jit(f)(x)?")
+    code = getattr(fun, "__code__", None)
+    if code is not None and code.co_flags & 0x20:  # generator
+        raise TypeError(
+            f"jit takes a function that returns arrays; {describe_function(fun)} is a generator function. "
+            "Return a list or stack the values."
+        )
+
+
+def _chosen_device(fun: Any, device: Any, backend: Any, in_shardings: Any, out_shardings: Any) -> Any:
+    """The one device that `device`, `backend` and the shardings name, or None."""
+    if device is None and backend is None and in_shardings is None and out_shardings is None:
+        return None
+    from .placement import device_from_options
+
+    return device_from_options(describe_function(fun), device, backend, in_shardings, out_shardings)
+
+
+@on_clear
+def clear_caches() -> None:
+    """Drops all traces and compiled programs of this process.
+
+    >>> import canter as ct
+    >>> ct.clear_caches()
+    """
+    from . import dispatch
+
+    for _, traces in list(_traces.values()):
+        traces.clear()
+    PjitFunctionCache.clear_all()
+    dispatch.forget_compiled()

@@ -1,0 +1,142 @@
+"""Where the arguments of a call are, where they have to be, and which device decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from canter_pjrt.jaxlib_door import (
+    ArrayCopySemantics,
+    ArrayImpl,
+    DeviceList,
+    Sharding,
+    SingleDeviceSharding,
+    batched_copy_array_to_devices_with_sharding,
+    batched_device_put,
+)
+
+from ..core import dtypes, pytree
+from ..core.avals import ShapedArray, get_aval
+from .backend import local_devices, on_clear
+
+__all__ = ["common_device", "device_from_options", "place", "sharding_of", "single_device"]
+
+_shardings: dict[Any, Any] = {}
+on_clear(_shardings.clear)
+
+
+def sharding_of(device: Any) -> Any:
+    """The sharding of arrays on one device, the same object each time."""
+    sharding = _shardings.get(device)
+    if sharding is None:
+        sharding = _shardings[device] = SingleDeviceSharding(device)
+    return sharding
+
+
+def single_device(sharding: Any) -> Any:
+    """The device of a sharding on one device, None for any other."""
+    if type(sharding) is SingleDeviceSharding:
+        return sharding._device
+    devices = getattr(sharding, "device_set", None)
+    return next(iter(devices)) if devices is not None and len(devices) == 1 else None
+
+
+def place(value: Any, device: Any) -> Any:
+    """An argument as a C++ array on a device; what is there already is returned as it is.
+
+    NumPy arrays are copied, so that the caller may change them afterwards.
+    """
+    if type(value) is ArrayImpl:
+        sharding = value._sharding
+        if type(sharding) is SingleDeviceSharding and sharding._device is device:
+            return value
+        return _copy_to(value, device)
+    aval = get_aval(value)
+    if isinstance(aval.dtype, dtypes.ExtendedDType):
+        return place(aval.dtype.to_physical(value), device)
+    if aval.dtype == dtypes.float0:
+        value, aval = np.zeros(aval.shape, np.bool_), ShapedArray(aval.shape, np.bool_)
+    elif hasattr(value, "__jax_array__"):
+        return place(value.__jax_array__(), device)
+    host = np.asarray(value, aval.dtype)
+    return batched_device_put(aval, sharding_of(device), [host], [device], committed=False, force_copy=True)
+
+
+def _copy_to(array: Any, device: Any) -> Any:
+    if single_device(array._sharding) is None:
+        raise NotImplementedError(
+            f"An array over several devices ({array._sharding}) cannot be an argument of a compiled function yet. "
+            "Bring it to one device first: canter.device_put(x, canter.devices()[0])."
+        )
+    if single_device(array._sharding) is device:
+        return array
+    (copied,) = batched_copy_array_to_devices_with_sharding(
+        [array], [DeviceList((device,))], [sharding_of(device)], [ArrayCopySemantics.REUSE_INPUT]
+    )
+    return copied
+
+
+def common_device(args: Sequence[Any], describe: Callable[[int], str]) -> Any:
+    """The device to which arguments are committed; None if none is committed.
+
+    Args:
+      args: flat arguments.
+      describe: names an argument, for the message.
+
+    Raises:
+      ValueError: two arguments are committed to different devices.
+    """
+    device: Any = None
+    where = -1
+    for position, arg in enumerate(args):
+        if not getattr(arg, "_committed", False):
+            continue
+        own = single_device(arg.sharding if type(arg) is not ArrayImpl else arg._sharding)
+        if own is None or own is device:
+            continue
+        if device is not None:
+            raise ValueError(
+                f"Arguments are on different devices: {_located(args, where, device, describe)}, and "
+                f"{_located(args, position, own, describe)}. Bring them to one with canter.device_put(x, device)."
+            )
+        device, where = own, position
+    return device
+
+
+def _located(args: Sequence[Any], position: int, device: Any, describe: Callable[[int], str]) -> str:
+    return f"{describe(position)}, {get_aval(args[position]).str_short()}, is on {device}"
+
+
+def device_from_options(where: str, device: Any, backend: Any, in_shardings: Any, out_shardings: Any) -> Any:
+    """The one device that the options of `jit` name.
+
+    Raises:
+      ValueError: they name different devices.
+      NotImplementedError: a sharding over several devices.
+    """
+    if device is not None and backend is not None:
+        raise ValueError(f"jit of {where}: give device={device} or backend={backend!r}, not both.")
+    found = {device} if device is not None else set()
+    if backend is not None:
+        found.add(local_devices(backend=backend)[0])
+    for option, shardings in (("in_shardings", in_shardings), ("out_shardings", out_shardings)):
+        for leaf in pytree.tree_leaves(shardings):
+            found.add(_device_of_option(where, option, leaf))
+    if len(found) > 1:
+        raise ValueError(f"jit of {where}: device, in_shardings and out_shardings name different devices: {found}.")
+    return next(iter(found), None)
+
+
+def _device_of_option(where: str, option: str, leaf: Any) -> Any:
+    if hasattr(leaf, "device_kind") and hasattr(leaf, "client"):
+        return leaf
+    if not isinstance(leaf, Sharding):
+        raise TypeError(f"jit of {where}: {option} takes shardings or None; got {leaf!r} of type {type(leaf).__name__}.")
+    device = single_device(leaf)
+    if device is None:
+        raise NotImplementedError(
+            f"jit of {where}: {option}={leaf} spans several devices, which this version of Canter cannot compile for. "
+            "Use a SingleDeviceSharding."
+        )
+    return device

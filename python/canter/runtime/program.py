@@ -1,0 +1,299 @@
+"""From a traced program to a running executable.
+
+`lower` turns a closed jaxpr into a module, `LoweredProgram.compile` into an `Executable`, which
+takes flat arguments and returns flat results. Executables are kept with the jaxpr they come from,
+so that equal calls compile once and nothing outlives the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
+
+from ..core import config, dtypes
+from ..core.avals import ShapedArray, abstract_token, get_aval
+from ..core.jaxpr import ClosedJaxpr
+from ..core.trace import Tracer, escaped_tracer_error
+from . import array as _array  # noqa: F401  results need the methods that it sets on the C++ class
+from . import donation
+from .backend import current_default_device
+from .passes import remove_dead_code
+from .placement import common_device, place, sharding_of
+
+__all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "executable_for", "lower"]
+
+logger = logging.getLogger("canter.runtime")
+
+_C_TYPES = (ArrayImpl, np.ndarray, np.generic, bool, int, float, complex)
+
+
+class FastPath(NamedTuple):
+    """What the C++ dispatcher needs to run a signature without Python; it reads these attributes."""
+
+    xla_executable: Any
+    out_pytree_def: Any
+    in_shardings: Sequence[Any]
+    out_shardings: Sequence[Any]
+    out_avals: Sequence[Any]
+    out_committed: Sequence[bool]
+    kept_var_bitvec: Sequence[bool]  # over constants and flat arguments
+    in_device_local_layouts: Sequence[Any]
+    const_args: Sequence[Any]
+
+
+class CompileOptions(NamedTuple):
+    """What beside the jaxpr decides on an executable.
+
+    Attributes:
+      name: of the function.
+      donated: which arguments may be overwritten.
+      keep_unused: whether arguments that the program does not read stay its arguments.
+      flags: options for the compiler, as (name, value) pairs.
+    """
+
+    name: str
+    donated: tuple[bool, ...] = ()
+    keep_unused: bool = False
+    flags: tuple[tuple[str, Any], ...] = ()
+
+
+class LoweredProgram:
+    """A program as a module for one platform, not compiled yet."""
+
+    __slots__ = ("donated", "in_avals", "keepalives", "kept", "module", "options", "out_avals", "platforms")
+
+    def __init__(
+        self,
+        module: Any,
+        options: CompileOptions,
+        in_avals: Sequence[Any],
+        out_avals: Sequence[Any],
+        kept: Sequence[bool],
+        donated: Sequence[bool],
+        platforms: tuple[str, ...],
+        keepalives: Sequence[Any] = (),
+    ):
+        self.module = module
+        self.options = options
+        self.in_avals = in_avals
+        self.out_avals = out_avals
+        self.kept = kept
+        self.donated = donated
+        self.platforms = platforms
+        self.keepalives = keepalives
+
+    def compile(self, device: Any, flags: tuple[tuple[str, Any], ...] = ()) -> Executable:
+        """Compiles for a device, through the persistent cache."""
+        from canter_pjrt.compile import compile_or_load
+
+        start = time.perf_counter()
+        loaded = compile_or_load(
+            self.module, [device], options=dict(self.options.flags + flags), name=self.options.name
+        )
+        _log(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
+        return Executable(loaded, self, device)
+
+
+def lower(
+    closed: ClosedJaxpr,
+    options: CompileOptions,
+    platforms: tuple[str, ...],
+    arg_names: Sequence[str] | None = None,
+    result_names: Sequence[str] | None = None,
+) -> LoweredProgram:
+    """Runs the program passes and emits the module.
+
+    Args:
+      closed: the program; its arguments include hoisted constants.
+      options: see `CompileOptions`.
+      platforms: for which platforms to lower.
+      arg_names: names of the arguments for locations in the module.
+      result_names: names of the results.
+    """
+    from canter_mlir.driver import lower_jaxpr_to_module
+
+    start = time.perf_counter()
+    jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
+    donated = [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
+    if arg_names is not None:
+        arg_names = [name for name, keep in zip(arg_names, kept, strict=True) if keep]
+    keepalives: list[Any] = []
+    module = lower_jaxpr_to_module(
+        closed.replace(jaxpr=jaxpr),
+        name="jit_" + options.name,
+        platforms=platforms,
+        donated_invars=donated or None,
+        arg_names=arg_names,
+        result_names=result_names,
+        keepalives=keepalives,
+    )
+    if any(donated):
+        donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
+    _log(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
+    return LoweredProgram(module, options, jaxpr.in_avals, closed.out_avals, kept, donated, platforms, keepalives)
+
+
+class Executable:
+    """A compiled program on one device.
+
+    Calling it takes all flat arguments, pruned ones included, and returns the list of results.
+    """
+
+    __slots__ = ("_committed_handlers", "_handlers", "device", "kept", "loaded", "lowered", "sharding")
+
+    def __init__(self, loaded: Any, lowered: LoweredProgram, device: Any):
+        self.loaded = loaded
+        self.lowered = lowered
+        self.kept = lowered.kept
+        self.device = device
+        self.sharding = sharding_of(device)
+        self._handlers: Any = None
+        self._committed_handlers: Any = None
+
+    def handlers(self, committed: bool) -> list[Any]:
+        """What makes arrays of the results."""
+        known = self._committed_handlers if committed else self._handlers
+        if known is None:
+            known = [_result_handler(aval, self.sharding, committed) for aval in self.lowered.out_avals]
+            if committed:
+                self._committed_handlers = known
+            else:
+                self._handlers = known
+        return known
+
+    def run(self, args: Sequence[Any], committed: bool) -> list[Any]:
+        """Executes on flat arguments."""
+        device, kept = self.device, self.kept
+        operands = [place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep]
+        results = self.loaded.execute_sharded(operands)
+        outs = results.consume_with_handlers(self.handlers(committed))
+        if config.debug_nans.value or config.debug_infs.value:
+            check_finite(self.lowered.options.name, outs)
+        return outs
+
+    def fast_path(self, out_tree: Any, constants: Sequence[Any], committed: bool) -> FastPath | None:
+        """The record for the C++ dispatcher; None if this program has to come back to Python."""
+        avals = self.lowered.out_avals
+        if config.debug_nans.value or config.debug_infs.value or not all(map(_is_plain, avals)):
+            return None
+        count = sum(self.kept)
+        shardings = [self.sharding]
+        return FastPath(
+            self.loaded,
+            out_tree,
+            shardings * count,
+            shardings * len(avals),
+            avals,
+            [committed] * len(avals),
+            self.kept,
+            [None] * count,
+            [place(constant, self.device) for constant in constants],
+        )
+
+
+def _is_plain(aval: Any) -> bool:
+    return type(aval) is ShapedArray and isinstance(aval.dtype, np.dtype) and aval.dtype != dtypes.float0
+
+
+def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
+    if _is_plain(aval):
+        return array_result_handler(aval, sharding, committed)
+    if aval is abstract_token:
+        raise NotImplementedError("A token cannot be a result of a compiled program.")
+    dtype = aval.dtype
+    if dtype == dtypes.float0:
+        physical = ShapedArray(aval.shape, np.bool_)
+        return array_result_handler(physical, sharding, committed).wrap(
+            lambda array: np.zeros(array.shape, dtypes.float0)
+        )
+    physical = ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
+    return array_result_handler(physical, sharding, committed).wrap(
+        lambda array: dtype.from_physical(array)
+    )
+
+
+def device_for(args: Sequence[Any], describe: Callable[[int], str], chosen: Any = None) -> tuple[Any, bool]:
+    """The device a call runs on, and whether its results are committed to it."""
+    if chosen is not None:
+        return chosen, True
+    device = common_device(args, describe)
+    return (current_default_device(), False) if device is None else (device, True)
+
+
+def executable_for(
+    closed: ClosedJaxpr,
+    options: CompileOptions,
+    device: Any,
+    names: Callable[[], tuple[Any, Any]] | None = None,
+    description: Callable[[], str] | None = None,
+) -> Executable:
+    """The executable of a program on a device: the one made before, or a new one.
+
+    Args:
+      closed: the program, constants already hoisted.
+      options: see `CompileOptions`.
+      device: where it is to run.
+      names: gives names of arguments and results; called only if the program is lowered.
+      description: tells which function it is, for messages about donated arguments.
+    """
+    key = (Executable, options, device)
+    executable = closed.memo.get(key)
+    if executable is None:
+        arg_names, result_names = (None, None) if names is None else names()
+        _log_compiling(closed, options)
+        lowered = lower(closed, options, (device.platform,), arg_names, result_names)
+        if lowered.donated and description is not None:
+            kept_names = None if arg_names is None else [n for n, keep in zip(arg_names, lowered.kept) if keep]
+            donation.register(description(), lowered.in_avals, lowered.donated, kept_names)
+        executable = lowered.compile(device)
+        closed.memo[key] = executable
+    return executable
+
+
+def is_c_argument(leaf: Any) -> bool:
+    """True for the kinds of argument that the C++ dispatcher handles itself."""
+    return isinstance(leaf, _C_TYPES)
+
+
+def check_arguments_concrete(args: Sequence[Any]) -> None:
+    """Raises UnexpectedTracerError if a tracer that left its trace is among the arguments."""
+    for arg in args:
+        if isinstance(arg, Tracer):
+            raise escaped_tracer_error(arg)
+
+
+def check_finite(name: str, outs: Sequence[Any]) -> None:
+    """Raises FloatingPointError if a result has a NaN or infinity that the flags do not allow."""
+    for out in outs:
+        aval = get_aval(out)
+        if not isinstance(aval, ShapedArray) or not dtypes.issubdtype(aval.dtype, np.inexact):
+            continue
+        value = np.asarray(out)
+        if value.dtype.kind not in "fc":
+            value = value.astype(np.float32)
+        for flag, test, what in (
+            (config.debug_nans, np.isnan, "nan"),
+            (config.debug_infs, np.isinf, "inf"),
+        ):
+            if flag.value and test(value).any():
+                raise FloatingPointError(
+                    f"invalid value ({what}) encountered in {name}, in a result of type {aval.str_short()}. "
+                    f"canter.config.debug_{what}s is on."
+                )
+
+
+def _log(start: float, message: str, name: str) -> None:
+    level = logging.WARNING if config.log_compiles.value else logging.DEBUG
+    if logger.isEnabledFor(level):
+        logger.log(level, message, name, time.perf_counter() - start)
+
+
+def _log_compiling(closed: ClosedJaxpr, options: CompileOptions) -> None:
+    level = logging.WARNING if config.log_compiles.value else logging.DEBUG
+    if logger.isEnabledFor(level):
+        logger.log(level, "Compiling jit(%s) for arguments %s.", options.name, closed.in_avals)

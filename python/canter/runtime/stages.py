@@ -1,0 +1,373 @@
+"""The stages of a compiled function, one by one: `Traced`, `Lowered`, `Compiled`.
+
+`jit(f).trace(x)` has the jaxpr, `.lower()` the StableHLO module, `.compile()` the executable. They
+are made by the same code as a call of the jitted function.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
+
+from ..core import pytree
+from ..core.avals import ShapedArray, get_aval
+from ..core.errors import filter_traceback
+from ..core.jaxpr import ClosedJaxpr
+from ..core.trace import Tracer
+from .jit import shard_arg
+from .program import Executable, device_for, is_c_argument, lower
+from .shape_dtype import struct_of
+from .signature import ArgumentNames, describe_function
+
+if TYPE_CHECKING:
+    from .jit import Call, Jitted, TracedProgram
+    from .program import LoweredProgram
+
+__all__ = ["ArgInfo", "Compiled", "Lowered", "Traced"]
+
+_serial = itertools.count()
+_cache = PjitFunctionCache(capacity=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgInfo:
+    """One array among the arguments: its type, and whether the call may take its memory."""
+
+    _aval: Any
+    donated: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self._aval.dtype
+
+
+class _Stage:
+    """What all stages know: the function, and the types and structure of arguments and results."""
+
+    def __init__(self, jitted: Jitted, program: TracedProgram, call: Call):
+        self._jitted = jitted
+        self._program = program
+        self._call = call
+
+    @property
+    def in_tree(self) -> Any:
+        """Structure of `(args, kwargs)`, without static arguments."""
+        return self._call.in_tree
+
+    @property
+    def out_tree(self) -> Any:
+        """Structure of the results."""
+        return self._program.out_tree
+
+    @property
+    def in_avals(self) -> Any:
+        """Types of the arguments, as `(args, kwargs)`."""
+        return self.in_tree.unflatten(self._call.avals)
+
+    @property
+    def out_avals(self) -> Any:
+        """Types of the results."""
+        return self.out_tree.unflatten(self._program.closed.out_avals)
+
+    @property
+    def args_info(self) -> Any:
+        """An `ArgInfo` an argument, as `(args, kwargs)`."""
+        donated = self._jitted.donated(self._call)
+        return self.in_tree.unflatten(list(map(ArgInfo, self._call.avals, donated)))
+
+    @property
+    def out_info(self) -> Any:
+        """A `ShapeDtypeStruct` a result, in the structure of the results."""
+        return self.out_tree.unflatten(list(map(struct_of, self._program.closed.out_avals)))
+
+    @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        """Which flat arguments are donated."""
+        return tuple(i for i, flag in enumerate(self._jitted.donated(self._call)) if flag)
+
+    @property
+    def fun_name(self) -> str:
+        """The function's name."""
+        return self._jitted.name
+
+    def __repr__(self) -> str:
+        types = ", ".join(aval.str_short() for aval in self._call.avals)
+        return f"<{type(self).__name__} {self.fun_name}({types})>"
+
+
+class Traced(_Stage):
+    """A function traced for the types of its arguments.
+
+    >>> import canter as ct
+    >>> traced = ct.jit(lambda x: x + x).trace(1.0)
+    >>> traced.jaxpr
+    { lambda ; a:f32[]. let b:f32[] = add a a in (b,) }
+    """
+
+    @property
+    def jaxpr(self) -> ClosedJaxpr:
+        """The program, closed over the arrays that the function captured."""
+        return self._program.closed
+
+    @property
+    def effects(self) -> Any:
+        """What the program does besides computing its results."""
+        return self._program.closed.effects
+
+    def eval_shape(self) -> Any:
+        """The same as `out_info`."""
+        return self.out_info
+
+    def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
+        """Emits the StableHLO module.
+
+        Parameters:
+          lowering_platforms: names of platforms such as ("cuda",); None for that of the device on
+            which a call would run.
+
+        Raises:
+          NotImplementedError: an operation has no lowering for a platform.
+        """
+        jitted, program, call = self._jitted, self._program, self._call
+        if not program.reusable:
+            raise TypeError(
+                f"{describe_function(jitted.function)} uses values of an enclosing transformation, so it can only be "
+                "called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
+            )
+        device, _ = device_for(
+            [*program.constants, *call.leaves], lambda i: jitted.describe_argument(program, call, i), jitted.device
+        )
+        platforms = (device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        names = jitted.names_for(program, call)
+        lowered = lower(program.lifted, jitted.options_for(program, call), platforms, *names)
+        return Lowered(jitted, program, call, lowered, device)
+
+
+class Lowered(_Stage):
+    """A program as a StableHLO module.
+
+    >>> import canter as ct
+    >>> print(ct.jit(lambda x: x + x).lower(1.0).as_text())
+    module @jit__lambda attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32} {
+      func.func public @main(%arg0: tensor<f32>) -> (tensor<f32> {jax.result_info = "result"}) {
+        %0 = stablehlo.add %arg0, %arg0 : tensor<f32>
+        return %0 : tensor<f32>
+      }
+    }
+    <BLANKLINE>
+    """
+
+    def __init__(self, jitted: Jitted, program: TracedProgram, call: Call, lowered: LoweredProgram, device: Any):
+        super().__init__(jitted, program, call)
+        self._lowered = lowered
+        self._device = device
+
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """The program as text.
+
+        Parameters:
+          dialect: "stablehlo" (the default) or "hlo".
+          debug_info: whether locations in the source are printed (StableHLO only).
+
+        Raises:
+          ValueError: another dialect.
+        """
+        if dialect == "hlo":
+            return self.compiler_ir("hlo").as_hlo_text()
+        return self.compiler_ir(dialect).operation.get_asm(enable_debug_info=debug_info)
+
+    def compiler_ir(self, dialect: str | None = None) -> Any:
+        """The program as an object: an `ir.Module` ("stablehlo"), or an `XlaComputation` ("hlo").
+
+        Raises:
+          ValueError: another dialect.
+        """
+        if dialect in (None, "stablehlo"):
+            return self._lowered.module
+        if dialect == "hlo":
+            from canter_pjrt.jaxlib_door import mlir_conversions
+
+            text = self._lowered.module.operation.get_asm(enable_debug_info=True)
+            return mlir_conversions.mlir_module_to_xla_computation(text, use_tuple_args=False, return_tuple=False)
+        raise ValueError(f"A lowered program can be had as 'stablehlo' or 'hlo', not as {dialect!r}.")
+
+    def cost_analysis(self) -> dict[str, float]:
+        """An estimate of the cost before optimisation: 'flops', 'bytes accessed', ..."""
+        from canter_pjrt.jaxlib_door import hlo_module_cost_analysis
+
+        return dict(hlo_module_cost_analysis(self._device.client, self.compiler_ir("hlo").get_hlo_module()))
+
+    def compile(
+        self, compiler_options: dict[str, Any] | None = None, *, device_assignment: Sequence[Any] | None = None
+    ) -> Compiled:
+        """Compiles for the device.
+
+        Parameters:
+          compiler_options: options of the XLA compiler, in addition to those of `jit`.
+          device_assignment: the device to compile for, in a sequence of one.
+
+        Raises:
+          ValueError: an option that the compiler does not have, or a device of another platform.
+        """
+        device = self._device
+        if device_assignment is not None:
+            if len(device_assignment) != 1:
+                raise ValueError(f"The program is for one device, but device_assignment has {len(device_assignment)}.")
+            (device,) = device_assignment
+        if device.platform not in self._lowered.platforms:
+            raise ValueError(
+                f"The program was lowered for {', '.join(self._lowered.platforms)} and cannot be compiled for "
+                f"{device}. Export it, or lower it without lowering_platforms."
+            )
+        flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+        return Compiled(self, self._lowered.compile(device, flags))
+
+
+class Compiled(_Stage):
+    """A compiled program, which can be called with arguments of the types it was compiled for.
+
+    >>> import canter as ct
+    >>> compiled = ct.jit(lambda x: x + x).lower(1.0).compile()
+    >>> print(compiled(3.0))
+    6.0
+    """
+
+    def __init__(self, lowered: Lowered, executable: Executable):
+        super().__init__(lowered._jitted, lowered._program, lowered._call)
+        self._executable = executable
+        self._dispatch = pjit(
+            self.fun_name, self._run, self._cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the program.
+
+        Raises:
+          TypeError: the structure, shape or dtype of an argument is another one.
+          ValueError: an argument is committed to another device.
+        """
+        return self._dispatch(*args, **kwargs)
+
+    call = __call__
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return self._cache_miss(*args, **kwargs)[0]
+
+    def _cache_miss(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            leaves, in_tree = pytree.registry.flatten((args, kwargs))
+            self._check(leaves, in_tree, args, kwargs)
+            constants = self._program.constants
+            everything = [*constants, *leaves]
+            describe = self._jitted.describe_argument
+            device, _ = device_for(everything, lambda i: describe(self._program, self._call, i))
+            committed = self._committed(everything, device)
+            outs = self._executable.run(everything, committed)
+            record = None
+            if all(map(is_c_argument, leaves)):
+                record = self._executable.fast_path(self.out_tree, constants, committed)
+            return self.out_tree.unflatten(outs), record, False
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    def _committed(self, args: Sequence[Any], device: Any) -> bool:
+        """Whether results are committed; raises if the arguments are tied to a device of another program."""
+        tied = any(getattr(arg, "_committed", False) for arg in args)
+        if tied and device is not self._executable.device:
+            raise ValueError(
+                f"{self.fun_name} was compiled for {self._executable.device}, but its arguments are committed to "
+                f"{device}. Bring them to the device of the program with canter.device_put."
+            )
+        return tied or self._jitted.device is not None
+
+    def _check(self, leaves: Sequence[Any], in_tree: Any, args: Any, kwargs: Any) -> None:
+        where = describe_function(self._jitted.function)
+        if in_tree != self.in_tree:
+            expected = self.in_tree.unflatten(self._call.avals)
+            problems = [
+                f"  {'args' if path[:1] == (0,) else ''}{pytree.keystr(path)}: {problem}"
+                for path, problem in _tree_differences(expected, (args, kwargs))
+            ]
+            raise TypeError(
+                f"{where} was compiled for arguments of another structure than those of this call.\n"
+                + "\n".join(problems[:8])
+                + ("\nStatic arguments are not passed again." if self._call.statics else "")
+            )
+        names = ArgumentNames(self._jitted.function, in_tree, self._call.static_positions)
+        problems = []
+        for position, (leaf, aval) in enumerate(zip(leaves, self._call.avals, strict=True)):
+            if isinstance(leaf, Tracer):
+                raise TypeError(
+                    f"{where} is compiled for fixed types and cannot be traced: argument {names[position]} is a "
+                    f"tracer, {leaf!r}. Call the jitted function instead of the compiled one inside transformations."
+                )
+            given = get_aval(leaf)
+            if not _same_type(given, aval):
+                problems.append(
+                    f"  argument {names[position]}: compiled for {aval.str_short()}, called with {given.str_short()}"
+                )
+        if problems:
+            more = f"\n  and {len(problems) - 8} more" if len(problems) > 8 else ""
+            raise TypeError(
+                f"{where} was compiled for other types of arguments than those of this call.\n"
+                + "\n".join(problems[:8]) + more
+                + "\nConvert the arguments, or call the jitted function, which compiles anew."
+            )  # fmt: skip
+
+    def as_text(self) -> str:
+        """The optimised program, as the text of the platform's compiler."""
+        return self._executable.loaded.hlo_modules()[0].to_string()
+
+    def cost_analysis(self) -> dict[str, float]:
+        """The compiler's estimate of the cost: 'flops', 'bytes accessed', ..."""
+        from canter_pjrt.compile import cost_analysis
+
+        return cost_analysis(self._executable.loaded)
+
+    def memory_analysis(self) -> Any:
+        """The memory that a call needs: argument_size_in_bytes, temp_size_in_bytes, ..."""
+        from canter_pjrt.compile import memory_analysis
+
+        return memory_analysis(self._executable.loaded)
+
+    def runtime_executable(self) -> Any:
+        """The PJRT executable."""
+        return self._executable.loaded
+
+    @property
+    def input_shardings(self) -> Any:
+        """Where the program expects its arguments, as `(args, kwargs)`."""
+        return self.in_tree.unflatten([self._executable.sharding] * self.in_tree.num_leaves)
+
+    @property
+    def output_shardings(self) -> Any:
+        """Where the results are."""
+        return self.out_tree.unflatten([self._executable.sharding] * self.out_tree.num_leaves)
+
+    @property
+    def out_info(self) -> Any:
+        """A `ShapeDtypeStruct` a result, with its sharding."""
+        sharding = self._executable.sharding
+        return self.out_tree.unflatten([struct_of(aval, sharding) for aval in self._program.closed.out_avals])
+
+
+def _same_type(given: Any, aval: Any) -> bool:
+    if isinstance(given, ShapedArray) and isinstance(aval, ShapedArray):
+        return given.shape == aval.shape and given.dtype == aval.dtype
+    return given == aval
+
+
+def _tree_differences(expected: Any, given: Any) -> list[tuple[Any, str]]:
+    return [
+        (path, f"compiled for {thing1}, called with {thing2}: {why}")
+        for path, thing1, thing2, why in pytree.equality_errors(expected, given)
+    ]
