@@ -625,7 +625,7 @@ def _standard_basis(values: Sequence[Any]) -> tuple[list[Any], int]:
     total = sum(sizes)
     bases, offset = [], 0
     for aval, size in zip(avals, sizes, strict=True):
-        eye = array_ops.eye(total, size, offset, aval.dtype)  # type: ignore[attr-defined]
+        eye = array_ops.eye(total, size, offset, aval.dtype)
         bases.append(array_ops.reshape(eye, (total, *aval.shape)))
         offset -= size
     return bases, total
@@ -650,7 +650,7 @@ def _split_axis(x: Any, axis: int, shapes: Sequence[tuple[int, ...]]) -> list[An
         starts = [0] * len(shape)
         limits = list(shape)
         starts[axis], limits[axis] = offset, offset + size
-        part = x if len(shapes) == 1 else array_ops.slice(x, tuple(starts), tuple(limits))  # type: ignore[attr-defined]
+        part = x if len(shapes) == 1 else array_ops.slice(x, tuple(starts), tuple(limits))
         parts.append(array_ops.reshape(part, (*shape[:axis], *own, *shape[axis + 1 :])))
         offset += size
     return parts

@@ -48,18 +48,26 @@ class ArrayOps:
     """The array operations that transformations themselves need; filled by `canter.lax`.
 
     Attributes:
-      full: (shape, fill_value, dtype) -> array.
       broadcast_in_dim: (x, shape, broadcast_dimensions) -> array.
-      transpose: (x, permutation) -> array.
-      reshape: (x, shape) -> array.
       convert_element_type: (x, dtype) -> array.
+      expand_dims: (x, dimensions) -> array.
+      eye: (rows, columns, offset, dtype) -> matrix with ones where column - row = offset.
+      full: (shape, fill_value, dtype) -> array.
+      reduce_sum: (x, axes) -> array.
+      reshape: (x, shape) -> array.
+      slice: (x, starts, limits) -> array.
+      transpose: (x, permutation) -> array.
     """
 
-    full: Callable[..., Any]
     broadcast_in_dim: Callable[..., Any]
-    transpose: Callable[..., Any]
-    reshape: Callable[..., Any]
     convert_element_type: Callable[..., Any]
+    expand_dims: Callable[..., Any]
+    eye: Callable[..., Any]
+    full: Callable[..., Any]
+    reduce_sum: Callable[..., Any]
+    reshape: Callable[..., Any]
+    slice: Callable[..., Any]
+    transpose: Callable[..., Any]
 
 
 array_ops = ArrayOps()
@@ -229,7 +237,7 @@ def matchaxis(size: int, source: int | None, destination: int | None, x: Any, su
         return x
     if destination is None:
         if sum_match:
-            return array_ops.reduce_sum(x, (source,))  # type: ignore[attr-defined]
+            return array_ops.reduce_sum(x, (source,))
         raise ValueError("A batched value was given where the output is declared as not batched.")
     if source is None:
         return broadcast(x, size, destination)
@@ -267,11 +275,11 @@ def broadcast_batch(primitive: Primitive, args: Sequence[Any], dims: Sequence[in
     operands = []
     for x, dim, own_rank in zip(args, dims, ranks, strict=True):
         if dim is None:
-            x = x if own_rank == 0 else array_ops.expand_dims(x, (0,))  # type: ignore[attr-defined]
+            x = x if own_rank == 0 else array_ops.expand_dims(x, (0,))
         else:
             x = moveaxis(x, dim, 0)
             if own_rank == 0 and rank:
-                x = array_ops.expand_dims(x, tuple(range(1, rank + 1)))  # type: ignore[attr-defined]
+                x = array_ops.expand_dims(x, tuple(range(1, rank + 1)))
         operands.append(x)
     shapes = [get_aval(x).shape for x in operands if get_aval(x).shape]
     full = tuple(max(sizes) if min(sizes) else 0 for sizes in zip(*shapes, strict=True))

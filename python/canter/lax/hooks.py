@@ -1,0 +1,35 @@
+"""Gives the transformations the array operations that they need; they stand a floor below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..transforms.rules import array_ops
+from .arithmetic import add
+from .comparison import eq
+from .conversion import broadcasted_iota, convert_element_type, full
+from .reductions import reduce_sum
+from .shapes import broadcast_in_dim, expand_dims, reshape, transpose
+from .slicing import slice as slice_
+
+__all__: list[str] = []
+
+
+def _eye(rows: int, columns: int, offset: int, dtype: Any) -> Any:
+    """A matrix of zeros with ones where column - row = offset."""
+    row = broadcasted_iota(np.dtype(np.int32), (rows, columns), 0)
+    column = broadcasted_iota(np.dtype(np.int32), (rows, columns), 1)
+    return convert_element_type(eq(add(row, np.int32(offset)), column), dtype)
+
+
+array_ops.broadcast_in_dim = broadcast_in_dim
+array_ops.convert_element_type = convert_element_type
+array_ops.expand_dims = expand_dims
+array_ops.eye = _eye
+array_ops.full = full
+array_ops.reduce_sum = reduce_sum
+array_ops.reshape = reshape
+array_ops.slice = slice_
+array_ops.transpose = transpose
