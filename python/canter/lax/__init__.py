@@ -92,6 +92,16 @@ from .conversion import (
     reduce_precision_p as reduce_precision_p,
     stop_gradient as stop_gradient,
     stop_gradient_p as stop_gradient_p,
+    zeros_like_array as zeros_like_array,
+)
+from .convolution import (
+    conv as conv,
+    conv_general_dilated as conv_general_dilated,
+    conv_general_dilated_local as conv_general_dilated_local,
+    conv_general_dilated_p as conv_general_dilated_p,
+    conv_general_dilated_patches as conv_general_dilated_patches,
+    conv_transpose as conv_transpose,
+    conv_with_general_padding as conv_with_general_padding,
 )
 from .cumulative import (
     cumlogsumexp as cumlogsumexp,
@@ -238,6 +248,12 @@ from .reductions import (
     reduce_xor as reduce_xor,
     reduce_xor_p as reduce_xor_p,
 )
+from .rng import (
+    rng_bit_generator as rng_bit_generator,
+    rng_bit_generator_p as rng_bit_generator_p,
+    rng_uniform as rng_uniform,
+    rng_uniform_p as rng_uniform_p,
+)
 from .scatter import (
     ScatterDimensionNumbers as ScatterDimensionNumbers,
     scatter as scatter,
@@ -287,6 +303,16 @@ from .slicing import (
     slice_in_dim as slice_in_dim,
     slice_p as slice_p,
 )
+from .sorting import (
+    approx_max_k as approx_max_k,
+    approx_min_k as approx_min_k,
+    approx_top_k_p as approx_top_k_p,
+    sort as sort,
+    sort_key_val as sort_key_val,
+    sort_p as sort_p,
+    top_k as top_k,
+    top_k_p as top_k_p,
+)
 from .special import (
     bessel_i0e as bessel_i0e,
     bessel_i0e_p as bessel_i0e_p,
@@ -315,4 +341,14 @@ from .special import (
     regularized_incomplete_beta_p as regularized_incomplete_beta_p,
     zeta as zeta,
     zeta_p as zeta_p,
+)
+from .windows import (
+    reduce_window as reduce_window,
+    reduce_window_max_p as reduce_window_max_p,
+    reduce_window_min_p as reduce_window_min_p,
+    reduce_window_p as reduce_window_p,
+    reduce_window_shape_tuple as reduce_window_shape_tuple,
+    reduce_window_sum_p as reduce_window_sum_p,
+    select_and_gather_add_p as select_and_gather_add_p,
+    select_and_scatter_add_p as select_and_scatter_add_p,
 )
