@@ -7,9 +7,10 @@ the executable for the types of the arguments. A hit costs one dictionary look-u
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
 
 from ..core import pytree
@@ -19,7 +20,9 @@ from ..core.primitive import Primitive
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import jit_p
+from .backend import current_default_device
 from .jit import shard_arg
+from .placement import place
 from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
 
 __all__ = ["apply_primitive", "forget_compiled"]
@@ -98,7 +101,7 @@ class _FlatCall:
         result = self.structured(executable.run(args, committed))
         if not all(map(is_c_argument, args)):
             return result, None
-        return result, executable.fast_path(_flatten(result)[1], (), committed)
+        return result, executable.fast_path(_flatten(result)[1], (), committed, args)
 
     def _describe(self, position: int) -> str:
         return f"operand {position} of {self.name}"
@@ -107,12 +110,21 @@ class _FlatCall:
         """The C++ function object."""
 
         def cache_miss(*args: Any) -> Any:
+            if any(isinstance(arg, np.ndarray) for arg in args):
+                # C++ would share the memory of NumPy arrays, which the caller may change, with the computation.
+                check_arguments_concrete(args)
+                device = current_default_device()
+                copies = [place(arg, device) if isinstance(arg, np.ndarray) else arg for arg in args]
+                return function(*copies), None, False
             return (*self.run(args), False)
 
         def uncompiled(*args: Any) -> Any:
             return self.uncompiled(*args)
 
-        return pjit(self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache)
+        function = pjit(
+            self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
+        )
+        return function
 
 
 class _PrimitiveCall(_FlatCall):

@@ -25,7 +25,7 @@ from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
-from .backend import on_clear
+from .backend import current_default_device, on_clear
 from .passes import constants_to_arguments
 from .placement import place
 from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
@@ -109,7 +109,7 @@ class Jitted:
     """What `jit` knows of a function: the part of a jitted function that is Python."""
 
     __slots__ = (
-        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
+        "compiler_flags", "device", "dispatch", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
         "uses_donation",
     )  # fmt: skip
 
@@ -132,6 +132,7 @@ class Jitted:
         self.compiler_flags = compiler_flags
         self.private = type(function) is MethodType
         self.traces: dict[Any, TracedProgram] | None = None
+        self.dispatch: Any = None  # the C++ object around this one
         self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
 
     # ---- calls that C++ does not know ----
@@ -140,6 +141,9 @@ class Jitted:
         """Runs a call; returns its result, the record for C++ or None, and False (keep the entry)."""
         try:
             call = self.flatten(args, kwargs)
+            if state.trace is eval_trace:
+                if any(isinstance(leaf, np.ndarray) for leaf in call.leaves):
+                    return self.call_with_copies(args, kwargs), None, False
             program = self.trace_call(call)
             if state.trace is not eval_trace:
                 return program.out_tree.unflatten(self.apply(program, call)), None, False
@@ -148,6 +152,17 @@ class Jitted:
         except Exception as error:
             filter_traceback(error)
             raise
+
+    def call_with_copies(self, args: Any, kwargs: Any) -> Any:
+        """Calls with NumPy arrays copied to the device.
+
+        C++ would share their memory with a computation that may still run when the caller changes them.
+        """
+        leaves, tree = _flatten((args, kwargs))
+        device = current_default_device() if self.device is None else self.device
+        copies = [place(leaf, device) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+        args, kwargs = tree.unflatten(copies)
+        return self.dispatch(*args, **kwargs)
 
     def flatten(self, args: Any, kwargs: Any, aval_of: Callable[[Any], Any] = get_aval) -> Call:
         """Splits off the static arguments and flattens the others."""
@@ -347,7 +362,7 @@ class Jitted:
         outs = executable.run(args, committed)
         if not all(map(is_c_argument, call.leaves)):
             return outs, None
-        return outs, executable.fast_path(program.out_tree, constants, committed)
+        return outs, executable.fast_path(program.out_tree, constants, committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         count = len(program.constants)
@@ -504,6 +519,7 @@ def dispatcher(jitted: Jitted, cache_miss: Callable[..., Any], key: Any, named: 
     )  # fmt: skip
     functools.update_wrapper(result, jitted.function if named is None else named)
     result._jitted = jitted
+    jitted.dispatch = result
     return result
 
 

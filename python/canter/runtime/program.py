@@ -29,6 +29,7 @@ __all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "execut
 
 logger = logging.getLogger("canter.runtime")
 
+_COPY_FIRST = object()  # in the place of a layout, see Executable.fast_path
 _C_TYPES = (ArrayImpl, np.ndarray, np.generic, bool, int, float, complex)
 
 
@@ -176,12 +177,20 @@ class Executable:
             check_finite(self.lowered.options.name, outs)
         return outs
 
-    def fast_path(self, out_tree: Any, constants: Sequence[Any], committed: bool) -> FastPath | None:
-        """The record for the C++ dispatcher; None if this program has to come back to Python."""
+    def fast_path(
+        self, out_tree: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
+    ) -> FastPath | None:
+        """The record for the C++ dispatcher; None if this program has to come back to Python.
+
+        Calls with NumPy arrays have records of their own. C++ would lend their memory to a computation
+        that may still run when the caller writes to it; a layout that is not None makes it ask
+        `shard_arg` instead, which copies.
+        """
         avals = self.lowered.out_avals
         if config.debug_nans.value or config.debug_infs.value or not all(map(_is_plain, avals)):
             return None
-        count = sum(self.kept)
+        kept_args = [arg for arg, keep in zip((*constants, *leaves), self.kept, strict=True) if keep]
+        count = len(kept_args)
         shardings = [self.sharding]
         return FastPath(
             self.loaded,
@@ -191,7 +200,7 @@ class Executable:
             avals,
             [committed] * len(avals),
             self.kept,
-            [None] * count,
+            [_COPY_FIRST if isinstance(arg, np.ndarray) else None for arg in kept_args],
             [place(constant, self.device) for constant in constants],
         )
 

@@ -273,7 +273,7 @@ class Compiled(_Stage):
             outs = self._executable.run(everything, committed)
             record = None
             if all(map(is_c_argument, leaves)):
-                record = self._executable.fast_path(self.out_tree, constants, committed)
+                record = self._executable.fast_path(self.out_tree, constants, committed, leaves)
             return self.out_tree.unflatten(outs), record, False
         except Exception as error:
             filter_traceback(error)

@@ -1,0 +1,89 @@
+"""Eager evaluation of primitives, and composites."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from canter import lax
+from canter.core import config
+from canter.core.primitive import Primitive
+from canter.runtime.abstract import make_jaxpr
+from canter.runtime.composite import composite, composite_operator
+from canter.runtime.jit import jit
+
+X = np.arange(4, dtype=np.float32)
+
+
+def test_primitive_on_concrete_values():
+    np.testing.assert_allclose(lax.sin(X), np.sin(X), rtol=1e-6)
+    np.testing.assert_array_equal(lax.add(lax.neg(X), X), 0 * X)
+
+
+def test_one_compilation_per_type():
+    function_count = len(lax.tan_p.eval_cache)
+    for scale in range(3):
+        lax.tan(X * np.float32(scale))
+    assert len(lax.tan_p.eval_cache) <= function_count + 1
+
+
+def test_parameters_are_told_apart():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(lax.transpose(x, (1, 0)), x.T)
+    np.testing.assert_array_equal(lax.transpose(x, (0, 1)), x)
+    np.testing.assert_array_equal(lax.reshape(x, (3, 2)), x.reshape(3, 2))
+
+
+def test_impl_is_honoured():
+    twice = Primitive("twice")
+    twice.def_impl(lambda x: np.asarray(x) * 2)
+    np.testing.assert_array_equal(twice.bind(X), X * 2)
+
+
+def test_disable_jit_still_evaluates():
+    with config.disable_jit(True):
+        np.testing.assert_allclose(lax.cos(X), np.cos(X), rtol=1e-6)
+
+
+def test_debug_nans_in_a_primitive():
+    with config.debug_nans(True), pytest.raises(FloatingPointError, match="log"):
+        lax.log(-1.0)
+
+
+@composite
+def scaled(x, y):
+    """Doc."""
+    return lax.add(lax.mul(x, y), x)
+
+
+@composite(static_argnames=("axis",))
+def flipped(x, axis=0):
+    return lax.rev(x, (axis,))
+
+
+def test_composite_is_one_call_and_traces_flat():
+    for _ in range(2):
+        np.testing.assert_array_equal(scaled(X, X), X * X + X)
+    closed = make_jaxpr(lambda x: scaled(x, x))(X)
+    assert [eqn.primitive.name for eqn in closed.eqns] == ["mul", "add"]
+    assert scaled.__name__ == "scaled" and scaled.__doc__ == "Doc."
+    inside = make_jaxpr(lambda x: lax.add(x, scaled(X, X)))(X)  # concrete, but a trace is active
+    assert [eqn.primitive.name for eqn in inside.eqns] == ["mul", "add", "add"]
+
+
+def test_composite_static_arguments():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(flipped(x), x[::-1])
+    np.testing.assert_array_equal(flipped(x, 1), x[:, ::-1])
+    np.testing.assert_array_equal(flipped(x, axis=1), x[:, ::-1])
+    np.testing.assert_array_equal(jit(lambda y: flipped(y, axis=1))(x), x[:, ::-1])
+
+
+def test_operator_composite_leaves_foreign_operands():
+    operator = composite_operator(lambda x, y: lax.add(x, y))
+    x = lax.neg(X)
+    np.testing.assert_array_equal(operator(x, X), 0 * X)
+    np.testing.assert_array_equal(operator(x, 1.0), 1 - X)
+    for foreign in ("a", None, [1.0], object(), np.array(["a"])):
+        for _ in range(2):
+            assert operator(x, foreign) is NotImplemented

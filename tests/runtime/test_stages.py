@@ -1,0 +1,141 @@
+"""Traced, Lowered, Compiled; make_jaxpr, eval_shape, ShapeDtypeStruct."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from canter import lax
+from canter.runtime.abstract import eval_shape, make_jaxpr
+from canter.runtime.jit import jit
+from canter.runtime.shape_dtype import ShapeDtypeStruct
+
+ARRAY = np.arange(3, dtype=np.float32)
+
+
+def affine(params, x):
+    return {"y": lax.add(lax.mul(params["w"], x), params["b"]), "x": x}
+
+
+PARAMS = {"w": ARRAY, "b": ARRAY}
+
+
+def test_traced():
+    traced = jit(affine).trace(PARAMS, ShapeDtypeStruct((3,), "float32"))
+    assert [eqn.primitive.name for eqn in traced.jaxpr.eqns] == ["mul", "add"]
+    assert traced.fun_name == "affine"
+    assert traced.out_info["y"] == ShapeDtypeStruct((3,), np.float32)
+    (params, x), kwargs = traced.args_info
+    assert x.shape == (3,) and x.dtype == np.float32 and not x.donated and kwargs == {}
+    assert set(params) == {"w", "b"}
+    assert traced.in_tree.num_leaves == 3 and traced.out_tree.num_leaves == 2
+
+
+def test_lowered_text():
+    lowered = jit(affine).lower(PARAMS, ARRAY)
+    text = lowered.as_text()
+    assert "module @jit_affine" in text
+    assert """jax.result_info = "result['y']\"""" in text
+    assert "loc(" not in text and "params['w']" in lowered.as_text(debug_info=True)
+    assert "HloModule jit_affine" in lowered.as_text(dialect="hlo")
+    assert lowered.cost_analysis()["flops"] == 6.0
+    assert lowered.compiler_ir().operation.verify()
+    with pytest.raises(ValueError, match="'mhlo'"):
+        lowered.as_text(dialect="mhlo")
+
+
+def test_lower_for_another_platform():
+    lowered = jit(affine).trace(PARAMS, ARRAY).lower(lowering_platforms=("tpu",))
+    assert "stablehlo.multiply" in lowered.as_text()
+    with pytest.raises(ValueError, match="lowered for tpu"):
+        lowered.compile()
+
+
+def test_compiled():
+    compiled = jit(affine).lower(PARAMS, ARRAY).compile()
+    for _ in range(3):
+        out = compiled(PARAMS, ARRAY)
+        np.testing.assert_array_equal(out["y"], ARRAY * ARRAY + ARRAY)
+    assert "HloModule jit_affine" in compiled.as_text()
+    assert compiled.cost_analysis()["flops"] == 6.0
+    assert compiled.memory_analysis().argument_size_in_bytes == 36
+    assert compiled.runtime_executable() is not None
+    assert compiled.output_shardings["y"] == compiled.input_shardings[0][1]
+    assert compiled.out_info["y"].sharding is not None
+
+
+WRONG = {
+    "shape": ((PARAMS, np.ones(4, np.float32)), r"argument x: compiled for f32\[3\], called with f32\[4\]"),
+    "dtype": ((dict(PARAMS, b=np.ones(3, np.int32)), ARRAY), r"argument params\['b'\]: .* called with i32\[3\]"),
+    "count": ((PARAMS,), "another structure"),
+    "keys": (({"w": ARRAY}, ARRAY), "another structure"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_compiled_checks_arguments(name):
+    args, message = WRONG[name]
+    compiled = jit(affine).lower(PARAMS, ARRAY).compile()
+    with pytest.raises(TypeError, match=message):
+        compiled(*args)
+
+
+def test_compiled_refuses_tracers():
+    compiled = jit(affine).lower(PARAMS, ARRAY).compile()
+    with pytest.raises(TypeError, match="cannot be traced: argument x"):
+        jit(lambda x: compiled(PARAMS, x))(ARRAY)
+
+
+def test_compiled_without_static_arguments():
+    compiled = jit(lambda x, n: lax.mul(x, float(n)), static_argnums=1).lower(2.0, 3).compile()
+    assert float(compiled(5.0)) == 15.0
+    with pytest.raises(TypeError, match="Static arguments are not passed again"):
+        compiled(5.0, 3)
+
+
+def test_donation_in_stages():
+    lowered = jit(affine, donate_argnums=1).lower(PARAMS, ARRAY)
+    assert lowered.donate_argnums == (2,) and lowered.args_info[0][1].donated
+    assert "tf.aliasing_output" in lowered.as_text()
+
+
+def test_the_same_program_lowers_to_the_same_text():
+    def build():
+        return jit(lambda x: lax.add(lax.sin(x), ARRAY)).lower(ARRAY).as_text()
+
+    assert build() == build()
+
+
+def test_make_jaxpr():
+    closed, shape = make_jaxpr(affine, return_shape=True)(PARAMS, ARRAY)
+    assert [str(eqn.primitive) for eqn in closed.eqns] == ["mul", "add"]
+    assert shape["x"] == ShapeDtypeStruct((3,), "float32")
+    assert len(make_jaxpr(lambda x, n: lax.mul(x, float(n)), static_argnums=1)(1.0, 3).in_avals) == 1
+    with pytest.raises(TypeError, match="takes a function"):
+        make_jaxpr(3)
+    with pytest.raises(TypeError, match="Argument x"):
+        make_jaxpr(lambda x: x)("a")
+
+
+def test_eval_shape():
+    out = eval_shape(affine, PARAMS, ShapeDtypeStruct((3,), "float32"))
+    assert out == {"y": ShapeDtypeStruct((3,), "float32"), "x": ShapeDtypeStruct((3,), "float32")}
+    assert eval_shape(lambda x: lax.neg(x), 1.0).weak_type
+    assert jit(affine).eval_shape(PARAMS, ARRAY)["y"].shape == (3,)
+    huge = ShapeDtypeStruct((1 << 20, 1 << 20), "float32")  # 4 TB, were it computed
+    assert eval_shape(lambda x: lax.exp(x), huge) == huge
+
+
+def test_shape_dtype_struct():
+    struct = ShapeDtypeStruct((2, 3), "float32")
+    assert (struct.ndim, struct.size, len(struct)) == (2, 6, 2)
+    assert repr(struct) == "ShapeDtypeStruct(shape=(2, 3), dtype=float32)"
+    assert struct.update(shape=(4,)) == ShapeDtypeStruct((4,), np.float32)
+    assert {struct: 1}[ShapeDtypeStruct([2, 3], np.float32)] == 1
+    assert pickle.loads(pickle.dumps(struct)) == struct
+    with pytest.raises(ValueError, match="dtype"):
+        ShapeDtypeStruct((2,), None)
+    with pytest.raises(TypeError, match="sequence"):
+        ShapeDtypeStruct(3, "float32")
