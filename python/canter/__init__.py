@@ -1,1 +1,135 @@
-"""Canter: composable transformations of array programs, compiled by XLA."""
+"""Canter: composable transformations of array programs, compiled by XLA.
+
+    import canter as ct
+    import canter.numpy as cnp
+
+Names are loaded when first used, so that `import canter` costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from .core.single_framework import refuse_second_framework as _refuse_second_framework
+from .version import __version__ as __version__
+from .version import __version_info__ as __version_info__
+
+_refuse_second_framework()
+
+if TYPE_CHECKING:
+    from .core.avals import typeof as typeof
+    from .core.config import check_tracer_leaks as check_tracer_leaks
+    from .core.config import checking_leaks as checking_leaks
+    from .core.config import config as config
+    from .core.config import debug_infs as debug_infs
+    from .core.config import debug_nans as debug_nans
+    from .core.config import default_device as default_device
+    from .core.config import default_matmul_precision as default_matmul_precision
+    from .core.config import default_prng_impl as default_prng_impl
+    from .core.config import disable_jit as disable_jit
+    from .core.config import enable_checks as enable_checks
+    from .core.config import enable_x64 as enable_x64
+    from .core.config import log_compiles as log_compiles
+    from .core.config import numpy_dtype_promotion as numpy_dtype_promotion
+    from .core.config import numpy_rank_promotion as numpy_rank_promotion
+    from .core.config import transfer_guard as transfer_guard
+    from .core.config import transfer_guard_device_to_device as transfer_guard_device_to_device
+    from .core.config import transfer_guard_device_to_host as transfer_guard_device_to_host
+    from .core.config import transfer_guard_host_to_device as transfer_guard_host_to_device
+    from .core.dtypes import float0 as float0
+    from .runtime.abstract import eval_shape as eval_shape
+    from .runtime.abstract import make_jaxpr as make_jaxpr
+    from .runtime.array import Array as Array
+    from .runtime.array import Shard as Shard
+    from .runtime.backend import Device as Device
+    from .runtime.backend import default_backend as default_backend
+    from .runtime.backend import device_count as device_count
+    from .runtime.backend import devices as devices
+    from .runtime.backend import host_count as host_count
+    from .runtime.backend import host_id as host_id
+    from .runtime.backend import host_ids as host_ids
+    from .runtime.backend import live_arrays as live_arrays
+    from .runtime.backend import local_device_count as local_device_count
+    from .runtime.backend import local_devices as local_devices
+    from .runtime.backend import process_count as process_count
+    from .runtime.backend import process_index as process_index
+    from .runtime.backend import process_indices as process_indices
+    from .runtime.device_put import block_until_ready as block_until_ready
+    from .runtime.device_put import copy_to_host_async as copy_to_host_async
+    from .runtime.device_put import device_get as device_get
+    from .runtime.device_put import device_put as device_put
+    from .runtime.jit import clear_caches as clear_caches
+    from .runtime.jit import jit as jit
+    from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
+    from .transforms.custom_rules import custom_jvp as custom_jvp
+    from .transforms.custom_rules import custom_vjp as custom_vjp
+    from .transforms.derivatives import grad as grad
+    from .transforms.derivatives import hessian as hessian
+    from .transforms.derivatives import jacfwd as jacfwd
+    from .transforms.derivatives import jacobian as jacobian
+    from .transforms.derivatives import jacrev as jacrev
+    from .transforms.derivatives import jvp as jvp
+    from .transforms.derivatives import linear_transpose as linear_transpose
+    from .transforms.derivatives import linearize as linearize
+    from .transforms.derivatives import value_and_grad as value_and_grad
+    from .transforms.derivatives import vjp as vjp
+    from .transforms.remat import checkpoint as checkpoint
+    from .transforms.remat import checkpoint as remat
+    from .transforms.remat import checkpoint_policies as checkpoint_policies
+    from .transforms.scopes import closure_convert as closure_convert
+    from .transforms.scopes import ensure_compile_time_eval as ensure_compile_time_eval
+    from .transforms.scopes import named_call as named_call
+    from .transforms.scopes import named_scope as named_scope
+    from .transforms.vmap import vmap as vmap
+
+# Public name -> (module, name there); kept in step with the imports above by tests/test_surface.py.
+_names: dict[str, tuple[str, str]] = {
+    public: (module, inner)
+    for module, publics in {
+        "core.avals": "typeof",
+        "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
+        "default_matmul_precision default_prng_impl disable_jit enable_checks enable_x64 log_compiles "
+        "numpy_dtype_promotion numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
+        "transfer_guard_device_to_host transfer_guard_host_to_device",
+        "core.dtypes": "float0",
+        "runtime.abstract": "eval_shape make_jaxpr",
+        "runtime.array": "Array Shard",
+        "runtime.backend": "Device default_backend device_count devices host_count host_id host_ids live_arrays "
+        "local_device_count local_devices process_count process_index process_indices",
+        "runtime.device_put": "block_until_ready copy_to_host_async device_get device_put",
+        "runtime.jit": "clear_caches jit",
+        "runtime.shape_dtype": "ShapeDtypeStruct",
+        "transforms.custom_rules": "custom_jvp custom_vjp",
+        "transforms.derivatives": "grad hessian jacfwd jacobian jacrev jvp linear_transpose linearize "
+        "value_and_grad vjp",
+        "transforms.remat": "checkpoint remat=checkpoint checkpoint_policies",
+        "transforms.scopes": "closure_convert ensure_compile_time_eval named_call named_scope",
+        "transforms.vmap": "vmap",
+    }.items()
+    for public, _, inner in ((p.partition("=")[0], "", p.rpartition("=")[2]) for p in publics.split())
+}
+
+_submodules = frozenset(
+    "ad_checkpoint core dlpack dtypes errors flatten_util image lax nn numpy ops random scipy stages tree tree_util "
+    "typing".split()
+)
+
+__all__ = [*_names, "__version__", "__version_info__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    found = _names.get(name)
+    if found is not None:
+        module, inner = found
+        value = getattr(_import_module(f"{__name__}.{module}"), inner)
+    elif name in _submodules:
+        value = _import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module 'canter' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names, *_submodules})
