@@ -88,7 +88,9 @@ def attend(query: ct.Array, key: ct.Array, value: ct.Array) -> ct.Array:
 def block(x: ct.Array, layer: Params, heads: int) -> ct.Array:
     """One transformer layer on one sequence: [time, width] -> [time, width]."""
     time_steps, width = x.shape
-    qkv = (normalize(x, layer["attention_scale"]) @ layer["qkv"]).reshape(time_steps, 3, heads, width // heads)
+    qkv = (normalize(x, layer["attention_scale"]) @ layer["qkv"]).reshape(
+        time_steps, 3, heads, width // heads
+    )
     mixed = ct.vmap(attend, in_axes=1, out_axes=1)(qkv[:, 0], qkv[:, 1], qkv[:, 2])
     x = x + mixed.reshape(time_steps, width) @ layer["attention_out"]
     hidden = nn.gelu(normalize(x, layer["mlp_scale"]) @ layer["mlp_in"])
@@ -202,10 +204,16 @@ def bigram_loss(train: np.ndarray, validation: np.ndarray) -> float:
 # --- writing text ----------------------------------------------------------------------------------------------------
 
 
-def generate(params: Params, size: Size, prompt: bytes, length: int, key: ct.Array, temperature: float = 0.7) -> bytes:
+def generate(
+    params: Params, size: Size, prompt: bytes, length: int, key: ct.Array, temperature: float = 0.7
+) -> bytes:
     """Continue `prompt` by `length` bytes, each drawn from the model's prediction for the last `context` bytes."""
     prompt = prompt[-size.context :]
-    window = cnp.zeros(size.context, cnp.int32).at[: len(prompt)].set(np.frombuffer(prompt, np.uint8).astype(np.int32))
+    window = (
+        cnp.zeros(size.context, cnp.int32)
+        .at[: len(prompt)]
+        .set(np.frombuffer(prompt, np.uint8).astype(np.int32))
+    )
 
     @ct.jit
     def write(params: Params, window: ct.Array, key: ct.Array) -> ct.Array:
@@ -258,7 +266,9 @@ def save_checkpoint(path: pathlib.Path, params: Params) -> None:
 def load_checkpoint(path: pathlib.Path, like: Params) -> Params:
     """Parameters of the structure of `like` from the file that `save_checkpoint` wrote."""
     with np.load(path) as file:
-        return ct.tree_util.tree_map_with_path(lambda where, _: cnp.asarray(file[ct.tree_util.keystr(where)]), like)
+        return ct.tree_util.tree_map_with_path(
+            lambda where, _: cnp.asarray(file[ct.tree_util.keystr(where)]), like
+        )
 
 
 def plot(path: pathlib.Path, train: dict[int, float], validation: dict[int, float], bigram: float) -> None:

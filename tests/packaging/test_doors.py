@@ -1,4 +1,4 @@
-"""jaxlib is entered through two modules only, and jax through none (finer than import-linter, which sees `jaxlib` whole)."""
+"""jaxlib is entered through two modules only, and jax through none (import-linter sees jaxlib whole)."""
 
 import ast
 import pathlib
@@ -52,7 +52,9 @@ def test_nothing_imports_jax():
 
 
 def test_the_check_sees_every_form_of_import():
-    source = "def f():\n    import jaxlib._jax as j\n    from jaxlib import mlir\n    from jaxlib.mlir import ir\n"
+    source = (
+        "def f():\n    import jaxlib._jax as j\n    from jaxlib import mlir\n    from jaxlib.mlir import ir\n"
+    )
     assert imported_modules(source) == {"jaxlib._jax", "jaxlib.mlir", "jaxlib.mlir.ir"}
 
 

@@ -1,0 +1,93 @@
+"""The rows of the bench: what is measured, against whom, and the ceiling that Canter has to keep."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    `workload` names the function that measures it, and `field` the entry of that function's answer when it measures
+    several figures at once. `ceiling` bounds Canter's median divided by JAX's; in a growth row it bounds Canter's own
+    dearest size divided by its cheapest. None: reported without a ceiling.
+    """
+
+    name: str
+    title: str
+    unit: str
+    ceiling: float | None
+    workload: str
+    field: str = "value"
+    peers: tuple[str, ...] = ("jax",)
+    fresh: bool = False  # one new process a sample
+    growth: bool = False
+    rounds: int = 7
+
+
+def _row(name: str, title: str, unit: str, ceiling: float | None, workload: str = "", **more) -> Row:
+    return Row(name, title, unit, ceiling, workload or name, **more)
+
+
+WITH_TORCH = ("jax", "torch")
+
+ROWS = (
+    _row(
+        "import", "import the package and its numpy module", "s", 0.35, "startup", field="import", fresh=True
+    ),
+    _row("first_result", "process start to the first jitted result", "s", 0.55, "startup", fresh=True),
+    _row(
+        "memory", "peak memory at the first jitted result", "MB", 0.9, "startup", field="memory", fresh=True
+    ),
+    _row("trace_lax", "trace, per equation, lax calls", "us", 0.5),
+    _row("trace_numpy", "trace, per call, numpy calls", "us", 0.35),
+    _row("trace_jvp", "trace of jvp, per forward equation", "us", 0.4),
+    _row("trace_vmap", "trace of vmap, per equation", "us", 0.5),
+    _row("trace_grad", "trace of grad, per forward equation", "us", 0.18),
+    _row("lower", "lower, per equation", "us", 0.35),
+    _row("gpt_trace", "GPT step, 12 layers: trace", "s", 0.35, "gpt12", field="trace", fresh=True, rounds=3),
+    _row("gpt_lower", "GPT step, 12 layers: lower", "s", 0.35, "gpt12", field="lower", fresh=True, rounds=3),
+    _row(
+        "gpt_compile",
+        "GPT step, 12 layers: compile",
+        "s",
+        None,
+        "gpt12",
+        field="compile",
+        fresh=True,
+        rounds=3,
+    ),
+    _row("gpt_step", "GPT step, 12 layers: run", "ms", 1.0, "gpt12", field="step", fresh=True, rounds=3),
+    _row("gpt4_step", "GPT step, 4 layers of width 256: run", "ms", None, peers=WITH_TORCH, rounds=5),
+    _row("jit_scalar", "call of a jitted function, scalar", "us", 1.0),
+    _row("jit_dict50", "call of a jitted function, dict of 50 arrays", "us", 1.0),
+    _row("jit_dict2000", "call of a jitted function, dict of 2,000 arrays", "us", 1.0),
+    _row("eager_add", "eager x + y", "us", 1.0, peers=WITH_TORCH),
+    _row("eager_index", "eager x[i]", "us", 0.12, peers=WITH_TORCH),
+    _row("eager_set", "eager x.at[0].set(1)", "us", 0.1, peers=WITH_TORCH),
+    _row("eager_grad", "eager grad(sin)(1.0)", "us", 0.15, peers=WITH_TORCH),
+    _row("grow_trace", "trace, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
+    _row("grow_grad", "grad, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=3),
+    _row("grow_vmap", "vmap, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
+    _row("grow_lower", "lower, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
+)
+
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1.0}  # from what workloads answer: seconds and megabytes
+
+
+def select(patterns: str) -> list[Row]:
+    """The rows that a comma-separated list of names, beginnings of names or patterns asks for."""
+    wanted = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
+    if wanted == ["all"]:
+        return list(ROWS)
+    exact = {row.name for row in ROWS}
+    unknown = [w for w in wanted if not any(_matches(row, w, exact) for row in ROWS)]
+    if unknown or not wanted:
+        raise ValueError(
+            f"no row {', '.join(unknown) or patterns!r}; there are: {', '.join(row.name for row in ROWS)}"
+        )
+    return [row for row in ROWS if any(_matches(row, w, exact) for w in wanted)]
+
+
+def _matches(row: Row, wanted: str, exact: set[str]) -> bool:
+    return row.name == wanted if wanted in exact else fnmatch(row.name, f"{wanted}*")
