@@ -206,7 +206,8 @@ def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSetting
         return None
     except OSError as error:
         statistics.misses += 1
-        _report(f"read {path.parent}", f"The compilation cache in {path.parent} cannot be read: {error}", settings, error)
+        message = f"The compilation cache in {path.parent} cannot be read: {error}"
+        _report(f"read {path.parent}", message, settings, error)
         return None
     try:
         payload = _unpack(data)
@@ -215,7 +216,7 @@ def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSetting
     except (ValueError, zlib.error, JaxRuntimeError) as error:
         statistics.damaged += 1
         statistics.misses += 1
-        message = f"Entry {path} of the compilation cache is damaged ({error}); the program is compiled again."
+        message = f"{path} in the compilation cache is damaged ({error}); its program is compiled again."
         _remove(path)
         _report("damaged", message, settings, error)
         return None
@@ -257,8 +258,9 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
         _evict(path.parent, settings.max_bytes)
     except OSError as error:
         message = (
-            f"The compilation cache in {path.parent} cannot be written: {error}. Set CANTER_COMPILATION_CACHE_DIR "
-            "to a folder that can be, or switch the cache off with CANTER_ENABLE_COMPILATION_CACHE=0."
+            f"The compilation cache in {path.parent} cannot be written: {error}. Set "
+            f"CANTER_COMPILATION_CACHE_DIR"
+            " to a folder that can be, or switch the cache off with CANTER_ENABLE_COMPILATION_CACHE=0."
         )
         _report(f"write {path.parent}", message, settings, error)
         return False

@@ -41,6 +41,9 @@ class ClientOptions(NamedTuple):
     platforms: tuple[str, ...] | None = None
 
 
+_DEFAULT = ClientOptions()
+
+
 class _Platform(NamedTuple):
     factory: Callable[[ClientOptions], Any]
     priority: int
@@ -86,7 +89,7 @@ def is_created(platform: str | None = None) -> bool:
     return bool(_clients) if platform is None else platform in _clients
 
 
-def client(platform: str, options: ClientOptions = ClientOptions()) -> Any:
+def client(platform: str, options: ClientOptions = _DEFAULT) -> Any:
     """The client of a platform, made now if this is the first use.
 
     Raises:
@@ -123,7 +126,7 @@ def _create(platform: str, options: ClientOptions) -> Any:
     return made
 
 
-def default_platform(options: ClientOptions = ClientOptions()) -> str:
+def default_platform(options: ClientOptions = _DEFAULT) -> str:
     """The preferred platform that can be started.
 
     Raises:
@@ -143,7 +146,7 @@ def default_platform(options: ClientOptions = ClientOptions()) -> str:
     raise BackendError("No platform can be started. " + " ".join(reasons))
 
 
-def clients(options: ClientOptions = ClientOptions()) -> dict[str, Any]:
+def clients(options: ClientOptions = _DEFAULT) -> dict[str, Any]:
     """All clients that can be made, by platform, the preferred one first."""
     made = {}
     for name in known_platforms(options):

@@ -68,7 +68,7 @@ def compile_options(
 
 def _checked_option(name: Any, value: Any) -> tuple[str, OptionValue]:
     if not isinstance(name, str):
-        raise CompilerOptionError(f"Compiler options are named by strings such as 'xla_cpu_...'; got {name!r}.")
+        raise CompilerOptionError(f"Compiler options are named by strings, 'xla_cpu_...'; got {name!r}.")
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, (bool, int, float, str)):
@@ -79,7 +79,9 @@ def _checked_option(name: Any, value: Any) -> tuple[str, OptionValue]:
     return name, value
 
 
-def compile_module(module: Any, devices: Sequence[Any], options: Any, host_callbacks: Sequence[Any] = ()) -> Any:
+def compile_module(
+    module: Any, devices: Sequence[Any], options: Any, host_callbacks: Sequence[Any] = ()
+) -> Any:
     """Compiles without a look at the cache on disk.
 
     Args:
@@ -193,9 +195,7 @@ def cost_analysis(executable: Any) -> dict[str, float]:
     try:
         properties = executable.cost_analysis()
     except JaxRuntimeError as error:
-        if "UNIMPLEMENTED" in str(error):
-            raise NotImplementedError("This platform gives no cost analysis of a compiled program.") from error
-        raise
+        raise _not_given(error, "cost") from None
     if isinstance(properties, list):
         properties = properties[0] if properties else {}
     return dict(properties)
@@ -209,6 +209,10 @@ def memory_analysis(executable: Any) -> Any:
     try:
         return executable.get_compiled_memory_stats()
     except JaxRuntimeError as error:
-        if "UNIMPLEMENTED" in str(error):
-            raise NotImplementedError("This platform gives no memory analysis of a compiled program.") from error
-        raise
+        raise _not_given(error, "memory") from None
+
+
+def _not_given(error: JaxRuntimeError, what: str) -> Exception:
+    if "UNIMPLEMENTED" in str(error):
+        return NotImplementedError(f"This platform gives no {what} analysis of a compiled program.")
+    return error

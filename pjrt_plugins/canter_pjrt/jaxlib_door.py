@@ -18,17 +18,9 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-if "jax" in sys.modules and not getattr(sys.modules["jax"], "__canter__", False):
-    raise ImportError(
-        "canter cannot be imported into a process that has already imported jax: both define the Python "
-        "methods of jaxlib's one array class. Use one of them per process; to run a library written for jax "
-        "on Canter, install canter.compat before the library is imported."
-    )
-
-from jaxlib import _hlo, _jax
+from jaxlib import _hlo, _jax  # type: ignore[attr-defined]
 from jaxlib import version as _jaxlib_version
 from jaxlib._jax import (
     Array,
@@ -63,8 +55,8 @@ from jaxlib._jax import (
     jax_jit,
     pjit,
     pytree,
-    set_tracer_class,
     set_tracebacks_enabled,
+    set_tracer_class,
     tracebacks_enabled,
 )
 from jaxlib._jax.config import Config, trace_context, trace_context_names, unset
@@ -203,9 +195,7 @@ SingleDeviceSharding.num_devices = property(lambda self: 1)
 # 0.10 calls a Python method of JAX's on the result unless told not to; later versions dropped the
 # argument together with the call.
 if jaxlib_version < (0, 11):
-    array_result_handler: Callable[..., Any] = functools.partial(
-        _jax.array_result_handler, _skip_checks=True
-    )
+    array_result_handler: Callable[..., Any] = functools.partial(_jax.array_result_handler, _skip_checks=True)
 else:
     array_result_handler = _jax.array_result_handler
 
@@ -241,7 +231,7 @@ def make_cpu_client(
     Client creation writes INFO lines of its own; TF_CPP_MIN_LOG_LEVEL, where the user has set it,
     decides instead of us.
     """
-    from jaxlib import utils, xla_client
+    from jaxlib import utils, xla_client  # type: ignore[attr-defined]
 
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         utils.absl_set_min_log_level(1)

@@ -16,6 +16,7 @@ _FAMILIES = (
     "sorting",
     "calls",
     "control_flow",
+    "placement",
     "random",
 )
 _loaded = False

@@ -64,7 +64,8 @@ def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:
     def refuse(value: Any, in_thread: bool) -> None:
         if clients.is_created() and value != config.flags[flag].value:
             raise RuntimeError(
-                f"The flag {flag} cannot change once devices are in use. Set it before the first use of a device, "
+                f"The flag {flag} cannot change once devices are in use. Set it before the first use of a "
+                f"device, "
                 f"or by the environment variable CANTER_{flag.upper()}."
             )
 
@@ -116,7 +117,8 @@ def _resolve_alias(alias: str) -> str:
         return name
     present = ", ".join(backends())
     raise BackendError(
-        f"No platform of the kind {alias!r} ({', '.join(_ALIASES[alias])}) can be started here. Present: {present}."
+        f"No platform of the kind {alias!r} ({', '.join(_ALIASES[alias])}) can be started here. Present: "
+        f"{present}."
     )
 
 

@@ -110,21 +110,12 @@ class _FlatCall:
         """The C++ function object."""
 
         def cache_miss(*args: Any) -> Any:
-            if any(isinstance(arg, np.ndarray) for arg in args):
-                # C++ would share the memory of NumPy arrays, which the caller may change, with the computation.
-                check_arguments_concrete(args)
-                device = current_default_device()
-                copies = [place(arg, device) if isinstance(arg, np.ndarray) else arg for arg in args]
-                return function(*copies), None, False
             return (*self.run(args), False)
 
         def uncompiled(*args: Any) -> Any:
             return self.uncompiled(*args)
 
-        function = pjit(
-            self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
-        )
-        return function
+        return pjit(self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache)
 
 
 class _PrimitiveCall(_FlatCall):

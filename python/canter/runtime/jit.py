@@ -84,32 +84,38 @@ class TracedProgram:
         self.equation_params: dict[Any, dict[str, Any]] = {}
 
 
-# id of a function -> (weak reference to it, its traces by signature)
-_traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
+class _Known(NamedTuple):
+    """What is kept for a function for as long as it lives, whatever was jitted from it."""
+
+    reference: Any
+    traces: dict[Any, TracedProgram]
+    pins: list[Any]  # hoisted constants: C++ does not keep those of its records alive
+
+
+_known_functions: dict[int, _Known] = {}
 _dispatch_cache = PjitFunctionCache(capacity=8192)
 
 
-def _traces_of(function: Any) -> dict[Any, TracedProgram]:
-    """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
+def _known_of(function: Any) -> _Known:
     owner = function
     if type(function) is MethodType:  # a bound method is a new object at each access
         owner = function.__self__
     key = id(owner)
-    found = _traces.get(key)
-    if found is None:
+    known = _known_functions.get(key)
+    if known is None:
         try:
-            reference = weakref.ref(owner, lambda _: _traces.pop(key, None))
+            reference = weakref.ref(owner, lambda _: _known_functions.pop(key, None))
         except TypeError:
-            return {}
-        found = _traces[key] = (reference, {})
-    return found[1]
+            return _Known(None, {}, [])
+        known = _known_functions[key] = _Known(reference, {}, [])
+    return known
 
 
 class Jitted:
     """What `jit` knows of a function: the part of a jitted function that is Python."""
 
     __slots__ = (
-        "compiler_flags", "device", "dispatch", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
+        "compiler_flags", "device", "dispatch", "function", "inline", "keep_unused", "known", "name", "private", "spec",
         "uses_donation",
     )  # fmt: skip
 
@@ -131,7 +137,7 @@ class Jitted:
         self.inline = inline
         self.compiler_flags = compiler_flags
         self.private = type(function) is MethodType
-        self.traces: dict[Any, TracedProgram] | None = None
+        self.known: _Known | None = None
         self.dispatch: Any = None  # the C++ object around this one
         self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
 
@@ -141,9 +147,6 @@ class Jitted:
         """Runs a call; returns its result, the record for C++ or None, and False (keep the entry)."""
         try:
             call = self.flatten(args, kwargs)
-            if state.trace is eval_trace:
-                if any(isinstance(leaf, np.ndarray) for leaf in call.leaves):
-                    return self.call_with_copies(args, kwargs), None, False
             program = self.trace_call(call)
             if state.trace is not eval_trace:
                 return program.out_tree.unflatten(self.apply(program, call)), None, False
@@ -152,17 +155,6 @@ class Jitted:
         except Exception as error:
             filter_traceback(error)
             raise
-
-    def call_with_copies(self, args: Any, kwargs: Any) -> Any:
-        """Calls with NumPy arrays copied to the device.
-
-        C++ would share their memory with a computation that may still run when the caller changes them.
-        """
-        leaves, tree = _flatten((args, kwargs))
-        device = current_default_device() if self.device is None else self.device
-        copies = [place(leaf, device) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
-        args, kwargs = tree.unflatten(copies)
-        return self.dispatch(*args, **kwargs)
 
     def flatten(self, args: Any, kwargs: Any, aval_of: Callable[[Any], Any] = get_aval) -> Call:
         """Splits off the static arguments and flattens the others."""
@@ -209,10 +201,10 @@ class Jitted:
 
     def trace_call(self, call: Call) -> TracedProgram:
         """The traced program of a call: the one from before, or a new one."""
-        traces = self.traces
-        if traces is None:
-            traces = _traces_of(self.function)
-            self.traces = traces
+        known = self.known
+        if known is None:
+            known = self.known = _known_of(self.function)
+        traces = known.traces
         axes = state.axes
         method = self.function.__func__ if self.private else None  # type: ignore[attr-defined]
         key = (
@@ -362,7 +354,10 @@ class Jitted:
         outs = executable.run(args, committed)
         if not all(map(is_c_argument, call.leaves)):
             return outs, None
-        return outs, executable.fast_path(program.out_tree, constants, committed, call.leaves)
+        record = executable.fast_path(program.out_tree, constants, committed, call.leaves)
+        if record is not None and constants:
+            self.known.pins.append(record.const_args)  # type: ignore[union-attr]
+        return outs, record
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         count = len(program.constants)
@@ -390,7 +385,7 @@ class Jitted:
 
     def forget(self) -> None:
         """Drops the traces of the function."""
-        (self.traces if self.traces is not None else _traces_of(self.function)).clear()
+        (self.known or _known_of(self.function)).traces.clear()
 
 
 class ArgumentNameTuple(Sequence[str]):
@@ -620,7 +615,8 @@ def clear_caches() -> None:
     """
     from . import dispatch
 
-    for _, traces in list(_traces.values()):
-        traces.clear()
     PjitFunctionCache.clear_all()
+    for known in list(_known_functions.values()):
+        known.traces.clear()
+        known.pins.clear()
     dispatch.forget_compiled()

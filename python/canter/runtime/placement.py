@@ -53,9 +53,11 @@ def place(value: Any, device: Any) -> Any:
             return value
         return _copy_to(value, device)
     aval = get_aval(value)
+    if type(value) is np.ndarray and value.dtype is aval.dtype:
+        return batched_device_put(aval, sharding_of(device), [value], [device], False, True)
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         return place(aval.dtype.to_physical(value), device)
-    if aval.dtype == dtypes.float0:
+    if aval.dtype.kind == "V" and aval.dtype == dtypes.float0:
         value, aval = np.zeros(aval.shape, np.bool_), ShapedArray(aval.shape, np.bool_)
     elif hasattr(value, "__jax_array__"):
         return place(value.__jax_array__(), device)

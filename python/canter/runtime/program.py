@@ -189,8 +189,9 @@ class Executable:
         avals = self.lowered.out_avals
         if config.debug_nans.value or config.debug_infs.value or not all(map(_is_plain, avals)):
             return None
-        kept_args = [arg for arg, keep in zip((*constants, *leaves), self.kept, strict=True) if keep]
-        count = len(kept_args)
+        copied = [False] * len(constants) + [isinstance(leaf, np.ndarray) for leaf in leaves]
+        layouts = [_COPY_FIRST if copy else None for copy, keep in zip(copied, self.kept, strict=True) if keep]
+        count = len(layouts)
         shardings = [self.sharding]
         return FastPath(
             self.loaded,
@@ -200,7 +201,7 @@ class Executable:
             avals,
             [committed] * len(avals),
             self.kept,
-            [_COPY_FIRST if isinstance(arg, np.ndarray) else None for arg in kept_args],
+            layouts,
             [place(constant, self.device) for constant in constants],
         )
 

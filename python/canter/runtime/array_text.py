@@ -1,0 +1,27 @@
+"""How arrays print: as NumPy prints its own, with the dtype always named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["array_repr"]
+
+_PREFIX = "Array("
+
+
+def array_repr(host: np.ndarray, weak_type: bool = False) -> str:
+    """The text of an array: `Array([0., 1.], dtype=float32)`.
+
+    Args:
+      host: its value.
+      weak_type: whether the dtype is weak, which is then shown.
+    """
+    tail = f"dtype={host.dtype.name}" + (", weak_type=True)" if weak_type else ")")
+    if host.size == 0:
+        shape = "" if host.shape == (0,) else f"shape={host.shape}, "
+        return f"{_PREFIX}[], {shape}{tail}"
+    body = np.array2string(host, prefix=_PREFIX, suffix=",", separator=", ")
+    last_line = len(_PREFIX) + len(body) if "\n" not in body else len(body) - body.rindex("\n") - 1
+    if last_line + len(", ") + len(tail) > np.get_printoptions()["linewidth"]:
+        return f"{_PREFIX}{body},\n{' ' * len(_PREFIX)}{tail}"
+    return f"{_PREFIX}{body}, {tail}"

@@ -1,0 +1,340 @@
+"""Moving values between the host and devices: `device_put`, `device_get`, `block_until_ready`.
+
+A put copies: what the caller does with a NumPy array afterwards never changes an array made from
+it. (jaxlib's own put shares the memory of a NumPy array where it happens to be aligned.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from canter_pjrt.jaxlib_door import (
+    ArrayCopySemantics,
+    ArrayImpl,
+    Device,
+    Sharding,
+    SingleDeviceSharding,
+    batched_block_until_ready,
+    batched_copy_array_to_devices_with_sharding,
+    batched_device_put,
+    make_array,
+)
+
+from ..core import dtypes, pytree
+from ..core.avals import ShapedArray, get_aval
+from ..core.primitive import Primitive
+from ..core.trace import Tracer, concrete_or_error
+from ..transforms.zeros import Zero
+from .array import check_not_deleted, deleted_error, device_copy
+from .backend import current_default_device
+from .placement import sharding_of
+
+__all__ = ["block_until_ready", "device_get", "device_put", "device_put_p", "put", "to_device"]
+
+_REUSE = ArrayCopySemantics.REUSE_INPUT
+_DONATE = ArrayCopySemantics.DONATE_INPUT
+_COPY = ArrayCopySemantics.ALWAYS_COPY
+
+
+# --- one value ---------------------------------------------------------------------------------
+
+
+def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None) -> Any:
+    """A new array with the value of a NumPy array or a number, which is copied.
+
+    Args:
+      value: a NumPy array or scalar, or a Python number.
+      aval: shape, dtype and weak type of the array; None for those that `value` has on devices, which
+        are of 32 bits unless `enable_x64` is set.
+      sharding: where to put it; None for the default device, to which the array is not committed.
+
+    Raises:
+      TypeError: a value that is not numeric.
+      OverflowError: a Python int that does not fit.
+    """
+    if aval is None:
+        aval = get_aval(value)
+    committed = sharding is not None
+    if sharding is None:
+        device = current_default_device()
+        sharding = sharding_of(device)
+    elif type(sharding) is SingleDeviceSharding:
+        device = sharding._device
+    else:
+        return _to_devices(np.asarray(value, aval.dtype), aval, sharding)
+    host = value if type(value) is np.ndarray and value.dtype is aval.dtype else np.asarray(value, aval.dtype)
+    return batched_device_put(aval, sharding, [host], [device], committed, True)
+
+
+def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
+    parts = sharding.addressable_devices_indices_map(aval.shape)
+    pieces = [
+        np.ascontiguousarray(host[index]).reshape(sharding.shard_shape(aval.shape))
+        for index in parts.values()
+    ]
+    return batched_device_put(aval, sharding, pieces, list(parts), True, True)
+
+
+def put(value: Any, target: Any = None, semantics: Any = _REUSE) -> Any:
+    """One array, NumPy array or number on a device.
+
+    Args:
+      value: what to put.
+      target: a device or sharding, to which the result is committed; None leaves an array where it is
+        and puts other values on the default device, uncommitted.
+      semantics: whether the memory of an array may be shared, must be copied, or is given away.
+
+    Raises:
+      TypeError: a value that is not numeric.
+      RuntimeError: a deleted array.
+    """
+    sharding = sharding_of(target) if isinstance(target, Device) else target
+    if type(value) is ArrayImpl:
+        return _put_array(value, sharding, semantics)
+    if isinstance(value, Tracer):
+        value = concrete_or_error(None, value, "A device takes values, and this one is not known yet.")
+        return put(value, target, semantics)
+    aval = get_aval(value)
+    dtype: Any = aval.dtype
+    if type(value) is np.ndarray and value.dtype is dtype:
+        return to_device(value, aval, sharding)
+    if isinstance(dtype, dtypes.ExtendedDType):
+        return dtype.from_physical(put(dtype.to_physical(value), target, semantics))
+    if dtype.kind == "V" and dtype == dtypes.float0:
+        return value  # tangents of integers carry nothing that a device could hold
+    if not isinstance(value, (np.ndarray, np.generic)) and hasattr(value, "__jax_array__"):
+        return put(value.__jax_array__(), target, semantics)
+    return to_device(value, aval, sharding)
+
+
+def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
+    if array.is_deleted():
+        raise deleted_error(array)
+    own = array._sharding
+    if sharding is None:
+        return device_copy(array) if semantics is _COPY else array
+    if own is sharding or own == sharding:
+        if semantics is _COPY:
+            array = device_copy(array)
+        return array if array._committed else make_array(array.aval, own, [array], committed=True)
+    if len(sharding.device_set) == 1 and len(own.device_set) == 1:
+        target = sharding._internal_device_list
+        (moved,) = batched_copy_array_to_devices_with_sharding([array], [target], [sharding], [semantics])
+        return moved
+    moved = (
+        _to_devices(array._value, array.aval, sharding)
+        if len(sharding.device_set) > 1
+        else to_device(array._value, array.aval, sharding)
+    )
+    if semantics is _DONATE:
+        array.delete()
+    return moved
+
+
+# --- device_put as an equation -----------------------------------------------------------------
+
+device_put_p = Primitive("device_put", multiple_results=True)
+
+
+@device_put_p.def_abstract_eval
+def _abstract(*avals: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
+    return list(avals)
+
+
+@device_put_p.def_impl
+def _impl(*args: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
+    return [put(*each) for each in zip(args, devices, copy_semantics, strict=True)]
+
+
+def _jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+    outs = device_put_p.bind(*primals, **params)
+    moving = [i for i, tangent in enumerate(tangents) if type(tangent) is not Zero]
+    if not moving:
+        return outs, [Zero.from_primal_value(out) for out in outs]
+    moved = device_put_p.bind(*(tangents[i] for i in moving), **_of(params, moving, shared=True))
+    tangents_out: list[Any] = [Zero.from_primal_value(out) for out in outs]
+    for i, tangent in zip(moving, moved, strict=True):
+        tangents_out[i] = tangent
+    return outs, tangents_out
+
+
+def _of(params: dict[str, Any], positions: list[int], shared: bool = False) -> dict[str, Any]:
+    """The parameters of some of the operands; what a tangent is put from may not be given away."""
+    chosen = {name: tuple(values[i] for i in positions) for name, values in params.items()}
+    if shared:
+        kept = (_REUSE if each is _DONATE else each for each in chosen["copy_semantics"])
+        chosen["copy_semantics"] = tuple(kept)
+    return chosen
+
+
+def _transpose(cotangents: Any, *args: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
+    moving = [i for i, cotangent in enumerate(cotangents) if type(cotangent) is not Zero]
+    result = list(cotangents)
+    if moving:
+        back = device_put_p.bind(
+            *(cotangents[i] for i in moving),
+            devices=tuple(srcs[i] for i in moving),
+            srcs=tuple(devices[i] for i in moving),
+            copy_semantics=(_COPY,) * len(moving),
+        )
+        for i, cotangent in zip(moving, back, strict=True):
+            result[i] = cotangent
+    return result
+
+
+def _batch(args: Any, dims: Any, **params: Any) -> Any:
+    return device_put_p.bind(*args, **params), dims
+
+
+device_put_p.jvp_rule = _jvp
+device_put_p.transpose_rule = _transpose
+device_put_p.batch_rule = _batch
+
+
+# --- what users call ---------------------------------------------------------------------------
+
+
+def device_put(
+    x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None
+) -> Any:
+    """Puts the leaves of a tree on devices.
+
+    Inside a compiled function, which runs on one device, the leaves stay where they are.
+
+    Args:
+      x: a tree of arrays, NumPy arrays and numbers, or of tracers.
+      device: a device, a sharding, or a tree of them that is a prefix of `x`. The results are committed
+        to it: work on them runs there. None leaves arrays where they are and puts other values on the
+        default device without committing them.
+      src: where the leaves come from, in the same form; it matters only to derivatives, which go back there.
+      donate: whether the memory of the leaves may be given up; a bool or a tree of them.
+      may_alias: False for results with memory of their own, True or None where sharing is fine.
+
+    Returns:
+      A tree like `x` of arrays.
+
+    Raises:
+      TypeError: a leaf that is not numeric.
+      ValueError: a device that is not one of these, a tree of them that does not fit `x`, or both
+        `donate` and `may_alias`.
+      RuntimeError: a leaf that was deleted or donated.
+
+    >>> import canter as ct, numpy as np
+    >>> x = ct.device_put({"a": np.arange(3), "b": 1.0}, ct.devices()[0])
+    >>> x["a"], x["a"].committed
+    (Array([0, 1, 2], dtype=int32), True)
+    """
+    leaves, treedef = pytree.tree_flatten(x)
+    devices = _per_leaf("device", device, treedef, _check_target)
+    if donate is False and may_alias is None:
+        semantics: list[Any] = [_REUSE] * len(leaves)
+    else:
+        pairs = zip(
+            _per_leaf("donate", donate, treedef, None),
+            _per_leaf("may_alias", may_alias, treedef, None),
+            strict=True,
+        )
+        semantics = [_semantics(*pair) for pair in pairs]
+    if any(isinstance(leaf, Tracer) for leaf in leaves):
+        srcs = _per_leaf("src", src, treedef, _check_target)
+        outs = device_put_p.bind(
+            *leaves, devices=tuple(devices), srcs=tuple(srcs), copy_semantics=tuple(semantics)
+        )
+    else:
+        outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
+    return treedef.unflatten(outs)
+
+
+def _per_leaf(what: str, given: Any, treedef: Any, check: Callable[[str, Any], None] | None) -> list[Any]:
+    if given is None or isinstance(given, (Device, Sharding, bool)):
+        return [given] * treedef.num_leaves
+    try:
+        values = pytree.flatten_axes(f"device_put {what}", treedef, given)
+    except ValueError as error:
+        where = str(error).partition("\n")[2]
+        raise ValueError(f"device_put: {what} must be a tree prefix of the values.\n{where}") from None
+    if check is not None:
+        for value in values:
+            check(what, value)
+    return values
+
+
+def _check_target(what: str, target: Any) -> None:
+    if target is not None and not isinstance(target, (Device, Sharding)):
+        hint = f" Did you mean canter.devices({target!r})[0]?" if isinstance(target, str) else ""
+        raise ValueError(
+            f"device_put: {what} takes a device, a sharding, None, or a tree of these; got {target!r} of "
+            f"type "
+            f"{type(target).__name__}.{hint}"
+        )
+
+
+def _semantics(donate: Any, may_alias: Any) -> Any:
+    if donate and may_alias:
+        raise ValueError("device_put: may_alias and donate cannot both be True: a donated array is given up.")
+    return _DONATE if donate else _COPY if may_alias is False else _REUSE
+
+
+def device_get(x: Any) -> Any:
+    """Copies the leaves of a tree to the host.
+
+    Args:
+      x: a tree; leaves that are not arrays stay as they are.
+
+    Returns:
+      A tree like `x` with NumPy arrays in the place of arrays. They may share memory with the arrays, and
+      cannot be written to.
+
+    Raises:
+      RuntimeError: a leaf that was deleted or donated.
+
+    >>> import canter as ct, canter.numpy as cnp
+    >>> ct.device_get({"a": cnp.arange(3), "b": "text"})
+    {'a': array([0, 1, 2], dtype=int32), 'b': 'text'}
+    """
+    leaves, treedef = pytree.tree_flatten(x)
+    for leaf in leaves:
+        if type(leaf) is ArrayImpl:
+            leaf.copy_to_host_async()  # so that the copies run side by side
+    return treedef.unflatten([_get(leaf) for leaf in leaves])
+
+
+def _get(leaf: Any) -> Any:
+    if type(leaf) is ArrayImpl:
+        return leaf._value
+    if isinstance(leaf, Tracer):
+        return np.asarray(leaf)
+    return leaf
+
+
+def block_until_ready(x: Any) -> Any:
+    """Waits until all arrays of a tree are computed; errors of the computations are raised here.
+
+    Args:
+      x: a tree; leaves without a method `block_until_ready` are passed over.
+
+    Returns:
+      `x`.
+
+    Raises:
+      RuntimeError: an array that was deleted or donated.
+
+    >>> import canter as ct, canter.numpy as cnp
+    >>> ct.block_until_ready(cnp.arange(3))
+    Array([0, 1, 2], dtype=int32)
+    """
+    arrays = []
+    for leaf in pytree.tree_leaves(x):
+        if type(leaf) is ArrayImpl:
+            check_not_deleted(leaf)
+            arrays.append(leaf)
+        elif not isinstance(leaf, Tracer) and hasattr(leaf, "block_until_ready"):
+            leaf.block_until_ready()
+    if len(arrays) == 1:
+        arrays[0].block_until_ready()
+    elif arrays:
+        batched_block_until_ready(arrays)
+    return x
