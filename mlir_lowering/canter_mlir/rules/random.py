@@ -42,11 +42,8 @@ def _rng_bit_generator(
         key, state_aval = _as_words(ctx, key, aval)
     name = _GENERATORS[int(getattr(algorithm, "value", algorithm))]
     attributes = {"rng_algorithm": stablehlo_attributes.RngAlgorithmAttr.get(name)}
-    # XLA's generators make 32 and 64 bits; narrower numbers are the low bits of 32.
-    drawn = bits.update(dtype=_UINT32) if bits.dtype.itemsize < 4 else bits
-    state, values = ctx.build("stablehlo.rng_bit_generator", (key,), (state_aval, drawn), attributes).results
-    if drawn is not bits:
-        values = ctx.convert(values, bits)
+    outs = (state_aval, bits)
+    state, values = ctx.build("stablehlo.rng_bit_generator", (key,), outs, attributes).results
     return [_from_words(ctx, state, key_out) if narrow else state, values]
 
 
