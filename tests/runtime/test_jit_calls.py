@@ -199,11 +199,11 @@ def test_captured_tracer_is_an_operand_and_not_cached():
 
 
 def test_unused_arguments_are_pruned_unless_kept():
-    body = lambda a, b, c: lax.neg(b)  # noqa: E731
+    body = lambda a, b, c: lax.neg(b)
     args = (np.ones(2, np.float32), np.ones(3, np.float32), np.ones(4, np.float32))
-    assert jit(body).lower(*args).as_text().count("%arg") < jit(body, keep_unused=True).lower(*args).as_text().count(
-        "%arg"
-    )
+    assert jit(body).lower(*args).as_text().count("%arg") < jit(body, keep_unused=True).lower(
+        *args
+    ).as_text().count("%arg")
     for keep in (False, True):
         f = jit(body, keep_unused=keep)
         for _ in range(3):
@@ -215,7 +215,7 @@ def test_unused_arguments_are_pruned_unless_kept():
 
 def test_results_without_arrays_and_constants():
     assert jit(lambda x: None)(1.0) is None
-    assert jit(lambda: {})() == {}
+    assert jit(dict)() == {}
     out = jit(lambda x: (3, np.ones(2, np.float32), True))(1.0)
     assert int(out[0]) == 3 and out[2].dtype == bool
     np.testing.assert_array_equal(out[1], [1, 1])

@@ -68,7 +68,10 @@ def test_compiled():
 
 WRONG = {
     "shape": ((PARAMS, np.ones(4, np.float32)), r"argument x: compiled for f32\[3\], called with f32\[4\]"),
-    "dtype": ((dict(PARAMS, b=np.ones(3, np.int32)), ARRAY), r"argument params\['b'\]: .* called with i32\[3\]"),
+    "dtype": (
+        (dict(PARAMS, b=np.ones(3, np.int32)), ARRAY),
+        r"argument params\['b'\]: .* called with i32\[3\]",
+    ),
     "count": ((PARAMS,), "another structure"),
     "keys": (({"w": ARRAY}, ARRAY), "another structure"),
 }

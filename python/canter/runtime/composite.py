@@ -47,7 +47,11 @@ class OperatorComposite(Composite):
 def _is_operand(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.dtype.kind not in "OSUMm"
-    return isinstance(value, (Tracer, int, float, complex)) or hasattr(value, "aval") or hasattr(value, "__jax_array__")
+    return (
+        isinstance(value, (Tracer, int, float, complex))
+        or hasattr(value, "aval")
+        or hasattr(value, "__jax_array__")
+    )
 
 
 @overload

@@ -10,19 +10,16 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import jit_p
-from .backend import current_default_device
 from .jit import shard_arg
-from .placement import place
 from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
 
 __all__ = ["apply_primitive", "forget_compiled"]
@@ -77,6 +74,8 @@ class _FlatCall:
 
     __slots__ = ("name",)
 
+    name: str
+
     def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
         """The program for arguments of these types; the same object for the same types."""
         raise NotImplementedError
@@ -115,7 +114,9 @@ class _FlatCall:
         def uncompiled(*args: Any) -> Any:
             return self.uncompiled(*args)
 
-        return pjit(self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache)
+        return pjit(
+            self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
+        )
 
 
 class _PrimitiveCall(_FlatCall):
@@ -164,7 +165,13 @@ class _JaxprCall(_FlatCall):
 
 
 def _evaluate_jit(
-    *args: Any, jaxpr: ClosedJaxpr, name: str, donated_invars: Any, keep_unused: bool, compiler_options_kvs: Any, **_: Any
+    *args: Any,
+    jaxpr: ClosedJaxpr,
+    name: str,
+    donated_invars: Any,
+    keep_unused: bool,
+    compiler_options_kvs: Any,
+    **_: Any,
 ) -> list[Any]:
     """A `jit` equation on concrete arguments. Its sharding parameters are always the unspecified ones."""
     donated = tuple(donated_invars) if any(donated_invars) else ()

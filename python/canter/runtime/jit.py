@@ -11,10 +11,23 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 import numpy as np
+
 from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, pjit
 
 from ..core import pytree
@@ -25,7 +38,7 @@ from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
-from .backend import current_default_device, on_clear
+from .backend import on_clear
 from .passes import constants_to_arguments
 from .placement import place
 from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
@@ -84,38 +97,32 @@ class TracedProgram:
         self.equation_params: dict[Any, dict[str, Any]] = {}
 
 
-class _Known(NamedTuple):
-    """What is kept for a function for as long as it lives, whatever was jitted from it."""
-
-    reference: Any
-    traces: dict[Any, TracedProgram]
-    pins: list[Any]  # hoisted constants: C++ does not keep those of its records alive
-
-
-_known_functions: dict[int, _Known] = {}
+# id of a function -> (weak reference to it, its traces by signature)
+_traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
 _dispatch_cache = PjitFunctionCache(capacity=8192)
 
 
-def _known_of(function: Any) -> _Known:
+def _traces_of(function: Any) -> dict[Any, TracedProgram]:
+    """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
     owner = function
     if type(function) is MethodType:  # a bound method is a new object at each access
         owner = function.__self__
     key = id(owner)
-    known = _known_functions.get(key)
-    if known is None:
+    found = _traces.get(key)
+    if found is None:
         try:
-            reference = weakref.ref(owner, lambda _: _known_functions.pop(key, None))
+            reference = weakref.ref(owner, lambda _: _traces.pop(key, None))
         except TypeError:
-            return _Known(None, {}, [])
-        known = _known_functions[key] = _Known(reference, {}, [])
-    return known
+            return {}
+        found = _traces[key] = (reference, {})
+    return found[1]
 
 
 class Jitted:
     """What `jit` knows of a function: the part of a jitted function that is Python."""
 
     __slots__ = (
-        "compiler_flags", "device", "dispatch", "function", "inline", "keep_unused", "known", "name", "private", "spec",
+        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
         "uses_donation",
     )  # fmt: skip
 
@@ -137,8 +144,7 @@ class Jitted:
         self.inline = inline
         self.compiler_flags = compiler_flags
         self.private = type(function) is MethodType
-        self.known: _Known | None = None
-        self.dispatch: Any = None  # the C++ object around this one
+        self.traces: dict[Any, TracedProgram] | None = None
         self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
 
     # ---- calls that C++ does not know ----
@@ -164,7 +170,7 @@ class Jitted:
             return Call(leaves, in_tree, self._avals(leaves, in_tree, (), aval_of), ())
         count = len(args)
         positions = tuple(sorted({i % count for i in spec.static_argnums if -count <= i < count}))
-        statics = [(i, type(args[i]), args[i]) for i in positions]
+        statics: list[Any] = [(i, type(args[i]), args[i]) for i in positions]
         statics += [(key, type(kwargs[key]), kwargs[key]) for key in spec.static_argnames if key in kwargs]
         if positions:
             args = tuple(arg for i, arg in enumerate(args) if i not in positions)
@@ -174,7 +180,9 @@ class Jitted:
         avals = self._avals(leaves, in_tree, positions, aval_of)
         return Call(leaves, in_tree, avals, tuple(statics), positions)
 
-    def _avals(self, leaves: Any, in_tree: Any, positions: Any, aval_of: Callable[[Any], Any]) -> tuple[Any, ...]:
+    def _avals(
+        self, leaves: Any, in_tree: Any, positions: Any, aval_of: Callable[[Any], Any]
+    ) -> tuple[Any, ...]:
         try:
             return tuple(map(aval_of, leaves))
         except (TypeError, OverflowError):
@@ -201,10 +209,9 @@ class Jitted:
 
     def trace_call(self, call: Call) -> TracedProgram:
         """The traced program of a call: the one from before, or a new one."""
-        known = self.known
-        if known is None:
-            known = self.known = _known_of(self.function)
-        traces = known.traces
+        traces = self.traces
+        if traces is None:
+            traces = self.traces = _traces_of(self.function)
         axes = state.axes
         method = self.function.__func__ if self.private else None  # type: ignore[attr-defined]
         key = (
@@ -324,7 +331,7 @@ class Jitted:
 
     def options_for(self, program: TracedProgram, call: Call) -> CompileOptions:
         """What decides on the executable, beside the program."""
-        donated = ()
+        donated: tuple[bool, ...] = ()
         if self.uses_donation:
             donated = (False,) * len(program.constants) + self.donated(call)
         return CompileOptions(self.name, donated, self.keep_unused, self.compiler_flags)
@@ -354,10 +361,7 @@ class Jitted:
         outs = executable.run(args, committed)
         if not all(map(is_c_argument, call.leaves)):
             return outs, None
-        record = executable.fast_path(program.out_tree, constants, committed, call.leaves)
-        if record is not None and constants:
-            self.known.pins.append(record.const_args)  # type: ignore[union-attr]
-        return outs, record
+        return outs, executable.fast_path(program.out_tree, constants, committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         count = len(program.constants)
@@ -375,17 +379,13 @@ class Jitted:
         call = self.flatten(args, kwargs, abstract_aval)
         return Traced(self, self.trace_call(call), call)
 
-    def lower(self, *args: Any, lowering_platforms: Any = None, **kwargs: Any) -> Lowered:
-        """Traces and lowers."""
-        return self.trace(*args, **kwargs).lower(lowering_platforms=lowering_platforms)
-
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The types of the results."""
         return self.trace(*args, **kwargs).out_info
 
     def forget(self) -> None:
         """Drops the traces of the function."""
-        (self.known or _known_of(self.function)).traces.clear()
+        (_traces_of(self.function) if self.traces is None else self.traces).clear()
 
 
 class ArgumentNameTuple(Sequence[str]):
@@ -395,10 +395,9 @@ class ArgumentNameTuple(Sequence[str]):
 
     def __init__(self, function: Any, in_tree: Any, positions: tuple[int, ...]):
         # Weakly, because traces are kept in a cache that must not keep the function alive.
-        try:
+        reference: Callable[[], Any] = _nothing
+        with suppress(TypeError):  # some callables cannot be referred to weakly
             reference = weakref.ref(function)
-        except TypeError:
-            reference = lambda: None  # noqa: E731
         self._how = (reference, in_tree, positions)
         self._names: tuple[str, ...] | None = None
 
@@ -413,6 +412,10 @@ class ArgumentNameTuple(Sequence[str]):
 
     def __len__(self) -> int:
         return self._how[1].num_leaves
+
+
+def _nothing() -> None:
+    """A weak reference to nothing."""
 
 
 def _unknown(*args: Any, **kwargs: Any) -> None:
@@ -460,16 +463,26 @@ class JitFunction(Protocol[P, R_co]):
         self: JitFunction[Concatenate[Any, Q], R_co], instance: object, owner: Any = None, /
     ) -> JitFunction[Q, R_co]: ...
 
-    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced: ...
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
+        """Traces for these arguments, which may be `ShapeDtypeStruct`s."""
+        ...
 
-    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered: ...
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
+        """Traces and lowers for these arguments."""
+        ...
 
-    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Shapes and dtypes of the results, without computing anything."""
+        ...
 
-    def clear_cache(self) -> None: ...
+    def clear_cache(self) -> None:
+        """Drops all traces and executables of this function."""
+        ...
 
     @property
-    def __wrapped__(self) -> Callable[P, R_co]: ...
+    def __wrapped__(self) -> Callable[P, R_co]:
+        """The function that was jitted."""
+        ...
 
 
 def _trace(self: Any, *args: Any, **kwargs: Any) -> Traced:
@@ -514,14 +527,32 @@ def dispatcher(jitted: Jitted, cache_miss: Callable[..., Any], key: Any, named: 
     )  # fmt: skip
     functools.update_wrapper(result, jitted.function if named is None else named)
     result._jitted = jitted
-    jitted.dispatch = result
     return result
 
 
+class JitOptions(TypedDict, total=False):
+    """The keyword arguments of `jit`."""
+
+    in_shardings: Any
+    out_shardings: Any
+    static_argnums: int | Sequence[int] | None
+    static_argnames: str | Iterable[str] | None
+    donate_argnums: int | Sequence[int] | None
+    donate_argnames: str | Iterable[str] | None
+    keep_unused: bool
+    device: Any
+    backend: str | None
+    inline: bool
+    compiler_options: dict[str, Any] | None
+    abstracted_axes: Any
+
+
 @overload
-def jit(fun: Callable[P, R], /, **options: Any) -> JitFunction[P, R]: ...
+def jit(fun: Callable[P, R], /, **options: Unpack[JitOptions]) -> JitFunction[P, R]: ...
 @overload
-def jit(fun: None = None, /, **options: Any) -> Callable[[Callable[P, R]], JitFunction[P, R]]: ...
+def jit(
+    fun: None = None, /, **options: Unpack[JitOptions]
+) -> Callable[[Callable[P, R]], JitFunction[P, R]]: ...
 def jit(
     fun: Any = None,
     /,
@@ -541,7 +572,8 @@ def jit(
 ) -> Any:
     """Compiles a function with XLA, once per combination of argument types.
 
-    Parameters:
+    Parameters
+    ----------
       fun: a function of arrays, numbers and pytrees of them. Without it, `jit` returns a decorator.
       in_shardings: None, or a `SingleDeviceSharding` (or a pytree of it) where the arguments go.
       out_shardings: the same for the results.
@@ -555,10 +587,12 @@ def jit(
       inline: whether a call inside another traced function leaves its equations there, without a `jit` equation.
       compiler_options: options of the XLA compiler, by name.
 
-    Returns:
+    Returns
+    -------
       A function with the same parameters; it has `trace`, `lower`, `eval_shape` and `clear_cache` too.
 
-    Raises:
+    Raises
+    ------
       TypeError: `fun` is not callable, or an argument of a call is no array.
       ValueError: a position or name that the function does not have, or a static argument without a hash.
       NotImplementedError: shardings over several devices, or `abstracted_axes`.
@@ -574,21 +608,23 @@ def jit(
         options = {name: value for name, value in locals().items() if name != "fun"}
         return functools.partial(jit, **options)
     if abstracted_axes is not None:
-        raise NotImplementedError("jit(abstracted_axes=...): dynamic shapes are not supported; pass concrete shapes.")
+        raise NotImplementedError(
+            "jit(abstracted_axes=...): dynamic shapes are not supported; pass concrete shapes."
+        )
     _check_function(fun)
     spec = argument_spec(fun, static_argnums, static_argnames, donate_argnums, donate_argnames)
     chosen = _chosen_device(fun, device, backend, in_shardings, out_shardings)
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
-    jitted = Jitted(
-        fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags
-    )
+    jitted = Jitted(fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags)
     key = (spec, keep_unused, chosen, inline, flags)
     return dispatcher(jitted, jitted.cache_miss, key)
 
 
 def _check_function(fun: Any) -> None:
     if not callable(fun):
-        raise TypeError(f"jit takes a function; got {fun!r:.80}, {_kind(fun)}. Did you call it: jit(f(x)) for jit(f)(x)?")
+        raise TypeError(
+            f"jit takes a function; got {fun!r:.80}, {_kind(fun)}. Did you call it: jit(f(x)) for jit(f)(x)?"
+        )
     code = getattr(fun, "__code__", None)
     if code is not None and code.co_flags & 0x20:  # generator
         raise TypeError(
@@ -616,7 +652,6 @@ def clear_caches() -> None:
     from . import dispatch
 
     PjitFunctionCache.clear_all()
-    for known in list(_known_functions.values()):
-        known.traces.clear()
-        known.pins.clear()
+    for _, traces in list(_traces.values()):
+        traces.clear()
     dispatch.forget_compiled()

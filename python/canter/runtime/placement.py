@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from canter_pjrt.jaxlib_door import (
     ArrayCopySemantics,
     ArrayImpl,
@@ -126,7 +127,9 @@ def device_from_options(where: str, device: Any, backend: Any, in_shardings: Any
         for leaf in pytree.tree_leaves(shardings):
             found.add(_device_of_option(where, option, leaf))
     if len(found) > 1:
-        raise ValueError(f"jit of {where}: device, in_shardings and out_shardings name different devices: {found}.")
+        raise ValueError(
+            f"jit of {where}: device, in_shardings and out_shardings name different devices: {found}."
+        )
     return next(iter(found), None)
 
 
@@ -134,7 +137,9 @@ def _device_of_option(where: str, option: str, leaf: Any) -> Any:
     if hasattr(leaf, "device_kind") and hasattr(leaf, "client"):
         return leaf
     if not isinstance(leaf, Sharding):
-        raise TypeError(f"jit of {where}: {option} takes shardings or None; got {leaf!r} of type {type(leaf).__name__}.")
+        raise TypeError(
+            f"jit of {where}: {option} takes shardings or None; got {leaf!r} of type {type(leaf).__name__}."
+        )
     device = single_device(leaf)
     if device is None:
         raise NotImplementedError(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 
 from ..core import config, dtypes
@@ -120,7 +121,9 @@ def lower(
 
     start = time.perf_counter()
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
-    donated = [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
+    donated = (
+        [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
+    )
     if arg_names is not None:
         arg_names = [name for name, keep in zip(arg_names, kept, strict=True) if keep]
     keepalives: list[Any] = []
@@ -136,7 +139,9 @@ def lower(
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
     _log(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
-    return LoweredProgram(module, options, jaxpr.in_avals, closed.out_avals, kept, donated, platforms, keepalives)
+    return LoweredProgram(
+        module, options, jaxpr.in_avals, closed.out_avals, kept, donated, platforms, keepalives
+    )
 
 
 class Executable:
@@ -190,7 +195,9 @@ class Executable:
         if config.debug_nans.value or config.debug_infs.value or not all(map(_is_plain, avals)):
             return None
         copied = [False] * len(constants) + [isinstance(leaf, np.ndarray) for leaf in leaves]
-        layouts = [_COPY_FIRST if copy else None for copy, keep in zip(copied, self.kept, strict=True) if keep]
+        layouts = [
+            _COPY_FIRST if copy else None for copy, keep in zip(copied, self.kept, strict=True) if keep
+        ]
         count = len(layouts)
         shardings = [self.sharding]
         return FastPath(
@@ -222,9 +229,7 @@ def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
             lambda array: np.zeros(array.shape, dtypes.float0)
         )
     physical = ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
-    return array_result_handler(physical, sharding, committed).wrap(
-        lambda array: dtype.from_physical(array)
-    )
+    return array_result_handler(physical, sharding, committed).wrap(lambda array: dtype.from_physical(array))
 
 
 def device_for(args: Sequence[Any], describe: Callable[[int], str], chosen: Any = None) -> tuple[Any, bool]:
@@ -258,7 +263,9 @@ def executable_for(
         _log_compiling(closed, options)
         lowered = lower(closed, options, (device.platform,), arg_names, result_names)
         if lowered.donated and description is not None:
-            kept_names = None if arg_names is None else [n for n, keep in zip(arg_names, lowered.kept) if keep]
+            kept_names = (
+                None if arg_names is None else [n for n, keep in zip(arg_names, lowered.kept) if keep]
+            )
             donation.register(description(), lowered.in_avals, lowered.donated, kept_names)
         executable = lowered.compile(device)
         closed.memo[key] = executable

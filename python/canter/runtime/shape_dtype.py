@@ -18,13 +18,15 @@ _KEEP: Any = object()
 class ShapeDtypeStruct:
     """The type of an array: what `eval_shape` takes and returns, and what `lower` can be called with.
 
-    Parameters:
+    Parameters
+    ----------
       shape: a sequence of ints.
       dtype: a dtype, its name, or a scalar type.
       sharding: where the array would be, or None.
       weak_type: whether the dtype yields in promotion, as that of Python numbers does.
 
-    Raises:
+    Raises
+    ------
       ValueError: if `dtype` is None.
 
     >>> import canter as ct
@@ -40,17 +42,21 @@ class ShapeDtypeStruct:
         try:
             self.shape = tuple(shape)
         except TypeError:
-            raise TypeError(f"ShapeDtypeStruct takes a sequence as shape; got {shape!r}. Write ({shape!r},).") from None
+            raise TypeError(
+                f"ShapeDtypeStruct takes a sequence as shape; got {shape!r}. Write ({shape!r},)."
+            ) from None
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
         self.sharding = sharding
         self.weak_type = weak_type
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return math.prod(self.shape)
 
     def __len__(self) -> int:

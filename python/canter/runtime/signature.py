@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 
 from ..core import pytree
 
-__all__ = ["ArgumentNames", "ArgumentSpec", "argument_spec", "describe_function", "function_name", "parameters_of"]
+__all__ = [
+    "ArgumentNames",
+    "ArgumentSpec",
+    "argument_spec",
+    "describe_function",
+    "function_name",
+    "parameters_of",
+]
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
 

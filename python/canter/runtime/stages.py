@@ -42,10 +42,12 @@ class ArgInfo:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The argument's shape."""
         return self._aval.shape
 
     @property
     def dtype(self) -> Any:
+        """The argument's dtype."""
         return self._aval.dtype
 
 
@@ -129,11 +131,13 @@ class Traced(_Stage):
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
         """Emits the StableHLO module.
 
-        Parameters:
+        Parameters
+        ----------
           lowering_platforms: names of platforms such as ("cuda",); None for that of the device on
             which a call would run.
 
-        Raises:
+        Raises
+        ------
           NotImplementedError: an operation has no lowering for a platform.
         """
         jitted, program, call = self._jitted, self._program, self._call
@@ -143,7 +147,9 @@ class Traced(_Stage):
                 "called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
             )
         device, _ = device_for(
-            [*program.constants, *call.leaves], lambda i: jitted.describe_argument(program, call, i), jitted.device
+            [*program.constants, *call.leaves],
+            lambda i: jitted.describe_argument(program, call, i),
+            jitted.device,
         )
         platforms = (device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
@@ -165,7 +171,9 @@ class Lowered(_Stage):
     <BLANKLINE>
     """
 
-    def __init__(self, jitted: Jitted, program: TracedProgram, call: Call, lowered: LoweredProgram, device: Any):
+    def __init__(
+        self, jitted: Jitted, program: TracedProgram, call: Call, lowered: LoweredProgram, device: Any
+    ):
         super().__init__(jitted, program, call)
         self._lowered = lowered
         self._device = device
@@ -173,11 +181,13 @@ class Lowered(_Stage):
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The program as text.
 
-        Parameters:
+        Parameters
+        ----------
           dialect: "stablehlo" (the default) or "hlo".
           debug_info: whether locations in the source are printed (StableHLO only).
 
-        Raises:
+        Raises
+        ------
           ValueError: another dialect.
         """
         if dialect == "hlo":
@@ -196,7 +206,9 @@ class Lowered(_Stage):
             from canter_pjrt.jaxlib_door import mlir_conversions
 
             text = self._lowered.module.operation.get_asm(enable_debug_info=True)
-            return mlir_conversions.mlir_module_to_xla_computation(text, use_tuple_args=False, return_tuple=False)
+            return mlir_conversions.mlir_module_to_xla_computation(
+                text, use_tuple_args=False, return_tuple=False
+            )
         raise ValueError(f"A lowered program can be had as 'stablehlo' or 'hlo', not as {dialect!r}.")
 
     def cost_analysis(self) -> dict[str, float]:
@@ -206,21 +218,28 @@ class Lowered(_Stage):
         return dict(hlo_module_cost_analysis(self._device.client, self.compiler_ir("hlo").get_hlo_module()))
 
     def compile(
-        self, compiler_options: dict[str, Any] | None = None, *, device_assignment: Sequence[Any] | None = None
+        self,
+        compiler_options: dict[str, Any] | None = None,
+        *,
+        device_assignment: Sequence[Any] | None = None,
     ) -> Compiled:
         """Compiles for the device.
 
-        Parameters:
+        Parameters
+        ----------
           compiler_options: options of the XLA compiler, in addition to those of `jit`.
           device_assignment: the device to compile for, in a sequence of one.
 
-        Raises:
+        Raises
+        ------
           ValueError: an option that the compiler does not have, or a device of another platform.
         """
         device = self._device
         if device_assignment is not None:
             if len(device_assignment) != 1:
-                raise ValueError(f"The program is for one device, but device_assignment has {len(device_assignment)}.")
+                raise ValueError(
+                    f"The program is for one device, but device_assignment has {len(device_assignment)}."
+                )
             (device,) = device_assignment
         if device.platform not in self._lowered.platforms:
             raise ValueError(
@@ -244,7 +263,15 @@ class Compiled(_Stage):
         super().__init__(lowered._jitted, lowered._program, lowered._call)
         self._executable = executable
         self._dispatch = pjit(
-            self.fun_name, self._run, self._cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
+            self.fun_name,
+            self._run,
+            self._cache_miss,
+            [],
+            [],
+            next(_serial),
+            pytree.registry,
+            shard_arg,
+            _cache,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
