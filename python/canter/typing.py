@@ -1,6 +1,6 @@
 """Types for annotations of functions on arrays."""
 
-from typing import Any, Protocol, Union, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class SupportsDType(Protocol):
 
 
 # What functions of canter.numpy accept as an array: arrays, tracers, NumPy's and Python's numbers.
-ArrayLike = Union[Array, np.ndarray, np.bool_, np.number, bool, int, float, complex]
+ArrayLike = Array | np.ndarray | np.bool_ | np.number | bool | int | float | complex
 
 # What parameters named `dtype` accept.
-DTypeLike = Union[str, type[Any], np.dtype, SupportsDType]
+DTypeLike = str | type[Any] | np.dtype | SupportsDType

@@ -287,7 +287,7 @@ def filter_traceback(error: BaseException) -> None:
             _mark_internal_frames(current.__traceback__)
         else:
             kept = _without_internal_frames(current.__traceback__)
-            if kept is not None and kept is not current.__traceback__:
+            if kept is not current.__traceback__:
                 current.__traceback__ = kept
                 if mode in ("auto", "remove_frames") and _NOTE not in getattr(current, "__notes__", ()):
                     current.add_note(_NOTE)

@@ -331,6 +331,7 @@ class Partial(functools.partial):
     """
 
     def __new__(cls, func: Callable[..., Any], /, *args: Any, **keywords: Any) -> Partial:
+        """Binds the arguments; a Partial's own come first."""
         if isinstance(func, Partial):
             args, keywords, func = (*func.args, *args), {**func.keywords, **keywords}, func.func
         elif isinstance(func, functools.partial):

@@ -1,4 +1,4 @@
-"""Where things come from: user lines for messages, and the scopes that name equations.
+"""Where things come from: the user's files and lines, for messages.
 
 Recording a location must be cheap, because every equation of a jaxpr has one: `current_traceback`
 is jaxlib's C++ snapshot of the stack (about 0.1 µs), and nobody looks at it until an error, a
@@ -19,8 +19,6 @@ __all__ = [
     "Frame",
     "current_traceback",
     "is_user_file",
-    "named_call",
-    "named_scope",
     "register_exclusion",
     "summarize",
     "user_frame",
@@ -80,7 +78,7 @@ def is_user_file(file_name: str) -> bool:
     if file_name.startswith("<frozen "):
         return False
     path = os.path.abspath(file_name) if not file_name.startswith("<") else file_name
-    if path.startswith(_framework_folders()) or path.startswith(tuple(_excluded)):
+    if path.startswith((*_framework_folders(), *_excluded)):
         return False
     if path.startswith(_standard_library) and not path.startswith(_site_packages):
         return os.path.basename(path) not in ("contextlib.py", "functools.py", "threading.py")
@@ -141,66 +139,3 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
     else:
         warnings.warn_explicit(message, category, frame.file_name, frame.line_number)
-
-
-# ---------------------------------------------------------------- scopes
-
-
-class named_scope:
-    """Names the operations inside: a context manager and a decorator.
-
-    The names show in compiled programs, profiles and dumps, not in results.
-
-    Args:
-      name: the scope's name; scopes nest as `outer/inner`.
-
-    Raises:
-      TypeError: the name is not a string.
-
-    >>> import canter as ct, canter.numpy as cnp
-    >>> with ct.named_scope("logits"):
-    ...     y = cnp.ones(3) * 2
-    """
-
-    __slots__ = ("_previous", "name")
-
-    def __init__(self, name: str) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"named_scope takes a string, got {name!r:.80} of type {type(name).__name__}.")
-        self.name = name
-        self._previous: list[tuple[Any, ...]] = []
-
-    def __enter__(self) -> None:
-        from .trace import state
-
-        self._previous.append(state.name_stack)
-        state.name_stack = (*state.name_stack, self.name)
-
-    def __exit__(self, *_: object) -> None:
-        from .trace import state
-
-        state.name_stack = self._previous.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        name = self.name
-
-        @functools.wraps(function)
-        def in_scope(*args: Any, **kwargs: Any) -> Any:
-            with named_scope(name):
-                return function(*args, **kwargs)
-
-        return in_scope
-
-
-def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
-    """The function with its operations in a scope of its own name.
-
-    Args:
-      fun: any function.
-      name: the scope's name, if not the function's.
-
-    >>> import canter as ct
-    >>> ct.named_call(lambda x: x + 1, name="increment")(1)
-    2
-    """
-    return named_scope(name if name is not None else getattr(fun, "__name__", type(fun).__name__))(fun)
