@@ -144,7 +144,7 @@ def test_transpose():
 def test_broadcast():
     assert tree.broadcast([1, 2], [[0, 0], {"a": 0}]) == [[1, 1], {"a": 2}]
     assert tree.broadcast(1, None) is None
-    with pytest.raises(ValueError, match="a list of length 2.*a list of length 3"):
+    with pytest.raises(ValueError, match=r"a list of length 2.*a list of length 3"):
         tree.broadcast([1, 2], [1, 2, 3])
 
 

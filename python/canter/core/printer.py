@@ -138,7 +138,8 @@ class _Words(str):
 def _literal_text(literal: Literal) -> str:
     value = literal.val
     if hasattr(value, "item"):
-        value = np.asarray(value).item()
+        array = np.asarray(value)
+        value = array.item() if array.ndim == 0 else array
     return f"{value}:{literal.aval.str_short(short_dtypes=True)}"
 
 
