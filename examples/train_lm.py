@@ -5,9 +5,9 @@ reference that every Python installation carries in `pydoc_data.topics`, so noth
 
     python examples/train_lm.py --size small --steps 400 --seed 0 --data my_text.txt
 
-Everything is a function of arrays: parameters are a dictionary, the optimizer is a page, and Canter's transformations do
-the rest. `vmap` turns functions of one head and of one sequence into functions of many, `grad` differentiates the loss,
-`scan` runs the layers and the training steps, `jit` compiles the lot.
+Everything is a function of arrays: parameters are a dictionary, the optimizer is a page, and Canter's transformations
+do the rest. `vmap` turns functions of one head and of one sequence into functions of many, `grad` differentiates the
+loss, `scan` runs the layers and the training steps, `jit` compiles the lot.
 """
 
 import argparse
@@ -245,7 +245,7 @@ def read_text(path: str | None, context: int) -> np.ndarray:
 
         # Long topics repeat whole paragraphs of short ones. Each is kept once, so that what the model is
         # validated on has not been seen in training.
-        paragraphs = [p for topic in sorted(topics) for p in topics[topic].split("\n\n")]
+        paragraphs = [p.strip("\n") for topic in sorted(topics) for p in topics[topic].split("\n\n")]
         content = "\n\n".join(dict.fromkeys(paragraphs)).encode()
     else:
         try:
