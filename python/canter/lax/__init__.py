@@ -352,3 +352,14 @@ from .windows import (
     select_and_gather_add_p as select_and_gather_add_p,
     select_and_scatter_add_p as select_and_scatter_add_p,
 )
+from .control_flow import (
+    cond as cond,
+    cond_p as cond_p,
+    fori_loop as fori_loop,
+    map as map,
+    scan as scan,
+    scan_p as scan_p,
+    switch as switch,
+    while_loop as while_loop,
+    while_p as while_p,
+)

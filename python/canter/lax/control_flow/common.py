@@ -1,0 +1,198 @@
+"""What the control-flow operations have in common: tracing the user's functions, and comparing types."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...core import config, pytree
+from ...core.avals import ShapedArray, get_aval, typematch
+from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from ...core.trace import Tracer, state
+from ...core.tracing import trace_to_jaxpr
+from ...transforms.calling import FlatFunction, debug_info, function_name
+from ...transforms.partial_evaluation import close_over_nothing
+from ...transforms.zeros import Zero
+
+__all__ = [
+    "check_callable",
+    "describe_mismatch",
+    "flatten_operands",
+    "split_list",
+    "strengthen_outputs",
+    "tangents_by_flags",
+    "trace_function",
+    "with_common_consts",
+]
+
+_traced: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def check_callable(where: str, *functions: Any) -> None:
+    """Raises TypeError unless all are functions."""
+    for fun in functions:
+        if not callable(fun):
+            raise TypeError(f"{where} takes functions, but got a value of type {type(fun).__name__}: {fun!r:.60}.")
+
+
+def flatten_operands(where: str, tree: Any) -> tuple[list[Any], Any, list[Any]]:
+    """Leaves, structure, and avals of operands; a leaf that is no array is named by its path."""
+    leaves, treedef = pytree.tree_flatten(tree)
+    avals = []
+    for i, leaf in enumerate(leaves):
+        try:
+            avals.append(get_aval(leaf))
+        except TypeError:
+            path = pytree.keystr(pytree.tree_leaves_with_path(tree)[i][0])
+            raise TypeError(
+                f"{where}: the operand at {path or 'the root'} is a value of type {type(leaf).__name__}, which is not a "
+                "valid array type. Pass arrays and numbers; bind other values with functools.partial or a closure."
+            ) from None
+    return leaves, treedef, avals
+
+
+def trace_function(fun: Callable[..., Any], in_tree: Any, avals: Sequence[Any], where: str) -> tuple[ClosedJaxpr, Any]:
+    """Traces a function of trees; the result is kept as long as the function lives.
+
+    Args:
+      fun: the function.
+      in_tree: structure of its positional arguments, a tuple.
+      avals: of the leaves.
+      where: the operation, for messages.
+
+    Returns:
+      The jaxpr, and the structure of the result.
+    """
+    axes = state.axes
+    key = (in_tree, tuple(avals), config.trace_context(), tuple(axes.items()) if axes else None)
+    try:
+        memo = _traced.setdefault(fun, {})
+    except TypeError:  # no weak references, or no hash
+        memo = {}
+    known = memo.get(key)
+    if known is None:
+        flat = FlatFunction(fun, in_tree)
+        closed = trace_to_jaxpr(flat, avals, debug_info=debug_info(fun, where))
+        known = closed, flat.out_tree
+        if not any(isinstance(c, Tracer) for c in closed.consts):
+            memo[key] = known
+    return known
+
+
+def with_common_consts(programs: Sequence[ClosedJaxpr]) -> tuple[list[ClosedJaxpr], list[Any]]:
+    """Gives several programs the same leading arguments in place of their constants.
+
+    Returns:
+      The programs without constants, and the values of the common leading arguments.
+    """
+    if not any(program.consts for program in programs):
+        return list(programs), []
+    if len(programs) == 1:
+        opened, consts = close_over_nothing(programs[0])
+        return [opened], list(consts)
+    order: dict[int, Any] = {}
+    for program in programs:
+        for const in program.consts:
+            order.setdefault(id(const), const)
+    result = []
+    for program in programs:
+        own = dict(zip(map(id, program.consts), program.jaxpr.constvars, strict=True))
+        leading = [own.get(key) or Var(get_aval(const)) for key, const in order.items()]
+        jaxpr = program.jaxpr
+        result.append(ClosedJaxpr(jaxpr.replace(constvars=[], invars=[*leading, *jaxpr.invars]), []))
+    return result, list(order.values())
+
+
+def strengthen_outputs(closed: ClosedJaxpr, targets: Sequence[Any]) -> ClosedJaxpr:
+    """Converts the results that are weakly typed where the target is not."""
+    from ..conversion import _convert_element_type
+
+    if all(out.weak_type == target.weak_type for out, target in zip(closed.out_avals, targets, strict=True)):
+        return closed
+    from ...core.jaxpr import eval_jaxpr
+
+    def strengthened(*args: Any) -> list[Any]:
+        outs = eval_jaxpr(closed.jaxpr, closed.consts, *args)
+        return [
+            x if get_aval(x).weak_type == t.weak_type else _convert_element_type(x, t.dtype, t.weak_type)
+            for x, t in zip(outs, targets, strict=True)
+        ]
+
+    return trace_to_jaxpr(strengthened, closed.in_avals, debug_info=closed.jaxpr.debug_info)
+
+
+def joined_aval(avals: Sequence[ShapedArray]) -> ShapedArray:
+    """The aval without weak type if any has none."""
+    strong = [a for a in avals if not a.weak_type]
+    return strong[0] if strong else avals[0]
+
+
+def describe_mismatch(first: Sequence[Any], second: Sequence[Any], tree: Any, prefix: str = "") -> list[str]:
+    """One line for each pair of avals that differ by more than weak types."""
+    paths = [pytree.keystr(path) for path, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))]
+    return [
+        f"  {prefix}{path or ' (the whole)'}: {a.str_short()} and {b.str_short()}"
+        for path, a, b in zip(paths, first, second, strict=True)
+        if not typematch(a, b)
+    ]
+
+
+def split_list(values: Sequence[Any], *counts: int) -> list[list[Any]]:
+    """Consecutive parts of the given lengths, and the rest."""
+    parts, start = [], 0
+    for count in counts:
+        parts.append(list(values[start : start + count]))
+        start += count
+    parts.append(list(values[start:]))
+    return parts
+
+
+def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Sequence[Any]) -> list[Any]:
+    """One tangent a result: the next given one, or a symbolic zero."""
+    found = iter(given)
+    return [next(found) if nz else Zero(get_aval(o).to_tangent_aval()) for o, nz in zip(outs, nonzeros, strict=True)]
+
+
+def reorder(closed: ClosedJaxpr, in_order: Sequence[int], out_order: Sequence[int]) -> ClosedJaxpr:
+    """The program with its arguments and results permuted; memoised."""
+    key = ("reorder", tuple(in_order), tuple(out_order))
+    known = closed.memo.get(key)
+    if known is None:
+        jaxpr: Jaxpr = closed.jaxpr
+        known = closed.memo[key] = ClosedJaxpr(
+            jaxpr.replace(
+                invars=[jaxpr.invars[i] for i in in_order], outvars=[jaxpr.outvars[i] for i in out_order]
+            ),
+            closed.consts,
+        )
+    return known
+
+
+def scalar_predicate(where: str, pred: Any) -> Any:
+    """Checks that a predicate is a scalar of a bool or number dtype.
+
+    Raises:
+      TypeError: it is not.
+    """
+    if callable(pred):
+        raise TypeError(f"{where}: the predicate must be a boolean or number, got a function. Call it first.")
+    try:
+        aval = get_aval(pred)
+    except TypeError:
+        raise TypeError(f"{where}: the predicate must be a boolean scalar, got a {type(pred).__name__}.") from None
+    if aval.shape:
+        raise TypeError(
+            f"{where}: the predicate must be a scalar, but it has shape {aval.shape}. Reduce it with `.all()` or "
+            "`.any()`, or use `numpy.where` for an elementwise choice."
+        )
+    if aval.dtype.kind not in "biuf" and not np.issubdtype(aval.dtype, np.number):
+        raise TypeError(f"{where}: the predicate must be a boolean or number, but it has dtype {aval.dtype.name}.")
+    return pred
+
+
+def named(fun: Any) -> str:
+    """A function's name for messages."""
+    return function_name(fun)

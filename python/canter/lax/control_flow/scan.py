@@ -1,0 +1,238 @@
+"""`scan` and `map`: a loop over a leading axis, as one equation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...core import config, pytree
+from ...core.avals import ShapedArray, get_aval
+from ...core.primitive import Primitive
+from ...core.trace import concrete_or_error
+from .common import (
+    check_callable,
+    describe_mismatch,
+    flatten_operands,
+    named,
+    strengthen_outputs,
+    trace_function,
+    with_common_consts,
+)
+
+__all__ = ["map", "scan", "scan_p"]
+
+scan_p = Primitive("scan", multiple_results=True)
+scan_p.call_primitive = True
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+) -> tuple[Any, Any]:
+    """Loops over the leading axis of arrays, carrying a state along.
+
+    Args:
+      f: `f(carry, x) -> (carry, y)`; the carry keeps its structure, shapes and dtypes.
+      init: the first carry, a tree of arrays.
+      xs: a tree of arrays whose leading axes have one length; None if `f` needs no input.
+      length: the number of steps; needed where `xs` holds no array.
+      reverse: go through `xs` from the end, and fill the stacked results from the end.
+      unroll: how many steps to put into one iteration of the compiled loop; True unrolls all,
+        False is 1.
+      _split_transpose: accepted for compatibility; must be False.
+
+    Returns:
+      The last carry, and the `y`s stacked along a new leading axis.
+
+    Raises:
+      TypeError: the carry changes its type, or `f` does not return a pair.
+      ValueError: the lengths disagree or are missing.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> from canter import lax
+      >>> total, partial = lax.scan(lambda c, x: (c + x, c + x), 0.0, cnp.array([1.0, 2.0, 3.0]))
+      >>> partial.tolist()
+      [1.0, 3.0, 6.0]
+    """
+    if _split_transpose:
+        raise NotImplementedError("scan: _split_transpose=True is not supported; leave it out.")
+    check_callable("scan", f)
+    xs_leaves, xs_tree, xs_avals = flatten_operands("scan: xs", xs)
+    steps = _length(xs_avals, xs_tree, length)
+    unroll = _unroll(unroll, steps)
+    if config.config.disable_jit and steps > 0:
+        return _python_loop(f, init, xs_leaves, xs_tree, steps, reverse)
+    init_leaves, init_tree, init_avals = flatten_operands("scan: init", init)
+    x_avals = [ShapedArray(a.shape[1:], a.dtype, a.weak_type) for a in xs_avals]
+    in_tree = pytree.treedef_tuple((init_tree, xs_tree))
+    closed, out_tree = trace_function(f, in_tree, [*init_avals, *x_avals], "scan")
+    _check_result(f, out_tree)
+    carry_tree, _ = out_tree.children()
+    num_carry = len(init_avals)
+    if carry_tree == init_tree:
+        init_leaves, new_avals = promote_weak(init_leaves, init_avals, closed.out_avals[:num_carry])
+        if new_avals != init_avals:
+            init_avals = new_avals
+            closed, out_tree = trace_function(f, in_tree, [*init_avals, *x_avals], "scan")
+    check_carry("scan", f, init_tree, carry_tree, init_avals, closed.out_avals[:num_carry], "carry")
+    closed = strengthen_outputs(closed, [*init_avals, *closed.out_avals[num_carry:]])
+    (opened,), consts = with_common_consts([closed])
+    outs = scan_p.bind(
+        *consts,
+        *init_leaves,
+        *xs_leaves,
+        reverse=bool(reverse),
+        length=steps,
+        jaxpr=opened,
+        num_consts=len(consts),
+        num_carry=num_carry,
+        unroll=unroll,
+    )
+    return out_tree.unflatten(outs)
+
+
+def _length(avals: list[Any], tree: Any, length: Any) -> int:
+    paths = [pytree.keystr(p) for p, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))]
+    for path, aval in zip(paths, avals, strict=True):
+        if not aval.shape:
+            raise ValueError(
+                f"scan: xs{path} has no axis to loop over, it is a scalar ({aval.str_short()}). "
+                "Close over it, or repeat it along a leading axis."
+            )
+    lengths = [a.shape[0] for a in avals]
+    if length is not None:
+        given = concrete_or_error(None, length, "The length of a scan must be known while tracing.")
+        try:
+            steps = given.__index__()
+        except AttributeError:
+            raise TypeError(f"scan: length must be an int, got {length!r}.") from None
+        if steps < 0:
+            raise ValueError(f"scan: length must not be negative, got {steps}.")
+    elif lengths:
+        steps = lengths[0]
+    else:
+        raise ValueError("scan: xs holds no array, so the number of steps is unknown. Give length=.")
+    if any(n != steps for n in lengths):
+        lines = [f"  xs{path}: {aval.str_short()}" for path, aval in zip(paths, avals, strict=True)]
+        given_text = "" if length is None else f" (length={steps})"
+        raise ValueError(
+            f"scan: all arrays of xs must have the same leading axis{given_text}, but they are\n" + "\n".join(lines[:8])
+        )
+    return steps
+
+
+def _unroll(unroll: Any, steps: int) -> int:
+    if isinstance(unroll, bool):
+        return max(steps, 1) if unroll else 1
+    if not hasattr(unroll, "__index__") or unroll.__index__() < 1:
+        raise ValueError(f"scan: unroll must be a bool or a positive int, got {unroll!r}.")
+    return unroll.__index__()
+
+
+def _check_result(f: Any, out_tree: Any) -> None:
+    node = out_tree.node_data()
+    if node is None or node[0] is not tuple or len(out_tree.children()) != 2:
+        raise TypeError(
+            f"scan: {named(f)} must return a pair (carry, y), but it returned {out_tree}. "
+            "Return (carry, None) if there is nothing to stack."
+        )
+
+
+def promote_weak(leaves: list[Any], avals: list[Any], out_avals: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Initial values in the dtype of the loop's results where they come from Python numbers."""
+    from ..conversion import _convert_element_type
+
+    new_leaves, new_avals = [], []
+    for leaf, aval, out in zip(leaves, avals, out_avals, strict=True):
+        if aval.weak_type and not (out.weak_type and out.dtype == aval.dtype) and aval.shape == out.shape:
+            if np.can_cast(aval.dtype, out.dtype, "same_kind") or aval.dtype.kind in "iu" or aval.dtype == out.dtype:
+                leaf, aval = _convert_element_type(leaf, out.dtype, out.weak_type), out
+        new_leaves.append(leaf)
+        new_avals.append(aval)
+    return new_leaves, new_avals
+
+
+def check_carry(
+    where: str, f: Any, in_tree: Any, out_tree: Any, in_avals: list[Any], out_avals: list[Any], what: str
+) -> None:
+    """Raises TypeError unless a loop's state keeps its structure and types."""
+    if in_tree != out_tree:
+        raise TypeError(
+            f"{where}: {named(f)} must return a {what} of the structure it was given, {in_tree}, but it returned "
+            f"{out_tree}. Make the initial value and the returned one the same tree of arrays."
+        )
+    lines = describe_mismatch(in_avals, out_avals, in_tree, what)
+    if lines:
+        raise TypeError(
+            f"{where}: {named(f)} must return a {what} of the shapes and dtypes it was given, but they differ "
+            "(given, returned):\n" + "\n".join(lines[:8]) + "\nConvert the initial value or the returned one, for "
+            "example with `.astype(...)`."
+        )
+
+
+def _python_loop(f: Any, init: Any, leaves: list[Any], tree: Any, steps: int, reverse: bool) -> Any:
+    carry, ys = init, []
+    for i in reversed(range(steps)) if reverse else range(steps):
+        carry, y = f(carry, tree.unflatten([leaf[i] for leaf in leaves]))
+        ys.append(y)
+    from ..joining import stack
+
+    return carry, pytree.tree_map(lambda *parts: stack(parts), *(reversed(ys) if reverse else ys))
+
+
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """Applies a function to each element along the leading axes, one after the other.
+
+    Args:
+      f: takes and returns trees of arrays.
+      xs: a tree of arrays whose leading axes have one length.
+      batch_size: how many elements to process at once with `vmap`; None processes one at a time.
+
+    Returns:
+      The results, stacked along a leading axis.
+
+    Raises:
+      ValueError: the lengths disagree, or `batch_size` is not positive.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> from canter import lax
+      >>> lax.map(lambda x: x * x, cnp.array([1.0, 2.0, 3.0])).tolist()
+      [1.0, 4.0, 9.0]
+    """
+    if batch_size is None:
+        return scan(lambda _, x: ((), f(x)), (), xs)[1]
+    if not hasattr(batch_size, "__index__") or batch_size < 1:
+        raise ValueError(f"map: batch_size must be a positive int, got {batch_size!r}.")
+    return _map_in_batches(f, xs, batch_size)
+
+
+def _map_in_batches(f: Callable[[Any], Any], xs: Any, batch_size: int) -> Any:
+    from ...transforms.vmap import vmap
+    from ..joining import concatenate
+    from ..shapes import reshape
+    from ..slicing import slice_in_dim
+
+    leaves, tree, avals = flatten_operands("map: xs", xs)
+    total = _length(avals, tree, None)
+    full, rest = divmod(total, batch_size)
+    batched = vmap(f)
+    parts = []
+    if full:
+        head = [slice_in_dim(x, 0, full * batch_size) if rest else x for x in leaves]
+        head = [reshape(x, (full, batch_size, *get_aval(x).shape[1:])) for x in head]
+        out = scan(lambda _, x: ((), batched(x)), (), tree.unflatten(head))[1]
+        parts.append(pytree.tree_map(lambda y: reshape(y, (full * batch_size, *get_aval(y).shape[2:])), out))
+    if rest or not full:
+        parts.append(batched(tree.unflatten([slice_in_dim(x, full * batch_size, total) for x in leaves])))
+    if len(parts) == 1:
+        return parts[0]
+    return pytree.tree_map(lambda *ys: concatenate(ys, 0), *parts)
