@@ -77,10 +77,12 @@ def lower_jaxpr_to_module(
     num_replicas: int = 1,
     num_partitions: int = 1,
     keepalives: list[Any] | None = None,
+    embed_consts: bool = False,
 ) -> Any:
     """Lowers a closed jaxpr to a StableHLO module with one public function, `main`.
 
-    The constants of the jaxpr are leading arguments of `main`, before its own. Constants of inner
+    The constants of the jaxpr are leading arguments of `main`, before its own, unless they are small
+    enough for the caller to want them in the module (`embed_consts`). Constants of inner
     jaxprs (of calls, loops, branches) stand in the module as dense constants: whoever has big ones
     hoists them to the outermost jaxpr first. Equal inner jaxprs of calls become one private
     function. The text of the module is the same in every process.
@@ -95,6 +97,7 @@ def lower_jaxpr_to_module(
       result_names: one path a result, kept as the attribute `jax.result_info`.
       tracebacks: keep the user's lines as locations.
       num_replicas, num_partitions: kept as attributes of the module.
+      embed_consts: emit the constants of the jaxpr as dense constants, so that XLA can fold them.
       keepalives: a list to extend with objects that must live as long as the executable does.
 
     Returns:
@@ -126,7 +129,7 @@ def lower_jaxpr_to_module(
         attributes["sym_name"] = builder.types.string(module_name)
         attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
         attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
-        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names)
+        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts)
         # A wrong program is better found here than by the compiler, which names no rule.
         module.operation.verify()
     if keepalives is not None:
@@ -141,9 +144,10 @@ def _emit_main(
     donated: Sequence[bool] | None,
     arg_names: Sequence[str | None] | None,
     result_names: Sequence[str | None] | None,
+    embed_consts: bool,
 ) -> None:
     types, jaxpr = builder.types, closed.jaxpr
-    const_types = [types.of(var.aval) for var in jaxpr.constvars]
+    const_types = [] if embed_consts else [types.of(var.aval) for var in jaxpr.constvars]
     in_types = const_types + [types.of(var.aval) for var in jaxpr.invars]
     out_types = [types.of(atom.aval) for atom in jaxpr.outvars]
     _, function = builder.new_function("main", in_types, out_types, visibility="public")
@@ -162,7 +166,9 @@ def _emit_main(
         own = [unknown if arg is None else builder.locations.name(arg) for arg in arg_names]
         locations = [unknown] * len(const_types) + own
     scope = f"jit({name.removeprefix('jit_')})"
-    fill_function(builder, function, closed, in_types, (scope,), const_args=True, arg_locations=locations)
+    fill_function(
+        builder, function, closed, in_types, (scope,), const_args=not embed_consts, arg_locations=locations
+    )
 
 
 def _donation_attributes(builder: ModuleContext, jaxpr: Any, consts: int, donated: Sequence[bool]) -> Any:
