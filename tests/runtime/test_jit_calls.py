@@ -311,3 +311,13 @@ def test_many_leaves():
     f = jit(lambda t: {k: [lax.add(x, x) for x in v] for k, v in t.items()})
     out = f(f(tree))
     np.testing.assert_array_equal(out["layer7"][3], [28, 28])
+
+
+def test_small_numpy_constants_stand_in_the_program():
+    table = np.array([3, 1, 2], np.float32)
+    f = jit(lambda x: lax.add(x, table))
+    assert "dense<[3.000000e+00, 1.000000e+00, 2.000000e+00]>" in f.lower(table).as_text()
+    for _ in range(3):
+        np.testing.assert_array_equal(f(table), table * 2)
+    g = jit(lambda x: lax.mul(f(x), table))  # and inside a nested call
+    np.testing.assert_array_equal(g(table), table * 2 * table)

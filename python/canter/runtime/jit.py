@@ -364,6 +364,7 @@ class Jitted:
         return outs, executable.fast_path(program.out_tree, constants, committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
+        """What a message calls an argument of the lifted program."""
         count = len(program.constants)
         if position < count:
             return f"an array captured by {self.name}"

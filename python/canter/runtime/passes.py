@@ -11,7 +11,7 @@ from ..transforms.partial_evaluation import dce_jaxpr
 
 __all__ = ["constants_to_arguments", "embeds", "remove_dead_code"]
 
-_EMBEDDED_SIZE = -1  # NumPy constants up to so many elements stay in the program, where XLA folds them
+_EMBEDDED_SIZE = 16  # NumPy constants up to so many elements stay in the program, where XLA folds them
 
 
 def remove_dead_code(jaxpr: Jaxpr, keep_unused: bool) -> tuple[Jaxpr, list[bool]]:

@@ -49,6 +49,10 @@ def place(value: Any, device: Any) -> Any:
     NumPy arrays are copied, so that the caller may change them afterwards.
     """
     if type(value) is ArrayImpl:
+        if value.is_deleted():
+            from .array import deleted_error
+
+            raise deleted_error(value)
         sharding = value._sharding
         if type(sharding) is SingleDeviceSharding and sharding._device is device:
             return value

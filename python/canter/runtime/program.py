@@ -135,6 +135,7 @@ def lower(
         arg_names=arg_names,
         result_names=result_names,
         keepalives=keepalives,
+        embed_consts=True,
     )
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
