@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from canter_mlir.driver import lower_jaxpr_to_module
-from canter_pjrt import clients
-from canter_pjrt.compile import compile_or_load
-from canter_pjrt.jaxlib_door import SingleDeviceSharding, batched_device_put
 
 from canter.core.avals import ShapedArray
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, SourceInfo, Var
 from canter.core.primitive import Primitive
+from canter_mlir.driver import lower_jaxpr_to_module
+from canter_pjrt import clients
+from canter_pjrt.compile import compile_or_load
+from canter_pjrt.jaxlib_door import SingleDeviceSharding, batched_device_put
 
 
 @functools.cache

@@ -7,8 +7,8 @@ from collections import namedtuple
 import ml_dtypes
 import numpy as np
 import pytest
-from canter_mlir.driver import lower_jaxpr_to_module
 
+from canter_mlir.driver import lower_jaxpr_to_module
 from tests.mlir.harness import apply, aval, program
 
 RNG = np.random.default_rng(2)

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from canter_mlir.driver import lower_jaxpr_to_module, match_donations
-from canter_mlir.registry import cache_lowering, lower_fun, register_lowering
-from canter_pjrt.jaxlib_door import Traceback
 
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, SourceInfo, Var
 from canter.core.primitive import Primitive
+from canter_mlir.driver import lower_jaxpr_to_module, match_donations
+from canter_mlir.registry import cache_lowering, lower_fun, register_lowering
+from canter_pjrt.jaxlib_door import Traceback
 from tests.mlir.harness import aval, equation, execute, literal, primitive, program
 
 X = aval(4)

@@ -102,7 +102,10 @@ def test_modes_without_a_lowering_are_refused():
         gather(X, np.array([[0]], np.int32), aval(1, 4), mode=17)
 
 
-def scatter(name, x, indices, updates, numbers=Scatter((1,), (0,), (0,)), mode=Mode.FILL_OR_DROP, **params):
+ROW_UPDATES = Scatter((1,), (0,), (0,))
+
+
+def scatter(name, x, indices, updates, numbers=ROW_UPDATES, mode=Mode.FILL_OR_DROP, **params):
     return apply(
         name,
         x,
