@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
+import pickle
+import sys
+import types
 import weakref
 
 import numpy as np
@@ -303,7 +307,26 @@ def test_log_compiles(caplog):
     with config.log_compiles(True), caplog.at_level("WARNING", logger="canter"):
         jit(lambda x: lax.neg(x))(1.0)
     text = caplog.text
-    assert "Compiling jit(<lambda>)" in text and "Finished XLA compilation of jit(<lambda>)" in text
+    assert "Finished tracing <lambda>" in text and "Compiling jit(<lambda>)" in text and "Finished XLA compilation of jit(<lambda>)" in text
+
+
+@jit
+def at_module_level(x):
+    return lax.neg(x)
+
+
+def plain_at_module_level(x):
+    return lax.neg(x)
+
+
+def test_pickle_and_copy(monkeypatch):
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or types.ModuleType(__name__))
+    monkeypatch.setattr(sys.modules[__name__], "at_module_level", at_module_level, raising=False)
+    monkeypatch.setattr(sys.modules[__name__], "plain_at_module_level", plain_at_module_level, raising=False)
+    assert pickle.loads(pickle.dumps(at_module_level)) is at_module_level
+    again = pickle.loads(pickle.dumps(jit(plain_at_module_level, static_argnames=())))
+    assert float(again(2.0)) == -2.0
+    assert float(copy.deepcopy(jit(lambda x: lax.neg(x)))(2.0)) == -2.0
 
 
 def test_many_leaves():

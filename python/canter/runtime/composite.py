@@ -99,5 +99,4 @@ def composite_operator(function: Callable[P, R], /) -> Callable[P, R]:
 
 def _dispatcher(kind: type[Composite], function: Any, static_argnames: Sequence[str]) -> Any:
     spec = argument_spec(function, None, tuple(static_argnames) or None, None, None)
-    made = kind(function, spec)
-    return dispatcher(made, made.cache_miss, (kind, spec))
+    return dispatcher(kind(function, spec))

@@ -14,6 +14,7 @@ from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace
@@ -109,7 +110,11 @@ class _FlatCall:
         """The C++ function object."""
 
         def cache_miss(*args: Any) -> Any:
-            return (*self.run(args), False)
+            try:
+                return (*self.run(args), False)
+            except Exception as error:
+                filter_traceback(error)
+                raise
 
         def uncompiled(*args: Any) -> Any:
             return self.uncompiled(*args)

@@ -9,6 +9,8 @@ active trace, or compile, run, and hand the record of the executable back to C++
 from __future__ import annotations
 
 import functools
+import sys
+import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -41,7 +43,7 @@ from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .backend import on_clear
 from .passes import constants_to_arguments
 from .placement import place
-from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
+from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument, log_duration
 from .shape_dtype import abstract_aval
 from .signature import (
     ArgumentNames,
@@ -146,6 +148,10 @@ class Jitted:
         self.private = type(function) is MethodType
         self.traces: dict[Any, TracedProgram] | None = None
         self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
+
+    def dispatch_key(self) -> Any:
+        """What tells apart, in C++, several jitted forms of one function."""
+        return type(self), self.spec, self.keep_unused, self.device, self.inline, self.compiler_flags
 
     # ---- calls that C++ does not know ----
 
@@ -262,10 +268,12 @@ class Jitted:
 
         debug_info = DebugInfo(self.name, ArgumentNameTuple(function, in_tree, call.static_positions))
         outer_names, state.name_stack = state.name_stack, ()
+        start = time.perf_counter()
         try:
             closed = trace_to_jaxpr(flat, call.avals, debug_info=debug_info)
         finally:
             state.name_stack = outer_names
+        log_duration(start, "Finished tracing %s for jit in %.9f sec", self.name)
         return TracedProgram(closed, out_tree)
 
     def _check_result(self, leaf: Any, result: Any) -> None:
@@ -507,13 +515,36 @@ def _clear_cache(self: Any) -> None:
     self._jitted.forget()
 
 
+def _reduce(self: Any) -> Any:
+    """Pickles by name where the name leads back here, else as the function and the options."""
+    jitted = self._jitted
+    found: Any = sys.modules.get(self.__module__)
+    for part in self.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is self:
+        return self.__qualname__
+    if jitted.device is not None:
+        raise TypeError(f"{describe_function(jitted.function)}, jitted for {jitted.device}, cannot be pickled.")
+    return _rejit, (
+        type(jitted), jitted.function, jitted.spec, jitted.keep_unused, jitted.inline, jitted.compiler_flags,
+    )  # fmt: skip
+
+
+def _rejit(
+    kind: type[Jitted], function: Any, spec: ArgumentSpec, keep_unused: bool, inline: bool, flags: Any
+) -> Any:
+    jitted = kind(function, spec, keep_unused=keep_unused, inline=inline, compiler_flags=flags)
+    return dispatcher(jitted)
+
+
 for _name, _method in (
+    ("__reduce__", _reduce),
     ("trace", _trace), ("lower", _lower), ("eval_shape", _eval_shape), ("clear_cache", _clear_cache),
 ):  # fmt: skip
     setattr(PjitFunction, _name, _method)
 
 
-def dispatcher(jitted: Jitted, cache_miss: Callable[..., Any], key: Any, named: Any = None) -> Any:
+def dispatcher(jitted: Jitted) -> Any:
     """The C++ function object around the Python part of a jitted function."""
     function = jitted.function
     try:
@@ -523,10 +554,10 @@ def dispatcher(jitted: Jitted, cache_miss: Callable[..., Any], key: Any, named: 
         function = functools.partial(function)  # C++ keeps its entries by a hashable, weak reference
     spec = jitted.spec
     result = pjit(
-        jitted.name, function, cache_miss, list(spec.static_argnums), list(spec.static_argnames), key,
-        pytree.registry, shard_arg, _dispatch_cache,
+        jitted.name, function, jitted.cache_miss, list(spec.static_argnums), list(spec.static_argnames),
+        jitted.dispatch_key(), pytree.registry, shard_arg, _dispatch_cache,
     )  # fmt: skip
-    functools.update_wrapper(result, jitted.function if named is None else named)
+    functools.update_wrapper(result, jitted.function)
     result._jitted = jitted
     return result
 
@@ -617,8 +648,7 @@ def jit(
     chosen = _chosen_device(fun, device, backend, in_shardings, out_shardings)
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
     jitted = Jitted(fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags)
-    key = (spec, keep_unused, chosen, inline, flags)
-    return dispatcher(jitted, jitted.cache_miss, key)
+    return dispatcher(jitted)
 
 
 def _check_function(fun: Any) -> None:

@@ -97,7 +97,7 @@ class LoweredProgram:
         loaded = compile_or_load(
             self.module, [device], options=dict(self.options.flags + flags), name=self.options.name
         )
-        _log(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
+        log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
         return Executable(loaded, self, device)
 
 
@@ -139,7 +139,7 @@ def lower(
     )
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
-    _log(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
+    log_duration(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
     return LoweredProgram(
         module, options, jaxpr.in_avals, closed.out_avals, kept, donated, platforms, keepalives
     )
@@ -305,7 +305,8 @@ def check_finite(name: str, outs: Sequence[Any]) -> None:
                 )
 
 
-def _log(start: float, message: str, name: str) -> None:
+def log_duration(start: float, message: str, name: str) -> None:
+    """Logs how long something took: as a warning where `log_compiles` is set."""
     level = logging.WARNING if config.log_compiles.value else logging.DEBUG
     if logger.isEnabledFor(level):
         logger.log(level, message, name, time.perf_counter() - start)
