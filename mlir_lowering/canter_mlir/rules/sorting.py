@@ -8,7 +8,7 @@ import numpy as np
 
 from canter.core.avals import ShapedArray
 
-from ..registry import register_table
+from ..registry import lower_fun, register_table
 from ..types import compare_type_name
 from .elementwise import _parts, _real_dtype
 from .shapes import transpose
@@ -96,4 +96,12 @@ def _top_k(ctx: Any, x: Any, *, k: int, axis: int | None = None, **others: Any) 
     return [transpose(ctx, y, out, swap) for y, out in zip(results, ctx.avals_out, strict=True)]
 
 
-register_table({"sort": _sort, "top_k": _top_k})
+def _approx_top_k_program(x: Any, *, k: int, reduction_dimension: int, is_max_k: bool, **hints: Any) -> list[Any]:
+    """The exact result: the approximation pays on TPUs only, and the hints are about it."""
+    from canter import lax
+
+    values, indices = lax.top_k(x if is_max_k else lax.neg(x), k, axis=reduction_dimension)
+    return [values if is_max_k else lax.neg(values), indices]
+
+
+register_table({"sort": _sort, "top_k": _top_k, "approx_top_k": lower_fun(_approx_top_k_program)})

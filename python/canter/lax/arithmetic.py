@@ -23,6 +23,7 @@ from .common import (
     Array,
     ArrayLike,
     DTypeLike,
+    check_same_dtypes,
     const,
     defzero,
     nary,
@@ -181,11 +182,9 @@ def mulhi(x: ArrayLike, y: ArrayLike, /) -> Array:
     return mulhi_p.bind(x, y)
 
 
-def _mul_dtype(x: Any, y: Any, *, out_dtype: Any = None) -> Any:
-    return x if out_dtype is None else np.dtype(out_dtype)
-
-
-mul_p = nary_primitive("mul", (NUMBER, NUMBER), _mul_dtype)
+# `out_dtype` is always None here: the public function converts the operands. It stays a parameter of
+# the primitive because programs that build equations pass it.
+mul_p = nary_primitive("mul", (NUMBER, NUMBER))
 _bind_mul = mul_p.bind
 
 
@@ -209,8 +208,9 @@ def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: DTypeLike | None = None) -> Ar
       6.0
     """
     if out_dtype is not None:
-        out_dtype = dtypes.check_user_dtype_supported(out_dtype, "mul")
-    return _bind_mul(x, y, out_dtype=out_dtype)
+        check_same_dtypes("mul", get_aval(x), get_aval(y))
+        x, y = ops.convert_element_type(x, out_dtype), ops.convert_element_type(y, out_dtype)
+    return _bind_mul(x, y, out_dtype=None)
 
 
 pow_p = nary_primitive("pow", (INEXACT, _EXPONENT), same_dtypes=False)
@@ -304,23 +304,16 @@ sub_p.def_jvp(_sub_jvp)
 sub_p.def_transpose(_sub_transpose)
 
 
-def _mul_transpose(ct: Any, x: Any, y: Any, *, out_dtype: Any) -> list[Any]:
-    linear, factor = (x, y) if is_undefined_primal(x) else (y, x)
-    dtype = linear.aval.dtype
-    wide = get_aval(ct).dtype
-    product = _bind_mul(
-        ct, factor if wide == dtype else ops.convert_element_type(factor, wide), out_dtype=None
-    )
-    product = unbroadcast(product, linear.aval)
-    if wide != dtype:
-        product = ops.convert_element_type(product, dtype)
-    return [product, None] if linear is x else [None, product]
+def _mul_transpose(ct: Any, x: Any, y: Any, *, out_dtype: Any = None) -> list[Any]:
+    if is_undefined_primal(x):
+        return [unbroadcast(_bind_mul(ct, y, out_dtype=None), x.aval), None]
+    return [None, unbroadcast(_bind_mul(x, ct, out_dtype=None), y.aval)]
 
 
 defjvp(
     mul_p,
-    lambda g, x, y, *, out_dtype: _bind_mul(g, y, out_dtype=out_dtype),
-    lambda g, x, y, *, out_dtype: _bind_mul(x, g, out_dtype=out_dtype),
+    lambda g, x, y, **params: _bind_mul(g, y, **params),
+    lambda g, x, y, **params: _bind_mul(x, g, **params),
 )
 mul_p.def_transpose(_mul_transpose)
 
