@@ -98,6 +98,7 @@ def initial_state(api, params: dict) -> dict:
 def gpt12(framework: str):
     """12 layers of width 64: all stages, in a process that has done nothing yet."""
     api = load(framework)
+    api.ct.config.update("jax_enable_compilation_cache", False)  # Canter would find the program on disk
     params = api.tree.tree_map(api.cnp.asarray, initial_params(layers=12, width=64, context=64))
     state, tokens = initial_state(api, params), api.cnp.asarray(batch_of(4, 64))
 

@@ -2,8 +2,9 @@
 
 import ast
 import doctest
+import functools
 import importlib
-import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -12,6 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = {"canter": "python", "canter_mlir": "mlir_lowering", "canter_pjrt": "pjrt_plugins"}
+PUBLIC_MODULES = ["canter", "canter.lax", "canter.numpy", "canter.nn", "canter.random"]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
 
@@ -56,6 +58,22 @@ def test_examples_of_docstrings(test):
     run(test)
 
 
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_examples_of_generated_docstrings(name):
+    """Functions made from a table have docstrings that stand in no source file."""
+    module = importlib.import_module(name)
+    written = {test.docstring for test in DOCSTRINGS.values()}
+    for attribute in dir(module):
+        text = inspect.cleandoc(getattr(getattr(module, attribute), "__doc__", None) or "")
+        if ">>>" in text and text not in written:
+            written.add(text)
+            run(
+                doctest.DocTestParser().get_doctest(
+                    text, {"__name__": "__main__"}, f"{name}.{attribute}", None, 0
+                )
+            )
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_and_names_of_documents(path):
     """Relative links lead to files; modules named in code style exist."""
@@ -67,11 +85,16 @@ def test_links_and_names_of_documents(path):
 
 
 def _exists(name: str) -> bool:
-    """Whether `name` is a module, or an attribute of one."""
-    try:
-        if importlib.util.find_spec(name):
-            return True
-    except ModuleNotFoundError:
-        pass
-    parent, _, attribute = name.rpartition(".")
-    return bool(parent) and _exists(parent) and hasattr(importlib.import_module(parent), attribute)
+    """Whether `name` is a module, or an attribute of what its beginning names."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        try:
+            functools.reduce(getattr, parts[count:], found)
+        except AttributeError:
+            return False
+        return True
+    return False
