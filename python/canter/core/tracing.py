@@ -6,10 +6,12 @@ come from the primitive's rule, memoised on the avals of the operands and the pa
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from canter_pjrt.jaxlib_door import Traceback
 
 from .avals import ShapedArray, get_aval, python_scalar_aval
@@ -18,7 +20,7 @@ from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo,
 from .primitive import Primitive
 from .trace import Trace, Tracer, escaped_tracer_error, state, swap_trace
 
-__all__ = ["JaxprTrace", "JaxprTracer", "infer_avals", "trace_to_jaxpr"]
+__all__ = ["JaxprTrace", "JaxprTracer", "infer_avals", "paused_garbage_collection", "trace_to_jaxpr"]
 
 _ABSTRACT_CACHE_LIMIT = 8192
 _PYTHON_SCALARS = frozenset((float, int, bool, complex))
@@ -201,8 +203,28 @@ def trace_to_jaxpr(
     tracers = [trace.new_argument(aval) for aval in in_avals]
     previous = swap_trace(trace)
     try:
-        outvars = [trace.to_atom(out) for out in fun(*tracers)]
+        with paused_garbage_collection():
+            outvars = [trace.to_atom(out) for out in fun(*tracers)]
     finally:
         trace.alive = False
         swap_trace(previous)
     return trace.finish(outvars)
+
+
+class paused_garbage_collection:  # noqa: N801  (used like a function)
+    """Keeps the cyclic garbage collector from running while many long-lived objects are made.
+
+    A trace makes objects that live as long as the program; looking through them again and again
+    made the time per equation grow with the length of the program.
+    """
+
+    __slots__ = ("_resume",)
+
+    def __enter__(self) -> None:
+        self._resume = gc.isenabled()
+        if self._resume:
+            gc.disable()
+
+    def __exit__(self, *exc_info: Any) -> None:
+        if self._resume:
+            gc.enable()

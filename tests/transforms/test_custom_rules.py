@@ -1,0 +1,182 @@
+"""custom_jvp, custom_vjp, checkpoint, closure_convert."""
+
+import canter as ct
+import numpy as np
+import pytest
+from canter import lax
+from canter.ad_checkpoint import checkpoint_name
+
+
+def test_custom_jvp_with_nondifferentiable_arguments_and_keywords():
+    @ct.custom_jvp
+    def unused(x):
+        return x
+
+    with pytest.raises(AttributeError, match="defjvp"):
+        unused(1.0)
+
+    def power(n, x):
+        return lax.integer_pow(x, n)
+
+    f = ct.custom_jvp(power, nondiff_argnums=(0,))
+    f.defjvp(lambda n, primals, tangents: (f(n, *primals), lax.mul(tangents[0], 100.0 * n)))
+    assert float(f(3, x=2.0)) == 8.0
+    for transformed in (ct.grad(lambda x: f(3, x)), ct.jit(ct.grad(lambda x: f(3, x)))):
+        assert float(transformed(2.0)) == 300.0
+    assert ct.vmap(ct.grad(lambda x: f(3, x)))(np.ones(2)).tolist() == [300.0, 300.0]
+
+
+def test_custom_jvp_one_rule_an_argument():
+    f = ct.custom_jvp(lambda x, y: lax.mul(x, y))
+    f.defjvps(lambda t, out, x, y: lax.mul(t, 5.0), None)
+    assert [float(g) for g in ct.grad(f, (0, 1))(2.0, 3.0)] == [5.0, 0.0]
+
+
+def test_custom_jvp_symbolic_zeros():
+    seen = []
+    f = ct.custom_jvp(lambda x, y: lax.mul(x, y))
+
+    def rule(primals, tangents):
+        seen.append([type(t).__name__ for t in tangents])
+        return f(*primals), lax.mul(tangents[0], primals[1])
+
+    f.defjvp(rule, symbolic_zeros=True)
+    assert float(ct.grad(f)(2.0, 3.0)) == 3.0
+    assert seen[0][1] == "SymbolicZero"
+
+
+def test_custom_vjp_trees_none_and_residuals():
+    @ct.custom_vjp
+    def f(tree, n):
+        return {"y": lax.mul(tree["a"], tree["b"]), "z": tree["a"]}
+
+    def fwd(tree, n):
+        return f(tree, n), (tree, None)
+
+    def bwd(saved, g):
+        tree, _ = saved
+        return {"a": lax.add(lax.mul(g["y"], tree["b"]), g["z"]), "b": None}, None
+
+    f.defvjp(fwd, bwd)
+    loss = lambda tree: lax.add(f(tree, 3)["y"], lax.mul(f(tree, 3)["z"], 10.0))  # noqa: E731
+    for gradient in (ct.grad(loss), ct.jit(ct.grad(loss)), ct.grad(ct.jit(loss))):
+        found = gradient({"a": 2.0, "b": 3.0})
+        assert (float(found["a"]), float(found["b"])) == (13.0, 0.0)
+
+
+def test_custom_vjp_shared_argument_sums_over_a_batch():
+    f = ct.custom_vjp(lambda x, w: lax.mul(x, w))
+    f.defvjp(lambda x, w: (f(x, w), (x, w)), lambda s, g: (lax.mul(g, s[1]), lax.mul(g, s[0])))
+    xs = np.array([1.0, 2.0, 3.0], np.float32)
+    total = lambda w: lax.reduce_sum(ct.vmap(f, in_axes=(0, None))(xs, w), (0,))  # noqa: E731
+    assert float(ct.grad(total)(2.0)) == 6.0
+
+
+def test_custom_vjp_symbolic_zeros():
+    seen = []
+
+    def fwd(x, y):
+        seen.append((x.perturbed, y.perturbed))
+        return lax.mul(x.value, y.value), (x.value, y.value)
+
+    f = ct.custom_vjp(lambda x, y: lax.mul(x, y))
+    f.defvjp(fwd, lambda saved, g: (lax.mul(g, saved[1]), None), symbolic_zeros=True)
+    assert float(ct.grad(f)(2.0, 3.0)) == 3.0
+    assert seen == [(True, False)]
+
+
+@pytest.mark.parametrize(
+    ("bwd", "words"),
+    [
+        (lambda saved, g: g, ["tuple of 2"]),
+        (lambda saved, g: (g,), ["tuple of 2", "tuple of 1"]),
+        (lambda saved, g: (np.ones(2, np.float32), g), ["f32[2]", "f32[]"]),
+        (lambda saved, g: ({"a": g}, g), ["argument 0"]),
+    ],
+)
+def test_backward_rules_are_checked(bwd, words):
+    f = ct.custom_vjp(lambda x, y: lax.mul(x, y))
+    f.defvjp(lambda x, y: (f(x, y), None), bwd)
+    with pytest.raises(TypeError) as caught:
+        ct.grad(f)(2.0, 3.0)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_custom_vjp_refuses_forward_mode():
+    f = ct.custom_vjp(lambda x: x)
+    f.defvjp(lambda x: (x, None), lambda _, g: (g,))
+    with pytest.raises(TypeError, match="reverse mode"):
+        ct.jvp(f, (1.0,), (1.0,))
+
+
+def saved_values(f, x):
+    """Shapes of what a linearization at x keeps, apart from x itself."""
+    _, pull_back = ct.vjp(f, x)
+    return [leaf.shape for leaf in ct.tree_util.tree_leaves(pull_back) if leaf is not x]
+
+
+@pytest.mark.parametrize(
+    ("policy", "products", "names"),
+    [
+        (None, 0, 0),
+        (ct.checkpoint_policies.nothing_saveable, 0, 0),
+        (ct.checkpoint_policies.dots_saveable, 1, 0),
+        (ct.checkpoint_policies.dots_with_no_batch_dims_saveable, 1, 0),
+        (ct.checkpoint_policies.save_only_these_names("wave"), 0, 1),
+        (ct.checkpoint_policies.save_only_these_names("other"), 0, 0),
+        (ct.checkpoint_policies.save_any_names_but_these("other"), 0, 1),
+        (
+            ct.checkpoint_policies.save_from_both_policies(
+                ct.checkpoint_policies.dots_saveable, ct.checkpoint_policies.save_only_these_names("wave")
+            ),
+            1,
+            1,
+        ),
+    ],
+)
+def test_checkpoint_keeps_what_the_policy_says(policy, products, names):
+    weights = np.ones((3, 5), np.float32)
+
+    def f(x):
+        hidden = lax.dot_general(x, weights, (((0,), (0,)), ((), ())))
+        wave = checkpoint_name(lax.sin(hidden), "wave")
+        return lax.reduce_sum(lax.sin(wave), (0,))
+
+    x = np.arange(3, dtype=np.float32)
+    kept = ct.checkpoint(f, policy=policy)
+    np.testing.assert_allclose(ct.grad(kept)(x), ct.grad(f)(x), rtol=1e-6)
+    assert saved_values(kept, x).count((5,)) == products + names
+
+
+def test_checkpoint_with_static_arguments():
+    f = ct.checkpoint(lambda x, n: lax.integer_pow(x, n), static_argnums=1)
+    assert float(ct.grad(f)(2.0, 3)) == 12.0
+
+
+def test_closure_convert_lifts_what_may_be_differentiated():
+    def outer(a):
+        converted, captured = ct.closure_convert(lambda x: lax.mul(x, lax.sin(a)), 1.0)
+        assert len(captured) == 1
+        return converted(2.0, *captured)
+
+    np.testing.assert_allclose(ct.grad(outer)(0.5), 2 * np.cos(0.5), rtol=1e-6)
+
+
+def test_scopes_name_the_equations():
+    def f(x):
+        with ct.named_scope("outer"):
+            return ct.named_call(lambda y: lax.sin(y), name="inner")(x)
+
+    (eqn,) = ct.make_jaxpr(f)(1.0).eqns
+    assert eqn.source_info.name_stack == ("outer", "inner")
+
+
+def test_compile_time_evaluation():
+    @ct.jit
+    def f(x):
+        with ct.ensure_compile_time_eval():
+            steps = int(lax.add(1, 2))
+        return lax.mul(x, float(steps))
+
+    assert float(f(2.0)) == 6.0

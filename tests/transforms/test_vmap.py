@@ -1,0 +1,88 @@
+"""vmap against an explicit loop, and its messages."""
+
+import canter as ct
+import numpy as np
+import pytest
+from canter import lax
+
+from .programs import FORWARD, POINT
+
+RNG = np.random.default_rng(0)
+MATRIX = RNG.normal(size=(3, 4)).astype(np.float32)
+VECTOR = RNG.normal(size=4).astype(np.float32)
+
+
+def dot(a, b):
+    return lax.dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())))
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_batched_programs_are_loops(name):
+    points = np.stack([POINT, POINT + 0.2, 2 * POINT]).astype(np.float32)
+    f = FORWARD[name]
+    expected = np.stack([f(p) for p in points])
+    np.testing.assert_allclose(ct.vmap(f)(points), expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(ct.jit(ct.vmap(f, in_axes=1, out_axes=1))(points.T), expected.T, rtol=2e-5, atol=1e-6)
+
+
+def test_axes_of_arguments_and_results():
+    product = ct.vmap(dot, in_axes=(0, None))(MATRIX, VECTOR)
+    np.testing.assert_allclose(product, MATRIX @ VECTOR, rtol=1e-6)
+    outer = ct.vmap(ct.vmap(lax.mul, in_axes=(None, 0)), in_axes=(0, None))(VECTOR[:3], VECTOR)
+    np.testing.assert_allclose(outer, np.outer(VECTOR[:3], VECTOR), rtol=1e-6)
+    moved = ct.vmap(lambda row: lax.mul(row, 2.0), in_axes=-1, out_axes=-1)(MATRIX)
+    np.testing.assert_allclose(moved, 2 * MATRIX)
+
+
+def test_trees_keywords_and_unmapped_results():
+    def f(tree, *, shift):
+        return {"sum": lax.add(tree["a"], tree["b"][0]), "shift": shift, "constant": 1.0}
+
+    tree = {"a": np.arange(3.0), "b": (np.float32(2.0),)}
+    out = ct.vmap(f, in_axes=({"a": 0, "b": None},), out_axes={"sum": 0, "shift": 0, "constant": None})(
+        tree, shift=np.arange(3)
+    )
+    np.testing.assert_allclose(out["sum"], [2.0, 3.0, 4.0])
+    assert out["shift"].tolist() == [0, 1, 2] and out["constant"] == 1.0
+
+
+def test_axis_size_without_mapped_arguments():
+    assert ct.vmap(lambda x: lax.add(x, 1.0), in_axes=None, axis_size=3)(1.0).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_batched_loops_stop_one_by_one():
+    double_until = lambda x: lax.while_loop(lambda s: lax.lt(s, 100.0), lambda s: lax.mul(s, 2.0), x)  # noqa: E731
+    starts = np.array([1.0, 3.0, 200.0], np.float32)
+    assert ct.vmap(double_until)(starts).tolist() == [128.0, 192.0, 200.0]
+
+
+def test_unbatched_predicate_stays_a_branch():
+    f = lambda p, x: lax.cond(p, lax.sin, lax.cos, x)  # noqa: E731
+    names = [e.primitive.name for e in ct.make_jaxpr(ct.vmap(f, in_axes=(None, 0)))(True, VECTOR).eqns]
+    assert "cond" in names and "select_n" not in names
+    names = [e.primitive.name for e in ct.make_jaxpr(ct.vmap(f))(VECTOR > 0, VECTOR).eqns]
+    assert "cond" not in names and "select_n" in names
+
+
+@pytest.mark.parametrize(
+    ("axes", "args", "error", "words"),
+    [
+        (0, (np.ones(3), np.ones(4)), ValueError, ["args[0]", "args[1]", "(3,)", "(4,)"]),
+        ((0,), (np.ones(3), np.ones(3)), ValueError, ["1 entries", "2 positional"]),
+        (2, (np.ones((3, 4)),), ValueError, ["axis 2", "args[0]", "(3, 4)"]),
+        (None, (np.ones(3),), ValueError, ["axis_size"]),
+        (0, ("text",), TypeError, ["args[0]", "str"]),
+        ("rows", (np.ones(3),), TypeError, ["in_axes", "rows"]),
+        (0, (1.0,), ValueError, ["args[0]", "()"]),
+    ],
+)
+def test_mistakes_are_named(axes, args, error, words):
+    with pytest.raises(error) as caught:
+        ct.vmap(lambda *xs: xs, in_axes=axes)(*args)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_batched_result_cannot_be_declared_unmapped():
+    with pytest.raises(ValueError, match="out_axes is None"):
+        ct.vmap(lambda x: x, out_axes=None)(np.ones(3))
