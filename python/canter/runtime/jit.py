@@ -43,7 +43,14 @@ from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .backend import on_clear
 from .passes import constants_to_arguments
 from .placement import place
-from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument, log_duration
+from .program import (
+    CompileOptions,
+    check_arguments_concrete,
+    device_for,
+    executable_for,
+    is_c_argument,
+    log_duration,
+)
 from .shape_dtype import abstract_aval
 from .signature import (
     ArgumentNames,

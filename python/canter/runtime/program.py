@@ -7,7 +7,7 @@ so that equal calls compile once and nothing outlives the program.
 
 from __future__ import annotations
 
-import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -27,8 +27,6 @@ from .passes import remove_dead_code
 from .placement import common_device, place, sharding_of
 
 __all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "executable_for", "lower"]
-
-logger = logging.getLogger("canter.runtime")
 
 _COPY_FIRST = object()  # in the place of a layout, see Executable.fast_path
 _C_TYPES = (ArrayImpl, np.ndarray, np.generic, bool, int, float, complex)
@@ -305,14 +303,20 @@ def check_finite(name: str, outs: Sequence[Any]) -> None:
                 )
 
 
+def _log(message: str, *args: Any) -> None:
+    """Logs a step of compilation: as a warning where `log_compiles` is set."""
+    wanted = config.log_compiles.value
+    if not wanted and "logging" not in sys.modules:
+        return  # nobody can be listening
+    import logging
+
+    logging.getLogger("canter.runtime").log(logging.WARNING if wanted else logging.DEBUG, message, *args)
+
+
 def log_duration(start: float, message: str, name: str) -> None:
-    """Logs how long something took: as a warning where `log_compiles` is set."""
-    level = logging.WARNING if config.log_compiles.value else logging.DEBUG
-    if logger.isEnabledFor(level):
-        logger.log(level, message, name, time.perf_counter() - start)
+    """Logs how long something took that started at `start`, by `time.perf_counter()`."""
+    _log(message, name, time.perf_counter() - start)
 
 
 def _log_compiling(closed: ClosedJaxpr, options: CompileOptions) -> None:
-    level = logging.WARNING if config.log_compiles.value else logging.DEBUG
-    if logger.isEnabledFor(level):
-        logger.log(level, "Compiling jit(%s) for arguments %s.", options.name, closed.in_avals)
+    _log("Compiling jit(%s) for arguments %s.", options.name, closed.in_avals)
