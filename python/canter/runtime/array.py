@@ -385,11 +385,7 @@ def device_copy(array: Any) -> Any:
     (copied,) = jaxlib_door.batched_copy_array_to_devices_with_sharding(
         [array], [sharding._internal_device_list], [sharding], [ArrayCopySemantics.ALWAYS_COPY]
     )
-    return copied if array._committed else _uncommitted(copied)
-
-
-def _uncommitted(array: Any) -> Any:
-    return jaxlib_door.make_array(array.aval, array._sharding, [array], committed=False)
+    return copied
 
 
 def _deepcopy(self: Any, memo: Any) -> Any:

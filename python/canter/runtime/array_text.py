@@ -18,10 +18,9 @@ def array_repr(host: np.ndarray, weak_type: bool = False) -> str:
     """
     tail = f"dtype={host.dtype.name}" + (", weak_type=True)" if weak_type else ")")
     if host.size == 0:
-        shape = "" if host.shape == (0,) else f"shape={host.shape}, "
-        return f"{_PREFIX}[], {shape}{tail}"
+        return f"{_PREFIX}[], shape={host.shape}, {tail}"
     body = np.array2string(host, prefix=_PREFIX, suffix=",", separator=", ")
-    last_line = len(_PREFIX) + len(body) if "\n" not in body else len(body) - body.rindex("\n") - 1
-    if last_line + len(", ") + len(tail) > np.get_printoptions()["linewidth"]:
-        return f"{_PREFIX}{body},\n{' ' * len(_PREFIX)}{tail}"
-    return f"{_PREFIX}{body}, {tail}"
+    last_line = len(body) - body.rfind("\n") - 1
+    # Where the dtype does not fit on the last line, JAX indents it without breaking the line; so do we.
+    fits = last_line + 3 + len(tail) <= np.get_printoptions()["linewidth"]
+    return f"{_PREFIX}{body},{' ' if fits else ' ' * len(_PREFIX)}{tail}"

@@ -10,11 +10,13 @@ from typing import Any
 
 from canter_pjrt import cache, clients
 from canter_pjrt.clients import BackendError
+from canter_pjrt.jaxlib_door import Device
 
 from ..core import config
 
 __all__ = [
     "BackendError",
+    "Device",
     "backends",
     "clear_backends",
     "current_default_device",

@@ -19,6 +19,9 @@ from canter_pjrt.jaxlib_door import (
 from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.trace import Tracer
+from .array import check_not_deleted, device_copy
+from .backend import BackendError, local_devices
+from .device_put import device_put, to_device
 from .placement import sharding_of
 
 __all__ = ["DLDeviceType", "dlpack_device", "from_dlpack", "to_dlpack"]
@@ -37,8 +40,6 @@ _PLATFORMS: dict[int, str] = {kind: platform for platform, kind in _DEVICE_TYPES
 
 
 def _single_device(array: Any, what: str) -> Any:
-    from .array import check_not_deleted
-
     check_not_deleted(array)
     sharding = array._sharding
     if type(sharding) is not SingleDeviceSharding and len(sharding.device_set) != 1:
@@ -82,8 +83,6 @@ def to_dlpack(
       BufferError: an array over several devices, or asked for on a device to which it would have to be
       copied.
     """
-    from .array import device_copy
-
     own = dlpack_device(array)
     copied = False
     if dl_device is not None and tuple(dl_device) != tuple(own):
@@ -93,9 +92,6 @@ def to_dlpack(
                 f"{tuple(dl_device)}. "
                 "Bring it there with device_put first."
             )
-        from .backend import local_devices
-        from .device_put import device_put
-
         array, copied = device_put(array, local_devices(backend="cpu")[0]), True
     elif copy:
         array, copied = device_copy(array), True
@@ -148,8 +144,6 @@ def from_dlpack(external: Any, device: Any = None, copy: bool | None = None) -> 
 
 
 def _local_device(kind: int, number: int) -> Any:
-    from .backend import BackendError, local_devices
-
     platform = _PLATFORMS.get(kind)
     if platform is None:
         raise NotImplementedError(f"from_dlpack: data on dlpack device type {int(kind)} cannot be taken in.")
@@ -171,12 +165,20 @@ def _adopt(external: Any, device: Any, kind: int, copy: bool | None) -> Any:
     options = {} if kind == DLDeviceType.kDLCPU else {"stream": device.get_stream_for_external_ready_events()}
     try:
         capsule = external.__dlpack__(**options)
-        array = dlpack_to_array(capsule, device, None, copy)
+        array = dlpack_to_array(capsule, device, None, False if copy is False else None)
     except (JaxRuntimeError, TypeError, ValueError, BufferError) as error:
         return _adopt_host_copy(external, kind, copy, error)
     # C++ knows shape and dtype of what it adopted, but leaves the aval to us. A view of host memory is free.
     host, _ = array._single_device_array_to_np_array_did_copy()
-    return make_array(ShapedArray(host.shape, host.dtype), sharding_of(device), [array], committed=True)
+    dtype = dtypes.canonicalize_dtype(host.dtype)
+    if dtype != host.dtype:
+        if copy is False:
+            raise ValueError(
+                f"from_dlpack with copy=False: {host.dtype.name} data becomes {dtype.name} while 64-bit types are off."
+            )
+        return to_device(host, sharding=sharding_of(device))
+    array = make_array(ShapedArray(host.shape, dtype), sharding_of(device), [array], committed=True)
+    return device_copy(array) if copy else array
 
 
 def _adopt_host_copy(external: Any, kind: int, copy: bool | None, error: Exception) -> Any:
@@ -185,16 +187,12 @@ def _adopt_host_copy(external: Any, kind: int, copy: bool | None, error: Excepti
         raise BufferError(f"from_dlpack cannot take the data in: {error}") from None
     if copy is False:
         raise ValueError(f"from_dlpack with copy=False: the data cannot be shared ({error}).") from None
-    from .device_put import to_device
-
     host = external if isinstance(external, np.ndarray) else np.from_dlpack(external)
     dtypes.check_valid_dtype(host.dtype)
     return to_device(host)
 
 
 def _move(array: Any, device: Any, copy: bool | None) -> Any:
-    from .device_put import device_put
-
     target = getattr(device, "device_set", {device})
     if copy is False and target != array.devices():
         raise ValueError(

@@ -1,0 +1,180 @@
+"""The compilation cache on disk: hits, keys, damage, eviction, switches."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from canter_pjrt import cache, clients, compile
+from canter_pjrt.cache import CacheSettings
+
+MODULE = "func.func @main(%a: tensor<{n}xf32>) -> tensor<{n}xf32> {{ return %a : tensor<{n}xf32> }}"
+
+
+@pytest.fixture
+def devices():
+    return clients.client("cpu").devices()
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Lets a test choose the cache's settings; counts start at zero."""
+    chosen = {"directory": str(tmp_path / "cache"), "min_compile_seconds": 0.0}
+    monkeypatch.setattr(cache, "_source", lambda: CacheSettings(**chosen))
+    monkeypatch.setattr(cache, "statistics", cache.Statistics())
+    cache._warned.clear()
+    return chosen
+
+
+def entries(settings):
+    directory = settings["directory"]
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+
+
+@pytest.mark.smoke
+def test_second_compile_is_a_hit(settings, devices):
+    for _ in range(3):
+        executable = compile.compile_or_load(MODULE.format(n=4), devices[:1])
+        assert executable.local_devices() == devices[:1]
+    counts = cache.statistics
+    assert (counts.misses, counts.writes, counts.hits) == (1, 1, 2)
+    assert len(entries(settings)) == 1
+
+
+def test_entry_serves_another_device(settings, devices):
+    compile.compile_or_load(MODULE.format(n=4), devices[:1])
+    executable = compile.compile_or_load(MODULE.format(n=4), devices[3:4])
+    assert executable.local_devices() == devices[3:4]
+    assert cache.statistics.hits == 1
+
+
+def test_key_depends_on_what_the_program_depends_on(settings, devices, monkeypatch):
+    def key(n=4, options=None, count=1):
+        return cache.key(
+            MODULE.format(n=n), devices[:count], compile.compile_options(devices[:count], options)
+        )
+
+    keys = [key(), key(n=5), key(options={"xla_cpu_enable_fast_math": True}), key(count=2)]
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    keys.append(key())
+    monkeypatch.setattr(cache, "jaxlib_version", (0, 99))
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+
+
+def test_key_does_not_depend_on_flags_that_change_no_code(devices, monkeypatch):
+    def key():
+        return cache.key(MODULE.format(n=4), devices[:1], compile.compile_options(devices[:1]))
+
+    before = key()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=99 --xla_dump_to=/nowhere")
+    assert key() == before
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "other"])
+def test_damaged_entry_warns_once_and_is_replaced(settings, devices, damage):
+    for n in (3, 4):
+        compile.compile_or_load(MODULE.format(n=n), devices[:1])
+    for name in entries(settings):
+        path = os.path.join(settings["directory"], name)
+        with open(path, "rb") as file:
+            data = file.read()
+        changed = {
+            "truncate": data[: len(data) // 2],
+            "flip": data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
+            "empty": b"",
+            "other": b"something else",
+        }[damage]
+        with open(path, "wb") as file:
+            file.write(changed)
+    with pytest.warns(RuntimeWarning, match="damaged") as caught:
+        for n in (3, 4):
+            compile.compile_or_load(MODULE.format(n=n), devices[:1])
+    assert len(caught) == 1
+    assert cache.statistics.damaged == 2
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    assert cache.statistics.hits == 1
+
+
+def test_damaged_entry_can_raise(settings, devices):
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    (name,) = entries(settings)
+    with open(os.path.join(settings["directory"], name), "wb") as file:
+        file.write(b"nonsense")
+    settings["raise_errors"] = True
+    with pytest.raises(RuntimeError, match="damaged"):
+        compile.compile_or_load(MODULE.format(n=3), devices[:1])
+
+
+def test_quick_compiles_and_small_entries_are_not_kept(settings, devices):
+    settings["min_compile_seconds"] = 100.0
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    settings.update(min_compile_seconds=0.0, min_entry_bytes=10**9)
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    assert entries(settings) == []
+
+
+def test_cache_switched_off(settings, devices):
+    settings["enabled"] = False
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    assert entries(settings) == [] and cache.statistics.misses == 0
+
+
+def test_folder_that_cannot_be_written_warns(settings, devices, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings["directory"] = str(tmp_path / "file" / "below")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for n in (3, 4):
+            compile.compile_or_load(MODULE.format(n=n), devices[:1])
+    messages = [str(warning.message) for warning in caught]
+    assert any("CANTER_COMPILATION_CACHE_DIR" in message for message in messages)
+    assert len(messages) <= 2  # one for reading, one for writing
+
+
+def test_oldest_entries_go_first(settings, devices):
+    for n in (3, 4, 5):
+        compile.compile_or_load(MODULE.format(n=n), devices[:1])
+    names = entries(settings)
+    for age, name in enumerate(names):
+        os.utime(os.path.join(settings["directory"], name), (1000 + age, 1000 + age))
+    size = os.path.getsize(os.path.join(settings["directory"], names[0]))
+    settings["max_bytes"] = int(2.5 * size)
+    compile.compile_or_load(MODULE.format(n=6), devices[:1])
+    left = entries(settings)
+    assert names[2] in left and names[0] not in left and names[1] not in left
+
+
+def test_programs_with_host_callbacks_are_not_kept(settings, devices):
+    assert cache.statistics.misses == 0
+    with pytest.raises(TypeError):  # text and callbacks do not go together; the cache was not asked
+        compile.compile_or_load(MODULE.format(n=3), devices[:1], host_callbacks=[lambda x: x])
+    assert cache.statistics.misses == 0
+
+
+def test_default_directory_is_below_the_users_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.default_directory() == str(tmp_path / "canter" / "executables")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.default_directory().startswith(os.path.expanduser("~"))
+
+
+def test_another_process_finds_the_entry(settings, devices):
+    code = (
+        "from canter_pjrt import cache, clients, compile\n"
+        f"settings = cache.CacheSettings(directory={settings['directory']!r}, min_compile_seconds=0.0)\n"
+        "cache.use_settings(lambda: settings)\n"
+        "devices = clients.client('cpu').devices()\n"
+        f"compile.compile_or_load({MODULE.format(n=7)!r}, devices[:1])\n"
+        "print(cache.statistics.hits)\n"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    hits = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert [text.strip() for text in hits] == ["0", "1"]
