@@ -56,8 +56,3 @@ def test_the_check_sees_every_form_of_import():
         "def f():\n    import jaxlib._jax as j\n    from jaxlib import mlir\n    from jaxlib.mlir import ir\n"
     )
     assert imported_modules(source) == {"jaxlib._jax", "jaxlib.mlir", "jaxlib.mlir.ir"}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_stay_short_enough_to_read(path):
-    assert len(path.read_text().splitlines()) <= 800

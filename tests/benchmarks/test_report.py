@@ -1,0 +1,61 @@
+"""Rows are chosen by name, figures are medians, and a ceiling is kept or not."""
+
+import json
+
+import pytest
+
+from benchmarks.report import figure_of, table, write_json
+from benchmarks.rows import ROWS, Row, select
+from benchmarks.worker import workload_named
+
+SPEED = Row("speed", "how fast", "us", 0.5, "speed")
+GROWTH = Row("grow", "how it grows", "us", 1.3, "grow", growth=True)
+
+
+def test_rows_are_selected_by_name_and_by_beginning():
+    assert [row.name for row in select("import")] == ["import"]
+    assert [row.name for row in select("lower")] == ["lower"]
+    assert {row.name for row in select("gpt,memory")} == {
+        "memory",
+        "gpt_trace",
+        "gpt_lower",
+        "gpt_compile",
+        "gpt_step",
+        "gpt4_step",
+    }
+    assert select("all") == list(ROWS)
+    with pytest.raises(ValueError, match="no row 'nonsense'"):
+        select("nonsense")
+
+
+@pytest.mark.parametrize("name", sorted({row.workload for row in ROWS}))
+def test_every_row_has_a_workload(name):
+    assert callable(workload_named(name))
+
+
+def test_a_ratio_of_medians_is_held_against_the_ceiling():
+    samples = {"canter": {"value": [3e-6, 1e-6, 2e-6]}, "jax": {"value": [5e-6, 4e-6, 90e-6]}}
+    figure = figure_of(SPEED, samples)
+    assert figure.values == pytest.approx({"canter": 2.0, "jax": 5.0})
+    assert figure.ratio == pytest.approx(0.4)
+    assert figure.passed is True
+    samples["canter"]["value"] = [3e-6]
+    assert figure_of(SPEED, samples).passed is False
+
+
+def test_growth_is_the_dearest_size_over_the_cheapest():
+    samples = {"canter": {"250": [1e-6, 1e-6], "8000": [2e-6, 2e-6]}, "jax": {"250": [1e-6], "8000": [1e-6]}}
+    figure = figure_of(GROWTH, samples)
+    assert figure.ratio == pytest.approx(2.0)
+    assert figure.passed is False
+    assert figure.detail["canter"] == pytest.approx({"250": 1.0, "8000": 2.0})
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    figure = figure_of(SPEED, {"jax": {"value": [5e-6]}})
+    assert figure.passed is None
+    assert "not measured" in table([figure])
+    write_json(tmp_path / "out" / "figures.json", [figure], {"jax": "0.10.2"}, {"canter": "reason"})
+    document = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert document["rows"][0]["values"] == {"jax": 5.0}
+    assert document["not_measured"] == {"canter": "reason"}
