@@ -568,7 +568,7 @@ def _node_of_other(x: Any) -> Any:
 
 def _join(nodes: tuple[Any, ...]) -> tuple[Any, bool]:
     """The common dtype of nodes and whether it is weak, in the current modes; memoised."""
-    key = (_x64.value, _promotion.value, nodes)
+    key = (_x64.value, _promotion.value, *nodes)
     found = _joins.get(key)
     if found is None:
         found = _joins[key] = _compute_join(nodes, strict=_promotion.value == "strict")
@@ -617,7 +617,14 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
     """
     if not args:
         raise ValueError("result_type needs at least one array or dtype.")
-    found = _join(tuple([_node(x) for x in args]))
+    nodes = []
+    for x in args:  # the common cases of _node, without a call
+        node: Any = _SCALAR_NODES.get(type(x))
+        if node is None:
+            aval = getattr(x, "aval", None)
+            node = _node(x) if aval is None or aval.weak_type else aval.dtype
+        nodes.append(node)
+    found = _joins.get((_x64.value, _promotion.value, *nodes)) or _join(tuple(nodes))
     return found if return_weak_type_flag else found[0]
 
 

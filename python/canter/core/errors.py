@@ -29,6 +29,7 @@ __all__ = [
     "TracerIntegerConversionError",
     "UnexpectedTracerError",
     "api_boundary",
+    "argument_path",
     "argument_paths",
     "at_user_line",
     "describe_value",
@@ -244,6 +245,20 @@ def argument_paths(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[st
         head = names[path[1].idx] if path[0].idx == 0 else path[1].key
         paths.append(head + pytree.keystr(path[2:]))
     return paths
+
+
+def argument_path(fun: Callable[..., Any], path: Sequence[Any], numbers: Sequence[int] | None = None) -> str:
+    """The name of one leaf of a call's positional arguments: `params['w'][0]`.
+
+    Args:
+      fun: the function, whose signature names the arguments where it can be had.
+      path: key path of the leaf in the tuple of arguments.
+      numbers: where that tuple has only some of the arguments, their positions.
+    """
+    from . import pytree
+
+    position = path[0].idx if numbers is None else numbers[path[0].idx]
+    return _positional_names(fun, position + 1)[position] + pytree.keystr(tuple(path[1:]))
 
 
 def _positional_names(fun: Callable[..., Any], count: int) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval, typematch
+from ..core.errors import argument_path
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_flat
@@ -41,7 +42,9 @@ def _is_inexact(aval: Any) -> bool:
     return aval.to_tangent_aval().dtype != dtypes.float0
 
 
-def _leaf_avals(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
+def _leaf_avals(
+    leaves: Sequence[Any], tree: Any, what: str, fun: Any, numbers: Sequence[int] | None = None
+) -> list[Any]:
     """Avals of leaves; a leaf that is no array is named by its path."""
     avals = []
     for i, leaf in enumerate(leaves):
@@ -49,15 +52,16 @@ def _leaf_avals(leaves: Sequence[Any], tree: Any, what: str) -> list[Any]:
             avals.append(get_aval(leaf))
         except TypeError:
             raise TypeError(
-                f"{what}: argument {_leaf_path(tree, i)} is a value of type {type(leaf).__name__}, which is not a valid "
-                "array type. Pass arrays or numbers, or bind the argument with functools.partial."
+                f"{what} of {function_name(fun)}: argument {_argument_path(fun, tree, i, numbers)} is a value of type "
+                f"{type(leaf).__name__}, which is not a valid array type. Pass arrays or numbers, or bind the argument "
+                "with functools.partial."
             ) from None
     return avals
 
 
-def _leaf_path(tree: Any, index: int) -> str:
-    paths = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))
-    return "args" + pytree.keystr(paths[index][0])
+def _argument_path(fun: Any, tree: Any, index: int, numbers: Sequence[int] | None = None) -> str:
+    path = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0]
+    return argument_path(fun, path, numbers)
 
 
 # --- grad -----------------------------------------------------------------------------------------
@@ -95,7 +99,9 @@ def grad(
       >>> float(ct.grad(lambda x: x**3)(2.0))
       12.0
     """
-    value_and_gradient = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, reduce_axes, _name="grad")
+    value_and_gradient = value_and_grad(
+        fun, argnums, has_aux, holomorphic, allow_int, reduce_axes, _name="grad"
+    )
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -138,9 +144,9 @@ def value_and_grad(
         numbers = normalize_argnums(argnums, len(args), f"{_name} of {function_name(fun)}")
         chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
         leaves, in_tree = pytree.tree_flatten(chosen)
-        avals = _leaf_avals(leaves, in_tree, f"{_name} of {function_name(fun)}")
+        avals = _leaf_avals(leaves, in_tree, _name, fun, numbers)
         for i, aval in enumerate(avals):
-            _check_grad_input(aval, in_tree, numbers, i, holomorphic, allow_int, _name)
+            _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, _name)
         flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
         nonzeros = [_is_inexact(aval) for aval in avals]
         linearized = linearize_flat(flat, leaves, nonzeros)
@@ -167,28 +173,30 @@ def _pull_back(tape: ClosedJaxpr, cotangents: Sequence[Any]) -> list[Any]:
 
 
 def _check_grad_input(
-    aval: Any, tree: Any, numbers: Sequence[int], index: int, holomorphic: bool, allow_int: bool, name: str
+    aval: Any,
+    fun: Any,
+    tree: Any,
+    numbers: Sequence[int],
+    index: int,
+    holomorphic: bool,
+    allow_int: bool,
+    name: str,
 ) -> None:
     dtype = aval.dtype
-    complaint = None
     if holomorphic:
-        if not dtypes.issubdtype(dtype, np.complexfloating):
-            complaint = f"{name} with holomorphic=True needs complex inputs"
-    elif not dtypes.issubdtype(dtype, np.inexact) and not allow_int:
-        complaint = f"{name} needs real- or complex-valued inputs (of a float or complex dtype)"
-    if complaint is not None:
-        raise TypeError(
-            f"{complaint}, but argument {_argument_path(tree, numbers, index)} is {aval.str_short()}. "
-            f"Convert it with `.astype(float)`, choose other argnums, or pass allow_int=True for a zero gradient."
-            if not holomorphic
-            else f"{complaint}, but argument {_argument_path(tree, numbers, index)} is {aval.str_short()}. "
-            "Convert it to a complex dtype, or leave out holomorphic=True."
-        )
-
-
-def _argument_path(tree: Any, numbers: Sequence[int], index: int) -> str:
-    path = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0]
-    return f"args[{numbers[path[0].idx]}]" + pytree.keystr(path[1:])
+        if dtypes.issubdtype(dtype, np.complexfloating):
+            return
+        needs = "with holomorphic=True needs complex inputs"
+        advice = "Convert it to a complex dtype, or leave out holomorphic=True."
+    elif dtypes.issubdtype(dtype, np.inexact) or allow_int:
+        return
+    else:
+        needs = "needs real- or complex-valued inputs (of a float or complex dtype)"
+        advice = "Convert it with `.astype(float)`, choose other argnums, or pass allow_int=True for a zero gradient."
+    raise TypeError(
+        f"{name} of {function_name(fun)} {needs}, but argument {_argument_path(fun, tree, index, numbers)} is "
+        f"{aval.str_short()}. {advice}"
+    )
 
 
 def _check_grad_output(outs: Sequence[Any], tree: Any, fun: Any, holomorphic: bool, name: str) -> None:
@@ -206,7 +214,9 @@ def _check_grad_output(outs: Sequence[Any], tree: Any, fun: Any, holomorphic: bo
         )
     if holomorphic:
         if not dtypes.issubdtype(aval.dtype, np.complexfloating):
-            raise TypeError(f"{name} with holomorphic=True needs a complex result, but it is {aval.str_short()}.")
+            raise TypeError(
+                f"{name} with holomorphic=True needs a complex result, but it is {aval.str_short()}."
+            )
     elif dtypes.issubdtype(aval.dtype, np.complexfloating):
         raise TypeError(
             f"{name} needs a real-valued result, but it is {aval.str_short()}. Return its real part or its "
@@ -253,10 +263,13 @@ def jvp(
     leaves, in_tree = pytree.tree_flatten(tuple(primals))
     tangent_leaves, tangent_tree = pytree.tree_flatten(tuple(tangents))
     if in_tree != tangent_tree:
-        raise TypeError(f"jvp: primals and tangents must have the same structure, got {in_tree} and {tangent_tree}.")
-    avals = _leaf_avals(leaves, in_tree, f"jvp of {function_name(fun)}")
+        raise TypeError(
+            f"jvp: primals and tangents must have the same structure, got {in_tree} and {tangent_tree}."
+        )
+    avals = _leaf_avals(leaves, in_tree, "jvp", fun)
     directions = [
-        _checked_tangent("jvp", i, aval, t, in_tree) for i, (aval, t) in enumerate(zip(avals, tangent_leaves, strict=True))
+        _checked_tangent("jvp", i, aval, t, fun, in_tree)
+        for i, (aval, t) in enumerate(zip(avals, tangent_leaves, strict=True))
     ]
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
     outs, out_tangents = jvp_flat(flat, leaves, directions)
@@ -265,14 +278,14 @@ def jvp(
     return (value, tangent, without_tangents(flat.aux)) if has_aux else (value, tangent)
 
 
-def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, tree: Any) -> Any:
+def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, tree: Any) -> Any:
     expected, given = aval.to_tangent_aval(), get_aval(tangent)
     if expected.shape == given.shape and (typematch(expected, given) or expected.dtype == given.dtype):
         return Zero(expected) if expected.dtype == dtypes.float0 else tangent
     if given.weak_type and given.shape == expected.shape and _is_inexact(expected):
         return array_ops.convert_element_type(tangent, expected.dtype)
     raise TypeError(
-        f"{what}: the tangent of argument {_leaf_path(tree, index)}, which is {aval.str_short()}, must be "
+        f"{what}: the tangent of argument {_argument_path(fun, tree, index)}, which is {aval.str_short()}, must be "
         f"{expected.str_short()}, but it is {given.str_short()}."
     )
 
@@ -296,7 +309,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
       (9.0, 6.0, 12.0)
     """
     leaves, in_tree = pytree.tree_flatten(primals)
-    avals = _leaf_avals(leaves, in_tree, f"linearize of {function_name(fun)}")
+    avals = _leaf_avals(leaves, in_tree, "linearize", fun)
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
     nonzeros = [_is_inexact(aval) for aval in avals]
     linearized = linearize_flat(flat, leaves, nonzeros, debug_info=debug_info(fun, "linearize"))
@@ -312,8 +325,13 @@ def _push_forward(description: Any, out_avals: Any, consts: Any, *tangents: Any)
     jaxpr, in_tree, out_tree, avals, out_nonzeros = description
     leaves, tree = pytree.tree_flatten(tangents)
     if tree != in_tree:
-        raise TypeError(f"linearize: the tangents must have the structure of the arguments, {in_tree}, not {tree}.")
-    checked = [_checked_tangent("linearize", i, a, t, tree) for i, (a, t) in enumerate(zip(avals, leaves, strict=True))]
+        raise TypeError(
+            f"linearize: the tangents must have the structure of the arguments, {in_tree}, not {tree}."
+        )
+    checked = [
+        _checked_tangent("linearize", i, a, t, None, tree)
+        for i, (a, t) in enumerate(zip(avals, leaves, strict=True))
+    ]
     given = [t for a, t in zip(avals, checked, strict=True) if _is_inexact(a)]
     found = iter(eval_jaxpr(jaxpr, consts, *given))
     outs = [next(found) if nz else zeros_like_aval(a) for a, nz in zip(out_avals, out_nonzeros, strict=True)]
@@ -351,7 +369,7 @@ def vjp(
     if tuple(reduce_axes):
         raise NotImplementedError("vjp: reduce_axes is not supported; use psum inside the function.")
     leaves, in_tree = pytree.tree_flatten(primals)
-    avals = _leaf_avals(leaves, in_tree, f"vjp of {function_name(fun)}")
+    avals = _leaf_avals(leaves, in_tree, "vjp", fun)
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
     nonzeros = [_is_inexact(aval) for aval in avals]
     linearized = linearize_flat(flat, leaves, nonzeros, debug_info=debug_info(fun, "vjp"))
@@ -369,7 +387,9 @@ class _PullBackStatic:
 
     __slots__ = ("avals", "in_tree", "jaxpr", "out_avals", "out_nonzeros", "out_tree")
 
-    def __init__(self, jaxpr: Any, in_tree: Any, out_tree: Any, avals: Any, out_avals: Any, out_nonzeros: Any):
+    def __init__(
+        self, jaxpr: Any, in_tree: Any, out_tree: Any, avals: Any, out_avals: Any, out_nonzeros: Any
+    ):
         self.jaxpr, self.in_tree, self.out_tree = jaxpr, in_tree, out_tree
         self.avals, self.out_avals, self.out_nonzeros = avals, out_avals, out_nonzeros
 
@@ -384,11 +404,14 @@ class _PullBackStatic:
             raise ValueError(
                 f"vjp: the cotangent must have the structure of the function's result, {self.out_tree}, not {tree}."
             )
-        checked = [_checked_cotangent(ct, a, i) for i, (ct, a) in enumerate(zip(leaves, self.out_avals, strict=True))]
+        checked = [
+            _checked_cotangent(ct, a, i) for i, (ct, a) in enumerate(zip(leaves, self.out_avals, strict=True))
+        ]
         given = [ct for ct, nz in zip(checked, self.out_nonzeros, strict=True) if nz]
         found = iter(_pull_back(ClosedJaxpr(self.jaxpr, residuals), given))
         results = [
-            instantiate_zeros(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0) for a in self.avals
+            instantiate_zeros(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0)
+            for a in self.avals
         ]
         return self.in_tree.unflatten(results)
 
@@ -408,7 +431,9 @@ def _checked_cotangent(ct: Any, aval: Any, index: int) -> Any:
     )
 
 
-def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Sequence[Any] = ()) -> Callable[..., Any]:
+def linear_transpose(
+    fun: Callable[..., Any], *primals: Any, reduce_axes: Sequence[Any] = ()
+) -> Callable[..., Any]:
     """The transpose of a linear function.
 
     Args:
@@ -432,18 +457,25 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Sequen
     if tuple(reduce_axes):
         raise NotImplementedError("linear_transpose: reduce_axes is not supported.")
     leaves, in_tree = pytree.tree_flatten(primals)
-    avals = [ShapedArray(x.shape, x.dtype) if hasattr(x, "shape") and hasattr(x, "dtype") else get_aval(x) for x in leaves]
+    avals = [
+        ShapedArray(x.shape, x.dtype) if hasattr(x, "shape") and hasattr(x, "dtype") else get_aval(x)
+        for x in leaves
+    ]
     flat = FlatFunction(fun, in_tree)
     closed = trace_to_jaxpr(flat, avals, debug_info=debug_info(fun, "linear_transpose"))
     out_tree, out_avals = flat.out_tree, closed.out_avals
     for aval in (*avals, *out_avals):
         if not dtypes.issubdtype(aval.dtype, np.inexact) and not dtypes.issubdtype(aval.dtype, np.integer):
-            raise TypeError(f"linear_transpose takes float, complex or integer arrays, got {aval.str_short()}.")
+            raise TypeError(
+                f"linear_transpose takes float, complex or integer arrays, got {aval.str_short()}."
+            )
 
     def transposed(cotangent: Any) -> Any:
         cts, tree = pytree.tree_flatten(cotangent)
         if tree != out_tree:
-            raise TypeError(f"The cotangent must have the structure of the function's result, {out_tree}, not {tree}.")
+            raise TypeError(
+                f"The cotangent must have the structure of the function's result, {out_tree}, not {tree}."
+            )
         for i, (ct, aval) in enumerate(zip(cts, out_avals, strict=True)):
             if not typematch(get_aval(ct), aval) and not get_aval(ct).weak_type:
                 raise TypeError(
@@ -484,7 +516,9 @@ def jacfwd(
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     def jacobian_fun(*args: P.args, **kwargs: P.kwargs) -> Any:
-        flat, leaves, in_tree, single = _prepare_jacobian("jacfwd", fun, args, kwargs, argnums, has_aux, holomorphic)
+        flat, leaves, in_tree, single = _prepare_jacobian(
+            "jacfwd", fun, args, kwargs, argnums, has_aux, holomorphic
+        )
 
         def push(*tangents: Any) -> list[Any]:
             outs, out_tangents = jvp_flat(flat, leaves, tangents)
@@ -494,7 +528,7 @@ def jacfwd(
         results, dims = batch_flat(push, bases, [0] * len(bases), total)
         half = len(results) // 2
         for out in results[:half]:
-            _check_jacobian_dtype("jacfwd", "result", get_aval(out), holomorphic)
+            _check_jacobian_dtype("jacfwd", None, get_aval(out), holomorphic)
         columns = [
             _columns(x, dim, get_aval(out), leaves, total)
             for x, dim, out in zip(results[half:], dims[half:], results[:half], strict=True)
@@ -541,7 +575,7 @@ def jacrev(
         linearized = linearize_flat(flat, leaves, nonzeros, instantiate=True)
         outs = linearized.primals_out
         for out in outs:
-            _check_jacobian_dtype("jacrev", "result", get_aval(out), holomorphic)
+            _check_jacobian_dtype("jacrev", None, get_aval(out), holomorphic)
         bases, total = _standard_basis(outs)
         rows: list[Any]
         rows, dims = batch_flat(
@@ -557,7 +591,9 @@ def jacrev(
             else [np.zeros((*get_aval(o).shape, *a.shape), dtypes.float0) for o in outs]
             for a, nz in zip(avals, nonzeros, strict=True)
         ]
-        per_result = [list(parts) for parts in zip(*per_argument, strict=True)] if leaves else [[] for _ in outs]
+        per_result = (
+            [list(parts) for parts in zip(*per_argument, strict=True)] if leaves else [[] for _ in outs]
+        )
         jacobians = flat.out_tree.unflatten([_argument_tree(parts, in_tree, single) for parts in per_result])
         return (jacobians, without_tangents(flat.aux)) if has_aux else jacobians
 
@@ -596,26 +632,32 @@ def _prepare_jacobian(
     numbers = normalize_argnums(argnums, len(args), f"{name} of {function_name(fun)}")
     chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
     leaves, in_tree = pytree.tree_flatten(chosen)
-    avals = _leaf_avals(leaves, in_tree, f"{name} of {function_name(fun)}")
+    avals = _leaf_avals(leaves, in_tree, name, fun, numbers)
     for i, aval in enumerate(avals):
-        _check_grad_input(aval, in_tree, numbers, i, holomorphic, allow_int, name)
+        _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, name)
         if name == "jacfwd":
-            _check_jacobian_dtype(name, f"argument {_argument_path(in_tree, numbers, i)}", aval, holomorphic)
+            path = functools.partial(_argument_path, fun, in_tree, i, numbers)
+            _check_jacobian_dtype(name, path, aval, holomorphic)
     flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
     return flat, leaves, in_tree, not isinstance(argnums, (tuple, list))
 
 
-def _check_jacobian_dtype(name: str, what: str, aval: Any, holomorphic: bool) -> None:
+def _check_jacobian_dtype(name: str, path: Callable[[], str] | None, aval: Any, holomorphic: bool) -> None:
+    """Checks an argument, of which `path` gives the name, or (with None) a result."""
     is_complex = dtypes.issubdtype(aval.dtype, np.complexfloating)
     if holomorphic and not is_complex:
-        raise TypeError(f"{name} with holomorphic=True needs a complex {what}, but it is {aval.str_short()}.")
-    if not holomorphic and is_complex:
-        raise TypeError(
-            f"{name} needs a real-valued {what}, but it is {aval.str_short()}. Pass holomorphic=True if the function "
-            "is holomorphic, else differentiate its real and imaginary parts."
-        )
-    if name == "jacrev" and not _is_inexact(aval):
-        raise TypeError(f"{name} needs a {what} of a float or complex dtype, but it is {aval.str_short()}.")
+        complaint = "with holomorphic=True needs a complex"
+        advice = "Convert it, or leave out holomorphic=True."
+    elif not holomorphic and is_complex:
+        complaint = "needs a real-valued"
+        advice = "Pass holomorphic=True if the function is holomorphic, else differentiate real and imaginary parts."
+    elif name == "jacrev" and not _is_inexact(aval):
+        complaint = "needs a float or complex"
+        advice = "Convert it with `.astype(float)`."
+    else:
+        return
+    what = "result" if path is None else f"argument {path()}"
+    raise TypeError(f"{name} {complaint} {what}, but it is {aval.str_short()}. {advice}")
 
 
 def _standard_basis(values: Sequence[Any]) -> tuple[list[Any], int]:

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.errors import argument_path
 from .batching import batch_flat
 from .calling import FlatFunction, function_name
 from .rules import matchaxis
@@ -61,7 +62,6 @@ def vmap(
         raise TypeError(
             f"vmap: in_axes must be an int, None, or a tuple with one entry a positional argument, got {in_axes!r}."
         )
-    name = function_name(fun)
     if spmd_axis_name is not None and not isinstance(spmd_axis_name, tuple):
         spmd_axis_name = (spmd_axis_name,)
 
@@ -69,18 +69,18 @@ def vmap(
     def mapped(*args: P.args, **kwargs: P.kwargs) -> R:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
             raise ValueError(
-                f"vmap of {name}: in_axes has {len(in_axes)} entries, {in_axes}, but the function was called with "
+                f"{_vmap_of(fun)}: in_axes has {len(in_axes)} entries, {in_axes}, but the function was called with "
                 f"{len(args)} positional arguments. Give one entry an argument (keyword arguments are mapped over "
                 "axis 0)."
             )
         leaves, in_tree = pytree.tree_flatten((args, kwargs))
-        dims = _flat_axes(name, in_tree, args, in_axes, leaves)
-        size = _mapped_size(name, in_tree, leaves, dims, axis_size)
+        dims = _flat_axes(fun, in_tree, args, in_axes, leaves)
+        size = _mapped_size(fun, in_tree, leaves, dims, axis_size)
         flat = FlatFunction(lambda xs, named: fun(*xs, **named), in_tree)
         outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, spmd_axis_name)
-        wanted = _flat_out_axes(name, flat.out_tree, out_axes)
+        wanted = _flat_out_axes(fun, flat.out_tree, out_axes)
         results = [
-            _place_output(name, size, dim, want, x, flat.out_tree, i)
+            _place_output(fun, size, dim, want, x, flat.out_tree, i)
             for i, (x, dim, want) in enumerate(zip(outs, out_dims, wanted, strict=True))
         ]
         return flat.out_tree.unflatten(results)
@@ -88,15 +88,18 @@ def vmap(
     return mapped
 
 
-def _path(tree: Any, index: int) -> str:
+def _vmap_of(fun: Any) -> str:
+    return f"vmap of {function_name(fun)}"
+
+
+def _path(fun: Any, tree: Any, index: int) -> str:
     path = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0]
-    inner = path[1:]
     if path[0].idx == 0:
-        return "args" + pytree.keystr(inner)
-    return "kwargs" + pytree.keystr(inner)
+        return argument_path(fun, path[1:])
+    return path[1].key + pytree.keystr(path[2:])
 
 
-def _flat_axes(name: str, in_tree: Any, args: Any, in_axes: Any, leaves: Sequence[Any]) -> list[int | None]:
+def _flat_axes(fun: Any, in_tree: Any, args: Any, in_axes: Any, leaves: Sequence[Any]) -> list[int | None]:
     """One axis or None for each leaf, non-negative."""
     num_kwargs = in_tree.children()[1].num_leaves
     args_tree = in_tree.children()[0]
@@ -111,45 +114,48 @@ def _flat_axes(name: str, in_tree: Any, args: Any, in_axes: Any, leaves: Sequenc
     axes = [*axes, *[0] * num_kwargs]
     dims: list[int | None] = []
     for i, (axis, leaf) in enumerate(zip(axes, leaves, strict=True)):
-        dims.append(None if axis is None else _check_axis(name, axis, leaf, in_tree, i))
+        dims.append(None if axis is None else _check_axis(fun, axis, leaf, in_tree, i))
     return dims
 
 
-def _check_axis(name: str, axis: Any, leaf: Any, tree: Any, index: int) -> int:
+def _check_axis(fun: Any, axis: Any, leaf: Any, tree: Any, index: int) -> int:
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise TypeError(f"vmap of {name}: in_axes must hold ints and None, got {axis!r} for {_path(tree, index)}.")
+        raise TypeError(
+            f"{_vmap_of(fun)}: in_axes must hold ints and None, got {axis!r} for {_path(fun, tree, index)}."
+        )
     try:
         shape = get_aval(leaf).shape
     except TypeError:
         raise TypeError(
-            f"vmap of {name}: argument {_path(tree, index)} is a value of type {type(leaf).__name__}, which is not a "
-            "valid array type. Map over arrays only, or bind the argument with functools.partial."
+            f"{_vmap_of(fun)}: argument {_path(fun, tree, index)} is a value of type {type(leaf).__name__}, "
+            "which is not a valid array type. Map over arrays only, or bind the argument with functools.partial."
         ) from None
     axis = axis.__index__()
     if not -len(shape) <= axis < len(shape):
         raise ValueError(
-            f"vmap of {name}: axis {axis} of argument {_path(tree, index)} was to be mapped, but the argument has shape "
-            f"{shape}. Give an axis below {len(shape)}, or None in in_axes for arguments that are not mapped."
+            f"{_vmap_of(fun)}: axis {axis} of argument {_path(fun, tree, index)} was to be mapped, but the argument "
+            f"has shape {shape}, rank {len(shape)}. Give an axis below {len(shape)}, or None in in_axes for arguments "
+            "that are not mapped."
         )
     return axis % len(shape)
 
 
 def _mapped_size(
-    name: str, tree: Any, leaves: Sequence[Any], dims: Sequence[int | None], axis_size: int | None
+    fun: Any, tree: Any, leaves: Sequence[Any], dims: Sequence[int | None], axis_size: int | None
 ) -> int:
     sizes = [get_aval(x).shape[d] for x, d in zip(leaves, dims, strict=True) if d is not None]
     if not sizes:
         if axis_size is None:
             raise ValueError(
-                f"vmap of {name}: no argument is mapped, so the size of the axis is unknown. Map at least one argument "
-                "(in_axes), or give axis_size."
+                f"{_vmap_of(fun)}: no argument is mapped (in_axes is None), so the size of the axis is unknown. "
+                "Map at least one argument (in_axes), or give axis_size."
             )
         return axis_size
     size = sizes[0] if axis_size is None else axis_size
     if all(s == size for s in sizes):
         return size
     lines = [
-        f"  {_path(tree, i)} has shape {get_aval(x).shape}: axis {d} has size {get_aval(x).shape[d]}"
+        f"  {_path(fun, tree, i)} has shape {get_aval(x).shape}: axis {d} has size {get_aval(x).shape[d]}"
         for i, (x, d) in enumerate(zip(leaves, dims, strict=True))
         if d is not None
     ]
@@ -157,12 +163,14 @@ def _mapped_size(
     if len(lines) > 8:
         lines = [*lines[:7], f"  … and {len(lines) - 7} more"]
     raise ValueError(
-        f"vmap of {name}: the mapped axes must have one size{given}, but they differ:\n" + "\n".join(lines) + "\n"
+        f"{_vmap_of(fun)}: the mapped axes must have one size{given}, but they differ:\n"
+        + "\n".join(lines)
+        + "\n"
         "Map over other axes (in_axes), or give None for arguments that are not mapped."
     )
 
 
-def _flat_out_axes(name: str, out_tree: Any, out_axes: Any) -> list[Any]:
+def _flat_out_axes(fun: Any, out_tree: Any, out_axes: Any) -> list[Any]:
     if out_axes is None or type(out_axes) is int:
         return [out_axes] * out_tree.num_leaves
     if isinstance(out_axes, list) and not isinstance(out_axes, tuple):
@@ -170,19 +178,19 @@ def _flat_out_axes(name: str, out_tree: Any, out_axes: Any) -> list[Any]:
     return pytree.flatten_axes("vmap out_axes", out_tree, out_axes)
 
 
-def _place_output(name: str, size: int, dim: int | None, want: Any, x: Any, tree: Any, index: int) -> Any:
+def _place_output(fun: Any, size: int, dim: int | None, want: Any, x: Any, tree: Any, index: int) -> Any:
     if want is None:
         if dim is None:
             return x
         path = pytree.keystr(pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0])
         raise ValueError(
-            f"vmap of {name}: out_axes is None for result{path or ' 0'}, but that result depends on the mapped axis. "
-            "Give the axis it is to have, or reduce over the mapped axis inside the function."
+            f"{_vmap_of(fun)}: out_axes is None for result{path or ' 0'}, but that result depends on the mapped axis. "
+            "Give the axis it is to have (out_axes=0, say), or reduce over the mapped axis inside the function."
         )
     ndim = len(get_aval(x).shape) + (dim is None)
     axis = want.__index__()
     if not -ndim <= axis < ndim:
         raise ValueError(
-            f"vmap of {name}: out_axes={axis} is out of range for a result of {ndim} dimensions with the mapped one."
+            f"{_vmap_of(fun)}: out_axes={axis} is out of range for a result of {ndim} dimensions with the mapped one."
         )
     return matchaxis(size, dim, axis % ndim, x)
