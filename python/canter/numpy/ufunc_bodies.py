@@ -1,0 +1,398 @@
+"""The arithmetic behind the ufuncs that are not one lax operation.
+
+Each body takes operands that `canter.numpy.ufuncs` has promoted to one dtype and rank; those of
+rank 0 may be of rank 0 still, so results are formed before anything is selected.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from canter import lax
+from canter.core import dtypes
+from canter.core.avals import get_aval
+from canter.lax.common import const
+
+from .util import broadcast_arrays_to_common, dtype_rank, is_inexact
+
+_PI = math.pi
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """select with operands of equal dtype broadcast to one shape."""
+    condition, x, y = broadcast_arrays_to_common("where", condition, x, y)
+    return lax.select(condition, x, y)
+
+
+def _kind(x: Any) -> int:
+    return dtype_rank(get_aval(x).dtype)
+
+
+def _is_unsigned(x: Any) -> bool:
+    return dtypes.issubdtype(get_aval(x).dtype, np.unsignedinteger)
+
+
+def to_bool(x: Any) -> Any:
+    """Whether each element is non-zero."""
+    return x if _kind(x) == 0 else lax.ne(x, const(x, 0))
+
+
+def filled_like(x: Any, value: bool) -> Any:
+    """A boolean array of x's shape."""
+    return lax.broadcast(np.bool_(value), get_aval(x).shape)
+
+
+# --- one operand --------------------------------------------------------------------------------
+
+
+def identity(x: Any) -> Any:
+    return x
+
+
+def log2(x: Any) -> Any:
+    return lax.div(lax.log(x), const(x, math.log(2)))
+
+
+def log10(x: Any) -> Any:
+    return lax.div(lax.log(x), const(x, math.log(10)))
+
+
+def reciprocal(x: Any) -> Any:
+    return lax.div(const(x, 1), x)
+
+
+def deg2rad(x: Any) -> Any:
+    return lax.mul(x, const(x, _PI / 180))
+
+
+def rad2deg(x: Any) -> Any:
+    return lax.mul(x, const(x, 180 / _PI))
+
+
+def sinc(x: Any) -> Any:
+    # Near 0 a series, whose derivatives of every order are right there; the quotient has none.
+    angle = lax.mul(x, const(x, _PI))
+    square = lax.mul(angle, angle)
+    small = lax.lt(lax.abs(x), const(lax.abs(x), 0.03))
+    series = const(x, 0)
+    for coefficient in (1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1):
+        series = lax.add(lax.mul(series, square), const(x, coefficient))
+    safe = where(small, const(x, 1), angle)
+    return where(small, series, lax.div(lax.sin(safe), safe))
+
+
+def rint(x: Any) -> Any:
+    if _kind(x) == 3:
+        return lax.complex(rint(lax.real(x)), rint(lax.imag(x)))
+    return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
+
+
+def sign(x: Any) -> Any:
+    return lax.sign(x)
+
+
+def absolute(x: Any) -> Any:
+    return x if _kind(x) == 0 or _is_unsigned(x) else lax.abs(x)
+
+
+def conjugate(x: Any) -> Any:
+    return lax.conj(x) if _kind(x) == 3 else x
+
+
+def ceil(x: Any) -> Any:
+    return lax.ceil(x) if is_inexact(get_aval(x).dtype) else x
+
+
+def floor(x: Any) -> Any:
+    return lax.floor(x) if is_inexact(get_aval(x).dtype) else x
+
+
+def trunc(x: Any) -> Any:
+    if not is_inexact(get_aval(x).dtype):
+        return x
+    return where(lax.lt(x, const(x, 0)), lax.ceil(x), lax.floor(x))
+
+
+def fabs(x: Any) -> Any:
+    if _kind(x) == 3:
+        raise TypeError("fabs does not take complex numbers; canter.numpy.abs does.")
+    return lax.abs(x)
+
+
+def bitwise_count(x: Any) -> Any:
+    magnitude = x if _is_unsigned(x) or _kind(x) == 0 else lax.abs(x)
+    if _kind(x) == 0:
+        magnitude = lax.convert_element_type(x, np.uint8)
+    return lax.convert_element_type(lax.population_count(magnitude), np.uint8)
+
+
+def logical_not(x: Any) -> Any:
+    return lax.bitwise_not(x) if _kind(x) == 0 else lax.eq(x, const(x, 0))
+
+
+def isnan(x: Any) -> Any:
+    return lax.ne(x, x) if is_inexact(get_aval(x).dtype) else filled_like(x, False)
+
+
+def isinf(x: Any) -> Any:
+    kind = _kind(x)
+    if kind < 2:
+        return filled_like(x, False)
+    if kind == 3:
+        return lax.bitwise_or(isinf(lax.real(x)), isinf(lax.imag(x)))
+    return lax.eq(lax.abs(x), const(x, math.inf))
+
+
+def isfinite(x: Any) -> Any:
+    kind = _kind(x)
+    if kind < 2:
+        return filled_like(x, True)
+    if kind == 3:
+        return lax.bitwise_and(lax.is_finite(lax.real(x)), lax.is_finite(lax.imag(x)))
+    return lax.is_finite(x)
+
+
+def _is_exactly(name: str, value: float) -> Any:
+    def body(x: Any) -> Any:
+        kind = _kind(x)
+        if kind == 3:
+            raise ValueError(f"{name} is not defined for complex numbers: take the real or imaginary part.")
+        return lax.eq(x, const(x, value)) if kind == 2 else filled_like(x, False)
+
+    return body
+
+
+isposinf = _is_exactly("isposinf", math.inf)
+isneginf = _is_exactly("isneginf", -math.inf)
+
+
+def signbit(x: Any) -> Any:
+    aval = get_aval(x)
+    kind = dtype_rank(aval.dtype)
+    if kind == 3:
+        raise ValueError("signbit is not defined for complex numbers: take the real or imaginary part.")
+    if kind == 0 or _is_unsigned(x):
+        return filled_like(x, False)
+    if kind == 1:
+        return lax.lt(x, const(x, 0))
+    bits = np.dtype(f"int{8 * aval.dtype.itemsize}")
+    return lax.lt(lax.bitcast_convert_type(x, bits), bits.type(0))
+
+
+# --- two operands -------------------------------------------------------------------------------
+
+
+def add(x: Any, y: Any) -> Any:
+    return lax.bitwise_or(x, y) if _kind(x) == 0 else lax.add(x, y)
+
+
+def multiply(x: Any, y: Any) -> Any:
+    return lax.bitwise_and(x, y) if _kind(x) == 0 else lax.mul(x, y)
+
+
+def _ordered(compare: Any, strict: Any) -> Any:
+    """A comparison that orders complex numbers by real part, then by imaginary part."""
+
+    def body(x: Any, y: Any) -> Any:
+        if _kind(x) != 3:
+            return compare(x, y)
+        real_x, real_y = lax.real(x), lax.real(y)
+        by_imag = lax.bitwise_and(lax.eq(real_x, real_y), compare(lax.imag(x), lax.imag(y)))
+        return lax.bitwise_or(strict(real_x, real_y), by_imag)
+
+    return body
+
+
+less = _ordered(lax.lt, lax.lt)
+less_equal = _ordered(lax.le, lax.lt)
+greater = _ordered(lax.gt, lax.gt)
+greater_equal = _ordered(lax.ge, lax.gt)
+
+
+def arctan2(x: Any, y: Any) -> Any:
+    return lax.atan2(x, y)
+
+
+def logical_and(x: Any, y: Any) -> Any:
+    return lax.bitwise_and(to_bool(x), to_bool(y))
+
+
+def logical_or(x: Any, y: Any) -> Any:
+    return lax.bitwise_or(to_bool(x), to_bool(y))
+
+
+def logical_xor(x: Any, y: Any) -> Any:
+    return lax.bitwise_xor(to_bool(x), to_bool(y))
+
+
+def right_shift(x: Any, y: Any) -> Any:
+    shift = lax.shift_right_logical if _is_unsigned(x) else lax.shift_right_arithmetic
+    return shift(x, y)
+
+
+def _refuse_complex(name: str, x: Any) -> None:
+    if _kind(x) == 3:
+        raise TypeError(f"{name} does not support complex numbers; they have no order.")
+
+
+def floor_divide(x: Any, y: Any) -> Any:
+    _refuse_complex("floor_divide", x)
+    if _kind(x) < 2:
+        quotient = lax.div(x, y)
+        if _is_unsigned(x):
+            return quotient
+        opposite = lax.ne(lax.sign(x), lax.sign(y))
+        below = lax.bitwise_and(opposite, lax.ne(lax.rem(x, y), const(x, 0)))
+        return lax.select(below, lax.sub(quotient, const(x, 1)), quotient)
+    rest = lax.rem(x, y)
+    quotient = lax.div(lax.sub(x, rest), y)
+    below = lax.bitwise_and(lax.ne(rest, const(x, 0)), lax.ne(lax.sign(y), lax.sign(rest)))
+    quotient = lax.select(below, lax.sub(quotient, const(x, 1)), quotient)
+    whole = lax.round(quotient, lax.RoundingMethod.AWAY_FROM_ZERO)
+    return where(lax.eq(y, const(y, 0)), lax.div(x, y), whole)
+
+
+def remainder(x: Any, y: Any) -> Any:
+    _refuse_complex("remainder", x)
+    zero = const(x, 0)
+    if _kind(x) < 2:
+        y = where(lax.eq(y, const(y, 0)), const(y, 1), y)  # x % 0 is 0 for integers
+    rest = lax.rem(x, y)
+    if _is_unsigned(x):
+        return rest
+    opposite = lax.ne(lax.lt(rest, zero), lax.lt(y, zero))
+    below = lax.bitwise_and(opposite, lax.ne(rest, zero))
+    return lax.select(below, lax.add(rest, y), rest)
+
+
+def fmod(x: Any, y: Any) -> Any:
+    _refuse_complex("fmod", x)
+    if _kind(x) < 2:
+        y = where(lax.eq(y, const(y, 0)), const(y, 1), y)
+    return lax.rem(x, y)
+
+
+def logaddexp(x: Any, y: Any) -> Any:
+    # Written with selections by order rather than max and abs, so that derivatives of every order are
+    # right also where x equals y; equal infinities would give nan as their difference.
+    if _kind(x) == 3:
+        by_real = lax.ge(lax.real(x), lax.real(y))
+        high, low = where(by_real, x, y), where(by_real, y, x)
+        return lax.add(high, lax.log1p(lax.exp(lax.sub(low, high))))
+    order = lax.ge(x, y)
+    high, low = where(order, x, y), where(order, y, x)
+    apart = lax.bitwise_or(lax.ne(high, low), lax.is_finite(high))
+    delta = where(apart, lax.sub(low, high), const(x, 0))
+    return lax.add(high, lax.log1p(lax.exp(delta)))
+
+
+def logaddexp2(x: Any, y: Any) -> Any:
+    scale = const(x, math.log(2))
+    return lax.div(logaddexp(lax.mul(x, scale), lax.mul(y, scale)), scale)
+
+
+def hypot(x: Any, y: Any) -> Any:
+    _refuse_complex("hypot", x)
+    x, y = lax.abs(x), lax.abs(y)
+    high, low = lax.max(x, y), lax.min(x, y)
+    some = lax.ne(high, const(x, 0))
+    ratio = lax.div(where(some, low, const(x, 0)), where(some, high, const(x, 1)))
+    length = lax.mul(high, lax.sqrt(lax.add(const(x, 1), lax.mul(ratio, ratio))))
+    infinite = lax.bitwise_or(lax.eq(x, const(x, math.inf)), lax.eq(y, const(y, math.inf)))
+    return where(infinite, const(x, math.inf), length)
+
+
+def copysign(x: Any, y: Any) -> Any:
+    return where(lax.ne(signbit(x), signbit(y)), lax.neg(x), x)
+
+
+def heaviside(x: Any, y: Any) -> Any:
+    zero, one = const(x, 0), const(x, 1)
+    step = where(lax.lt(x, zero), zero, where(lax.gt(x, zero), one, x))
+    return where(lax.eq(x, zero), y, step)
+
+
+def fmax(x: Any, y: Any) -> Any:
+    return where(lax.bitwise_or(greater(x, y), isnan(y)), x, y)
+
+
+def fmin(x: Any, y: Any) -> Any:
+    return where(lax.bitwise_or(less(x, y), isnan(y)), x, y)
+
+
+def gcd(x: Any, y: Any) -> Any:
+    _require_integers("gcd", x)
+    x, y = broadcast_arrays_to_common("gcd", absolute(x), absolute(y))
+
+    def unfinished(state: Any) -> Any:
+        rest = lax.ne(state[1], const(state[1], 0))
+        return lax.reduce_or(rest, tuple(range(get_aval(rest).ndim)))
+
+    def step(state: Any) -> Any:
+        a, b = state
+        some = lax.ne(b, const(b, 0))
+        rest = lax.rem(a, lax.select(some, b, lax.full_like(b, 1)))
+        return lax.select(some, b, a), lax.select(some, rest, lax.full_like(b, 0))
+
+    return lax.while_loop(unfinished, step, (x, y))[0]
+
+
+def lcm(x: Any, y: Any) -> Any:
+    _require_integers("lcm", x)
+    x, y = broadcast_arrays_to_common("lcm", absolute(x), absolute(y))
+    divisor = gcd(x, y)
+    zero = lax.eq(divisor, const(divisor, 0))
+    safe = lax.select(zero, lax.full_like(divisor, 1), divisor)
+    return lax.mul(lax.div(x, safe), y)
+
+
+def _require_integers(name: str, x: Any) -> None:
+    if _kind(x) != 1:
+        raise ValueError(f"Arguments to canter.numpy.{name} must be integers, got {get_aval(x).dtype}.")
+
+
+def integer_power(x: Any, y: Any) -> Any:
+    """x**y for integer arrays by repeated squaring; negative exponents give 1/x truncated."""
+    x, y = broadcast_arrays_to_common("power", x, y)
+    one = lax.full_like(x, 1)
+
+    def unfinished(state: Any) -> Any:
+        left = lax.gt(state[2], const(state[2], 0))
+        return lax.reduce_or(left, tuple(range(get_aval(left).ndim)))
+
+    def step(state: Any) -> Any:
+        product, base, left = state
+        odd = lax.ne(lax.bitwise_and(left, const(left, 1)), const(left, 0))
+        product = lax.select(odd, lax.mul(product, base), product)
+        return product, lax.mul(base, base), lax.shift_right_logical(left, const(left, 1))
+
+    if _is_unsigned(y):
+        return lax.while_loop(unfinished, step, (one, x, y))[0]
+    power = lax.while_loop(unfinished, step, (one, x, lax.abs(y)))[0]
+    unit = lax.bitwise_or(lax.eq(x, const(x, 1)), lax.eq(x, lax.neg(one)))
+    lost = lax.bitwise_and(lax.lt(y, const(y, 0)), lax.bitwise_not(unit))
+    return lax.select(lost, lax.full_like(x, 0), power)
+
+
+def frexp(x: Any) -> Any:
+    _refuse_complex("frexp", x)
+    dtype = get_aval(x).dtype
+    limits = dtypes.finfo(dtype)
+    mantissa_bits, bias = int(limits.nmant), int(limits.maxexp) - 1
+    integer = np.dtype(f"int{8 * dtype.itemsize}")
+    exponent_mask = integer.type(2 * bias + 1)
+    tiny = lax.lt(lax.abs(x), const(x, float(limits.smallest_normal)))
+    scaled = where(tiny, lax.mul(x, const(x, 2.0 ** (mantissa_bits + 1))), x)
+    bits = lax.bitcast_convert_type(scaled, integer)
+    width = integer.type(mantissa_bits)
+    exponent = lax.bitwise_and(lax.shift_right_logical(bits, width), exponent_mask)
+    exponent = lax.sub(lax.convert_element_type(exponent, np.int32), np.int32(bias - 1))
+    exponent = lax.sub(exponent, where(tiny, np.int32(mantissa_bits + 1), np.int32(0)))
+    field = int(exponent_mask) << mantissa_bits
+    rest = lax.bitwise_and(bits, integer.type(~field))
+    fraction = lax.bitcast_convert_type(lax.bitwise_or(rest, integer.type((bias - 1) << mantissa_bits)), dtype)
+    plain = lax.bitwise_or(lax.eq(x, const(x, 0)), lax.bitwise_not(isfinite(x)))
+    return where(plain, x, fraction), where(plain, np.int32(0), exponent)
