@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from canter_pjrt.jaxlib_door import set_tracer_class
 
 from . import config
@@ -67,6 +68,8 @@ class EvalTrace(Trace):
     """Evaluates primitives on concrete values. The runtime installs `evaluate`."""
 
     __slots__ = ("evaluate",)
+
+    evaluate: Callable[..., Any]
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         impl = primitive.impl
@@ -168,7 +171,6 @@ class Tracer:
 
     __slots__ = ("__weakref__", "_trace", "aval")
     __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Any, aval: Any):
         self._trace = trace
@@ -215,7 +217,15 @@ class Tracer:
             return value
         from . import errors
 
+        if not self._trace.is_alive():
+            raise escaped_tracer_error(self)
         raise getattr(errors, error)(self)
+
+    def __hash__(self) -> int:
+        raise TypeError(
+            f"An array cannot be a key of a dict or an element of a set: a traced value of type "
+            f"{self.aval.str_short()} has no hash. Use id(x) as the key to tell objects apart, or a static value."
+        )
 
     def __bool__(self) -> bool:
         return bool(self._concrete_or("TracerBoolConversionError"))

@@ -81,7 +81,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
         pred = ne(pred, np.zeros((), dtype)[()])
     index = convert_element_type(pred, np.dtype(np.int32))
-    return _select_branch("cond", index, (false_fun, true_fun), operands, ("false_fun", "true_fun"))
+    return _select_branch("cond", index, (true_fun, false_fun), operands, ("true_fun", "false_fun"), backwards=True)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = None) -> Any:
@@ -128,7 +128,10 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     return _select_branch("switch", index, branches, operands, labels)
 
 
-def _select_branch(where: str, index: Any, functions: Any, operands: Any, labels: Sequence[str]) -> Any:
+def _select_branch(
+    where: str, index: Any, functions: Any, operands: Any, labels: Sequence[str], backwards: bool = False
+) -> Any:
+    """Binds `cond`; the branches are traced in the order in which they are written, which index 0 may end."""
     leaves, in_tree, avals = flatten_operands(where, operands)
     traced = [trace_function(fun, in_tree, avals, where) for fun in functions]
     programs = [program for program, _ in traced]
@@ -139,7 +142,8 @@ def _select_branch(where: str, index: Any, functions: Any, operands: Any, labels
     targets = [joined_aval(avals) for avals in zip(*(p.out_avals for p in programs), strict=True)]
     programs = [strengthen_outputs(program, targets) for program in programs]
     branches, consts = with_common_consts(programs)
-    outs = cond_p.bind(index, *consts, *leaves, branches=tuple(branches))
+    ordered = tuple(branches[::-1] if backwards else branches)
+    outs = cond_p.bind(index, *consts, *leaves, branches=ordered)
     return out_tree.unflatten(outs)
 
 
