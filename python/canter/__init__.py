@@ -122,6 +122,7 @@ def __getattr__(name: str) -> Any:
     found = _names.get(name)
     if found is not None:
         module, inner = found
+        _import_module(f"{__name__}.numpy.array_methods")  # gives arrays and tracers their operators
         value = getattr(_import_module(f"{__name__}.{module}"), inner)
     elif name in _submodules:
         value = _import_module(f"{__name__}.{name}")
