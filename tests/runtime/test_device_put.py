@@ -164,6 +164,19 @@ def test_get_and_wait():
     assert block_until_ready([tree["a"], tree["c"], 3])[2] == 3
 
 
+def test_transfer_guards_tell_explicit_puts_from_others():
+    host = np.arange(3, dtype=np.float32)
+    double = jit(lambda x: lax.add(x, x))
+    x = device_put(host)
+    double(x)
+    with config.transfer_guard("disallow"):
+        assert device_put(host).shape == (3,) and device_get(double(x)).tolist() == [0, 2, 4]
+        with pytest.raises(RuntimeError, match="Disallowed host-to-device transfer"):
+            double(host)
+    with config.transfer_guard("disallow_explicit"), pytest.raises(RuntimeError, match="Disallowed"):
+        device_put(host)
+
+
 # --- inside transformations ---
 
 

@@ -20,6 +20,7 @@ from canter_pjrt.jaxlib_door import (
     batched_block_until_ready,
     batched_copy_array_to_devices_with_sharding,
     batched_device_put,
+    guard_lib,
     make_array,
 )
 
@@ -250,7 +251,12 @@ def device_put(
             *leaves, devices=tuple(devices), srcs=tuple(srcs), copy_semantics=tuple(semantics)
         )
     else:
-        outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
+        guards = guard_lib.thread_local_state()
+        previous, guards.explicit_device_put = guards.explicit_device_put, True
+        try:
+            outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
+        finally:
+            guards.explicit_device_put = previous
     return treedef.unflatten(outs)
 
 
@@ -302,10 +308,15 @@ def device_get(x: Any) -> Any:
     {'a': array([0, 1, 2], dtype=int32), 'b': 'text'}
     """
     leaves, treedef = pytree.tree_flatten(x)
-    for leaf in leaves:
-        if type(leaf) is ArrayImpl:
-            leaf.copy_to_host_async()  # so that the copies run side by side
-    return treedef.unflatten([_get(leaf) for leaf in leaves])
+    guards = guard_lib.thread_local_state()
+    previous, guards.explicit_device_get = guards.explicit_device_get, True
+    try:
+        for leaf in leaves:
+            if type(leaf) is ArrayImpl:
+                leaf.copy_to_host_async()  # so that the copies run side by side
+        return treedef.unflatten([_get(leaf) for leaf in leaves])
+    finally:
+        guards.explicit_device_get = previous
 
 
 def _get(leaf: Any) -> Any:
