@@ -132,11 +132,11 @@ class ModuleContext:
     def broadcast(self, value: Any, aval: Any, shape: tuple[int, ...], location: Any) -> Any:
         """An operand of an n-ary elementwise operation brought to the shape of the result.
 
-        Operands have that shape, or none.
+        Operands have no dimensions, or those of the result with sizes that are equal or 1.
         """
-        if aval.shape:
+        if aval.shape and len(aval.shape) != len(shape):
             raise TypeError(f"An operand of shape {aval.shape} cannot be broadcast to {shape}.")
-        dims = range(len(shape), len(shape) + len(element_shape(aval.dtype)))
+        dims = [*range(len(aval.shape)), *range(len(shape), len(shape) + len(element_shape(aval.dtype)))]
         return _create(
             "stablehlo.broadcast_in_dim",
             (self.types.of(ShapedArray(shape, aval.dtype)),),

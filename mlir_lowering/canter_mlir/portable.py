@@ -90,7 +90,7 @@ def version_for_age(weeks: int) -> str:
 
 
 def module_to_portable_artifact(module: Any, version: str | None = None, *, mixed: bool = True) -> bytes:
-    """A module as a portable artifact: bytes that StableHLO promises to read for years.
+    r"""A module as a portable artifact: bytes that StableHLO promises to read for years.
 
     The module is left as it is.
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+
 from canter_mlir import portable
 from canter_mlir.driver import lower_jaxpr_to_module
 from canter_pjrt import clients
 from canter_pjrt.compile import compile_or_load
 from canter_pjrt.jaxlib_door import SingleDeviceSharding, batched_device_put
-
 from tests.mlir.harness import aval, aval_of, program
 
 

@@ -502,20 +502,14 @@ def _tridiagonal_cpu(ctx: Any, x: Any, *, lower: bool) -> list[Any]:
 def _tridiagonal_solve_cpu(
     ctx: Any, low: Any, middle: Any, high: Any, b: Any, *, perturb_singular: bool = False
 ) -> Any:
-    """LAPACK takes off-diagonals that are one shorter than the diagonal."""
+    """The off-diagonals are as long as the diagonal; the first of `low` and the last of `high` are not read."""
     side, aval = ctx.avals_in[0], ctx.avals_in[3]
+    kinds = (side, side, side, Matrix(aval))
     if perturb_singular:
         _register_lapack()
-        kinds = (side, side, side, Matrix(aval))
         name = "tridiagonal_solve_perturbed_ffi"
         return custom_call(ctx, name, (low, middle, high, b), kinds, (Matrix(aval),))[0]
-    size = side.shape[-1]
-    off = ShapedArray((*side.shape[:-1], size - 1), side.dtype)
-    zeros = (0,) * (side.ndim - 1)
-    low, _ = slice_(ctx, low, side, (*zeros, 1), side.shape)
-    high, _ = slice_(ctx, high, side, (*zeros, 0), off.shape)
-    kinds = (off, side, off, Matrix(aval))
-    outs = (off, side, off, Matrix(aval), _info(aval))
+    outs = (*kinds, _info(aval))
     aliases = {index: index for index in range(4)}
     *_, x, info = lapack_call(ctx, "gtsv", (low, middle, high, b), kinds, outs, {}, aliases)
     return _nan_where_failed(ctx, info, aval.shape[:-2], [x], [aval])[0]

@@ -8,10 +8,11 @@ import numpy as np
 
 from canter.core.avals import ShapedArray
 
-from ..registry import lower_fun, register_table
-from ..types import compare_type_name
+from ..mlir_door import stablehlo_attributes
+from ..registry import lower_fun, register_lowering, register_table
+from ..types import compare_type_name, element_shape
 from .elementwise import _parts, _real_dtype
-from .shapes import transpose
+from .shapes import iota, transpose
 
 __all__: list[str] = []
 
@@ -78,6 +79,98 @@ def _sort(ctx: Any, *operands: Any, dimension: int, is_stable: bool, num_keys: i
     return sort(ctx, operands, ctx.avals_out, dimension, is_stable, num_keys)
 
 
+# On the CPU XLA sorts one array of integers by itself 5 to 8 times faster than with any other
+# comparison or with arrays in tow (measured with 10**6 elements). So floats are sorted as integers of
+# the same order, and keys of up to 32 bits that take other arrays along are packed with their
+# positions into 64 bits; the positions then say where everything goes. It costs about 0.1 s more to
+# compile, so small arrays are sorted with the comparison above.
+
+_SMALL = 1 << 15  # elements
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_SIGNED = {2: np.dtype(np.int16), 4: _INT32, 8: _INT64}
+
+
+def _flip_negatives(ctx: Any, bits: Any, aval: Any) -> Any:
+    """Between the bits of floats and integers of the same order; its own inverse."""
+    width = 8 * aval.dtype.itemsize
+    shifted = ctx.op("stablehlo.shift_right_arithmetic", (bits, ctx.full(width - 1, aval)), aval)
+    mask = ctx.op("stablehlo.and", (shifted, ctx.full((1 << (width - 1)) - 1, aval)), aval)
+    return ctx.op("stablehlo.xor", (bits, mask), aval)
+
+
+def _ordered_integers(ctx: Any, x: Any, aval: Any, one_zero: bool) -> tuple[Any, Any]:
+    """Integers in the order of floats: NaNs last and equal; with `one_zero`, -0.0 equals 0.0.
+
+    Returns:
+      The integers and their aval.
+    """
+    if one_zero:
+        zero = ctx.full(0.0, aval)
+        x = ctx.op("stablehlo.select", (ctx.compare("EQ", x, zero, aval), zero, x), aval)
+    x = ctx.op("stablehlo.select", (ctx.compare("NE", x, x, aval), ctx.full(np.nan, aval), x), aval)
+    integers = aval.update(dtype=_SIGNED[aval.dtype.itemsize])
+    return _flip_negatives(ctx, ctx.op("stablehlo.bitcast_convert", (x,), integers), integers), integers
+
+
+def _sort_floats(ctx: Any, x: Any, aval: Any, dimension: int) -> Any:
+    keys, integers = _ordered_integers(ctx, x, aval, one_zero=False)
+    (keys,) = sort(ctx, (keys,), (integers,), dimension, True, 1)
+    return ctx.op("stablehlo.bitcast_convert", (_flip_negatives(ctx, keys, integers),), aval)
+
+
+def _pick(ctx: Any, x: Any, aval: Any, positions: Any, dimension: int) -> Any:
+    """The elements at positions along a dimension, each line for itself."""
+    trailing = element_shape(aval.dtype)
+    lines = [d for d in range(aval.ndim) if d != dimension]
+    column = ShapedArray((*aval.shape, 1), _INT32)
+    attributes = {
+        "dimension_numbers": stablehlo_attributes.GatherDimensionNumbers.get(
+            offset_dims=list(range(aval.ndim, aval.ndim + len(trailing))),
+            collapsed_slice_dims=[dimension],
+            operand_batching_dims=lines,
+            start_indices_batching_dims=lines,
+            start_index_map=[dimension],
+            index_vector_dim=aval.ndim,
+        ),
+        "slice_sizes": ctx.types.ints((*(1 for _ in aval.shape), *trailing)),
+        "indices_are_sorted": ctx.types.boolean(False),
+    }
+    return ctx.op(
+        "stablehlo.gather", (x, ctx.op("stablehlo.reshape", (positions,), column)), aval, attributes
+    )
+
+
+def _sort_packed(ctx: Any, operands: Any, avals: Any, dimension: int) -> list[Any]:
+    aval = avals[0]
+    key, wide = operands[0], aval.update(dtype=_INT64)
+    if _is_float(aval):
+        key, aval = _ordered_integers(ctx, key, aval, one_zero=True)
+    half = ctx.full(32, wide)
+    high = ctx.op("stablehlo.shift_left", (ctx.convert(key, wide), half), wide)
+    packed = ctx.op("stablehlo.or", (high, iota(ctx, wide, dimension)), wide)
+    (packed,) = sort(ctx, (packed,), (wide,), dimension, True, 1)
+    low = ctx.op("stablehlo.and", (packed, ctx.full(0xFFFFFFFF, wide)), wide)
+    positions = ctx.convert(low, aval.update(dtype=_INT32))
+    return [_pick(ctx, x, each, positions, dimension) for x, each in zip(operands, avals, strict=True)]
+
+
+def _is_float(aval: Any) -> bool:
+    return compare_type_name(aval.dtype) == "FLOAT" and aval.dtype.kind != "c"
+
+
+def _sort_cpu(ctx: Any, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
+    avals = ctx.avals_out
+    key = avals[0]
+    length = key.shape[dimension]
+    if num_keys == 1 and key.size >= _SMALL:
+        known = key.dtype.kind in "biu" or (_is_float(key) and key.dtype.itemsize in _SIGNED)
+        if len(operands) == 1 and _is_float(key) and known:
+            return [_sort_floats(ctx, operands[0], key, dimension)]
+        if len(operands) > 1 and known and key.dtype.itemsize <= 4 and length < 1 << 31:
+            return _sort_packed(ctx, operands, avals, dimension)
+    return sort(ctx, operands, avals, dimension, is_stable, num_keys)
+
+
 def _top_k(ctx: Any, x: Any, *, k: int, axis: int | None = None, **others: Any) -> list[Any]:
     if others:
         raise NotImplementedError(f"top_k does not know the parameters {sorted(others)}.")
@@ -96,7 +189,9 @@ def _top_k(ctx: Any, x: Any, *, k: int, axis: int | None = None, **others: Any) 
     return [transpose(ctx, y, out, swap) for y, out in zip(results, ctx.avals_out, strict=True)]
 
 
-def _approx_top_k_program(x: Any, *, k: int, reduction_dimension: int, is_max_k: bool, **hints: Any) -> list[Any]:
+def _approx_top_k_program(
+    x: Any, *, k: int, reduction_dimension: int, is_max_k: bool, **hints: Any
+) -> list[Any]:
     """The exact result: the approximation pays on TPUs only, and the hints are about it."""
     from canter import lax
 
@@ -105,3 +200,4 @@ def _approx_top_k_program(x: Any, *, k: int, reduction_dimension: int, is_max_k:
 
 
 register_table({"sort": _sort, "top_k": _top_k, "approx_top_k": lower_fun(_approx_top_k_program)})
+register_lowering("sort", _sort_cpu, platform="cpu")
