@@ -1,6 +1,7 @@
 """Medians, ratios and verdicts, as a table for people and as JSON for machines."""
 
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -35,8 +36,8 @@ def figure_of(row: Row, samples: Samples) -> Figure:
         if samples.get(name)
     }
     if row.growth:
-        spread = {name: max(fields.values()) / min(fields.values()) for name, fields in medians.items()}
-        values, ratio = spread, spread.get("canter")
+        values = {name: _growth(list(fields.values())) for name, fields in medians.items()}
+        ratio = values.get("canter")
     else:
         values = {name: fields[row.field] for name, fields in medians.items()}
         complete = "canter" in values and "jax" in values
@@ -47,8 +48,16 @@ def figure_of(row: Row, samples: Samples) -> Figure:
     )
 
 
+def _growth(costs: list[float]) -> float:
+    """How many times dearer a unit gets at most, from any size to any larger one; costs are by ascending size.
+
+    What a first unit costs once (an empty module, say) makes small sizes dearer, and is no growth.
+    """
+    return max(later / earlier for earlier, later in itertools.combinations(costs, 2))
+
+
 def table(figures: list[Figure]) -> str:
-    """One line a row; a growth row shows how many times dearer an equation of the dearest size is."""
+    """One line a row; a growth row shows how many times dearer an equation gets in a longer program."""
     header = ("row", "what", "canter", "jax", "torch", "ratio", "ceiling", "")
     lines = [header]
     for f in figures:

@@ -9,8 +9,8 @@ class Row:
     """One figure.
 
     `workload` names the function that measures it, and `field` the entry of that function's answer when it measures
-    several figures at once. `ceiling` bounds Canter's median divided by JAX's; in a growth row it bounds Canter's own
-    dearest size divided by its cheapest. None: reported without a ceiling.
+    several figures at once. `ceiling` bounds Canter's median divided by JAX's; in a growth row it bounds how
+    much dearer an equation gets for Canter in a longer program. None: reported without a ceiling.
     """
 
     name: str
@@ -66,10 +66,10 @@ ROWS = (
     _row("eager_index", "eager x[i]", "us", 0.12, peers=WITH_TORCH),
     _row("eager_set", "eager x.at[0].set(1)", "us", 0.1, peers=WITH_TORCH),
     _row("eager_grad", "eager grad(sin)(1.0)", "us", 0.15, peers=WITH_TORCH),
-    _row("grow_trace", "trace, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
-    _row("grow_grad", "grad, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=3),
-    _row("grow_vmap", "vmap, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
-    _row("grow_lower", "lower, 250 to 8,000 equations: dearest / cheapest", "us", 1.3, growth=True, rounds=5),
+    _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
+    _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=3),
+    _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
+    _row("grow_lower", "lower, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
 )
 
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1.0}  # from what workloads answer: seconds and megabytes

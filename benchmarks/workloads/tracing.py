@@ -3,6 +3,8 @@
 Every sample traces a new function object, so that no framework answers from a cache of finished traces.
 """
 
+import statistics
+
 import numpy as np
 
 from benchmarks.frameworks import load
@@ -10,6 +12,7 @@ from benchmarks.timing import seconds
 
 LENGTH = 1000
 SIZES = (250, 1000, 2000, 8000)
+SAMPLE_EQUATIONS = 4000
 X = np.linspace(0.1, 1.0, 8, dtype=np.float32)
 
 
@@ -81,11 +84,16 @@ def lowering(api, length: int) -> float:
     return seconds(traced.lower) / length
 
 
+def _typical(sample, api, length: int) -> float:
+    """The median of several short samples: each may have met a switch of processes."""
+    return statistics.median(sample(api, length) for _ in range(max(1, SAMPLE_EQUATIONS // length)))
+
+
 def _at_one_length(sample):
     def prepare(framework: str):
         api = load(framework)
         sample(api, LENGTH)  # the first has the framework's own caches to fill
-        return lambda: {"value": sample(api, LENGTH)}
+        return lambda: {"value": _typical(sample, api, LENGTH)}
 
     return prepare
 
@@ -94,7 +102,7 @@ def _at_all_lengths(sample):
     def prepare(framework: str):
         api = load(framework)
         sample(api, SIZES[0])
-        return lambda: {str(length): sample(api, length) for length in SIZES}
+        return lambda: {str(length): _typical(sample, api, length) for length in SIZES}
 
     return prepare
 

@@ -43,11 +43,12 @@ def test_a_ratio_of_medians_is_held_against_the_ceiling():
     assert figure_of(SPEED, samples).passed is False
 
 
-def test_growth_is_the_dearest_size_over_the_cheapest():
-    samples = {"canter": {"250": [1e-6, 1e-6], "8000": [2e-6, 2e-6]}, "jax": {"250": [1e-6], "8000": [1e-6]}}
+def test_growth_is_a_larger_size_over_a_smaller_one():
+    samples = {"canter": {"250": [1e-6, 1e-6], "8000": [2e-6, 2e-6]}, "jax": {"250": [4e-6], "8000": [1e-6]}}
     figure = figure_of(GROWTH, samples)
     assert figure.ratio == pytest.approx(2.0)
     assert figure.passed is False
+    assert figure.values["jax"] == pytest.approx(0.25)
     assert figure.detail["canter"] == pytest.approx({"250": 1.0, "8000": 2.0})
 
 
