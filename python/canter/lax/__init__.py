@@ -4,6 +4,7 @@ Names, parameters and printed parameters are those of `jax.lax`.
 """
 
 from . import hooks as hooks
+from . import linalg as linalg
 from .arithmetic import (
     add as add,
     add_p as add_p,

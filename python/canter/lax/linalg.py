@@ -1,0 +1,848 @@
+"""Matrix decompositions and triangular systems, over any number of leading batch axes."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core import dtypes
+from ..core.avals import ShapedArray
+from ..core.primitive import Primitive
+from ..transforms.rules import bdim_at_front
+from . import linalg_derivatives as derivatives
+from .common import check_dtype, ops
+from .joining import batch_size
+from .linalg_derivatives import adjoint, triangle
+from .shapes import aval_of, expand_dims, shape_of, squeeze
+
+__all__ = [
+    "EigImplementation",
+    "EighImplementation",
+    "SvdAlgorithm",
+    "cholesky",
+    "cholesky_p",
+    "eig",
+    "eig_p",
+    "eigh",
+    "eigh_p",
+    "hessenberg",
+    "hessenberg_p",
+    "householder_product",
+    "householder_product_p",
+    "lu",
+    "lu_p",
+    "lu_pivots_to_permutation",
+    "lu_pivots_to_permutation_p",
+    "ormqr",
+    "ormqr_p",
+    "qr",
+    "qr_p",
+    "schur",
+    "schur_p",
+    "svd",
+    "svd_p",
+    "symmetric_product",
+    "symmetric_product_p",
+    "triangular_solve",
+    "triangular_solve_p",
+    "tridiagonal",
+    "tridiagonal_p",
+    "tridiagonal_solve",
+    "tridiagonal_solve_p",
+]
+
+
+class EighImplementation(enum.Enum):
+    """Algorithms of `eigh`; which of them there are depends on the backend."""
+
+    QR = "qr"
+    JACOBI = "jacobi"
+    QDWH = "qdwh"
+
+
+class EigImplementation(enum.Enum):
+    """Libraries behind `eig`; which of them there are depends on the backend."""
+
+    CUSOLVER = "cusolver"
+    MAGMA = "magma"
+    LAPACK = "lapack"
+
+
+class SvdAlgorithm(enum.Enum):
+    """Algorithms of `svd`; which of them there are depends on the backend."""
+
+    DEFAULT = "default"
+    QR = "QR"
+    JACOBI = "Jacobi"
+    POLAR = "polar"
+    DIVIDE_AND_CONQUER = "divide_and_conquer"
+
+
+# ----------------------------------------------------------------------------------------------
+# declaring primitives
+
+
+def _check_matrix(name: str, aval: Any, square: bool = False) -> None:
+    if len(aval.shape) < 2 or (square and aval.shape[-1] != aval.shape[-2]):
+        what = "square matrices" if square else "matrices"
+        raise ValueError(f"{name} takes {what} along the last two axes, got an array of shape {aval.shape}.")
+    check_dtype(name, aval.dtype, (np.floating, np.complexfloating))
+
+
+def _sized(aval: Any, *sizes: int, dtype: Any = None) -> ShapedArray:
+    """An aval with the batch axes of a matrix and other sizes behind them."""
+    return ShapedArray((*aval.shape[:-2], *sizes), dtype or aval.dtype)
+
+
+def _real(dtype: Any) -> Any:
+    return dtypes.finfo(dtype).dtype
+
+
+def _primitive(
+    name: str,
+    shape_rule: Callable[..., Any],
+    *,
+    multiple_results: bool = False,
+    jvp: Callable[..., Any] | None = None,
+    transpose: Callable[..., Any] | None = None,
+) -> Primitive:
+    """A primitive that works on the last axes of its operands, matched along leading ones."""
+    primitive = Primitive(name, multiple_results)
+
+    def batch(args: Any, dims: Any, **params: Any) -> Any:
+        size = batch_size(args, dims)
+        out = primitive.bind(*(bdim_at_front(x, d, size) for x, d in zip(args, dims, strict=True)), **params)
+        return (out, [0] * len(out)) if multiple_results else (out, 0)
+
+    primitive.def_abstract_eval(shape_rule)
+    primitive.def_batching(batch)
+    if jvp is not None:
+        primitive.def_jvp(lambda primals, tangents, **params: jvp(primitive, primals, tangents, params))
+    primitive.transpose_rule = transpose
+    return primitive
+
+
+# ----------------------------------------------------------------------------------------------
+# Cholesky
+
+
+def _cholesky_shapes(x: Any) -> Any:
+    _check_matrix("cholesky", x, square=True)
+    return _sized(x, *x.shape[-2:])
+
+
+cholesky_p = _primitive("cholesky", _cholesky_shapes, jvp=derivatives.cholesky_jvp)
+
+
+def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
+    """The Cholesky factor: the lower triangular L with `x = L @ L.conj().T`.
+
+    Args:
+      x: Hermitian positive definite matrices, shape `(..., n, n)`, floating or complex.
+      symmetrize_input: whether to replace x by `(x + x.conj().T) / 2` first; otherwise only its
+        lower triangle is read.
+
+    Returns:
+      The factors, of the shape of x; NaN where a matrix is not positive definite.
+
+    Raises:
+      ValueError: the matrices are not square.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.cholesky(cnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
+      [[2.0, 0.0], [1.0, 2.0]]
+    """
+    _check_matrix("cholesky", aval_of(x), square=True)
+    if symmetrize_input:
+        x = symmetrize(x)
+    return triangle(cholesky_p.bind(x), lower=True)
+
+
+def symmetrize(x: Any) -> Any:
+    """The Hermitian part of square matrices."""
+    return ops.div(ops.add(x, adjoint(x)), ops.full_like(x, 2))
+
+
+# ----------------------------------------------------------------------------------------------
+# triangular systems
+
+
+def _triangular_solve_shapes(a: Any, b: Any, *, left_side: bool, **_: Any) -> Any:
+    _check_matrix("triangular_solve", a, square=True)
+    _check_matrix("triangular_solve", b)
+    if a.dtype != b.dtype:
+        raise TypeError(
+            f"triangular_solve: a and b must have the same dtype, got {a.dtype.name} and {b.dtype.name}."
+        )
+    axis = -2 if left_side else -1
+    if a.shape[:-2] != b.shape[:-2] or b.shape[axis] != a.shape[-1]:
+        raise ValueError(
+            f"triangular_solve: b must have the batch axes of a, and axis {axis} as long as a is; "
+            f"got shapes {a.shape} and {b.shape}, left_side={left_side}."
+        )
+    return ShapedArray(b.shape, b.dtype)
+
+
+triangular_solve_p = _primitive(
+    "triangular_solve",
+    _triangular_solve_shapes,
+    jvp=derivatives.triangular_solve_jvp,
+    transpose=derivatives.triangular_solve_transpose,
+)
+
+
+def triangular_solve(
+    a: Any,
+    b: Any,
+    *,
+    left_side: bool = False,
+    lower: bool = False,
+    transpose_a: bool = False,
+    conjugate_a: bool = False,
+    unit_diagonal: bool = False,
+) -> Any:
+    """Solves `op(a) @ x = b`, or `x @ op(a) = b`, for triangular a.
+
+    Args:
+      a: triangular matrices, shape `(..., n, n)`; the other triangle is not read.
+      b: right-hand sides, shape `(..., n, m)` if `left_side`, else `(..., m, n)`; with one axis less,
+        a single vector.
+      left_side: whether a stands to the left of x.
+      lower: whether a is lower triangular.
+      transpose_a: whether op transposes.
+      conjugate_a: whether op takes complex conjugates.
+      unit_diagonal: whether to take the diagonal of a for ones, without reading it.
+
+    Returns:
+      The solutions, of the shape of b.
+
+    Raises:
+      ValueError: shapes do not fit.
+      TypeError: dtypes differ, or are not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> a = cnp.array([[2.0, 0.0], [1.0, 1.0]])
+      >>> lax.linalg.triangular_solve(a, cnp.array([2.0, 3.0]), left_side=True, lower=True).tolist()
+      [1.0, 2.0]
+    """
+    vector = len(shape_of(b)) == len(shape_of(a)) - 1
+    if vector:
+        b = expand_dims(b, (-1 if left_side else -2,))
+    x = triangular_solve_p.bind(
+        a,
+        b,
+        left_side=bool(left_side),
+        lower=bool(lower),
+        transpose_a=bool(transpose_a),
+        conjugate_a=bool(conjugate_a) and dtypes.issubdtype(aval_of(a).dtype, np.complexfloating),
+        unit_diagonal=bool(unit_diagonal),
+    )
+    return squeeze(x, (-1 if left_side else -2,)) if vector else x
+
+
+# ----------------------------------------------------------------------------------------------
+# LU
+
+
+def _lu_shapes(x: Any) -> list[Any]:
+    _check_matrix("lu", x)
+    rows, columns = x.shape[-2:]
+    pivots = _sized(x, min(rows, columns), dtype=np.dtype(np.int32))
+    return [_sized(x, rows, columns), pivots, _sized(x, rows, dtype=np.dtype(np.int32))]
+
+
+lu_p = _primitive("lu", _lu_shapes, multiple_results=True, jvp=derivatives.lu_jvp)
+
+
+def lu(x: Any) -> tuple[Any, Any, Any]:
+    """LU decomposition with partial pivoting: `x[permutation] = L @ U`.
+
+    Args:
+      x: matrices, shape `(..., m, n)`, floating or complex.
+
+    Returns:
+      The factors in one matrix of the shape of x (U above and on the diagonal, L below, its
+      diagonal of ones left out); the pivots, shape `(..., min(m, n))`: row i was exchanged with row
+      `pivots[i]`; and the permutation of rows, shape `(..., m)`.
+
+    Raises:
+      ValueError: x has fewer than two axes.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.lu(cnp.array([[1.0, 2.0], [2.0, 2.0]]))[0].tolist()
+      [[2.0, 2.0], [0.5, 1.0]]
+    """
+    factors, pivots, permutation = lu_p.bind(x)
+    return factors, pivots, permutation
+
+
+def _lu_pivots_shapes(pivots: Any, *, permutation_size: int) -> Any:
+    name = "lu_pivots_to_permutation"
+    if not pivots.shape or pivots.shape[-1] > permutation_size:
+        raise ValueError(
+            f"{name} takes vectors of at most permutation_size={permutation_size} pivots, got shape "
+            f"{pivots.shape}."
+        )
+    check_dtype(name, pivots.dtype, (np.integer,))
+    return ShapedArray((*pivots.shape[:-1], permutation_size), pivots.dtype)
+
+
+lu_pivots_to_permutation_p = _primitive("lu_pivots_to_permutation", _lu_pivots_shapes)
+
+
+def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
+    """The permutation that a sequence of exchanges of rows makes.
+
+    Args:
+      pivots: int32 array, shape `(..., k)`: element i is exchanged with element `pivots[i]`.
+      permutation_size: the number of elements, at least k.
+
+    Returns:
+      int32 array, shape `(..., permutation_size)`.
+
+    Raises:
+      ValueError: there are more pivots than elements.
+      TypeError: the pivots are not integers.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.lu_pivots_to_permutation(cnp.array([2, 1]), 3).tolist()
+      [2, 1, 0]
+    """
+    return lu_pivots_to_permutation_p.bind(pivots, permutation_size=int(permutation_size))
+
+
+# ----------------------------------------------------------------------------------------------
+# QR
+
+
+def _qr_shapes(x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any) -> list[Any]:
+    _check_matrix("qr", x)
+    rows, columns = x.shape[-2:]
+    inner = rows if full_matrices else min(rows, columns)
+    shapes = [_sized(x, rows, inner), _sized(x, inner, columns)]
+    return [*shapes, _sized(x, columns, dtype=np.dtype(np.int32))] if pivoting else shapes
+
+
+qr_p = _primitive("qr", _qr_shapes, multiple_results=True, jvp=derivatives.qr_jvp)
+
+
+def qr(
+    x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None
+) -> tuple[Any, ...]:
+    """QR decomposition: `x = Q @ R` with orthonormal columns of Q and upper triangular R.
+
+    Args:
+      x: matrices, shape `(..., m, n)`, floating or complex.
+      pivoting: whether to permute the columns of x so that the diagonal of R decreases.
+      full_matrices: whether Q is square, `(..., m, m)`, and not `(..., m, min(m, n))`.
+      use_magma: whether a GPU uses the MAGMA library; None leaves it to the backend.
+
+    Returns:
+      Q, R, and with `pivoting` the permutation p with `x[:, p] = Q @ R`.
+
+    Raises:
+      ValueError: x has fewer than two axes.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> q, r = lax.linalg.qr(cnp.ones((3, 2)), full_matrices=False)
+      >>> q.shape, r.shape
+      ((3, 2), (2, 2))
+    """
+    return tuple(
+        qr_p.bind(x, pivoting=bool(pivoting), full_matrices=bool(full_matrices), use_magma=use_magma)
+    )
+
+
+def _householder_shapes(a: Any, taus: Any) -> Any:
+    _check_matrix("householder_product", a)
+    rows, columns = a.shape[-2:]
+    if columns > rows or taus.shape[:-1] != a.shape[:-2] or taus.shape[-1] > columns or taus.dtype != a.dtype:
+        raise ValueError(
+            "householder_product takes reflectors (..., m, n) with m >= n and at most n taus of the same "
+            "dtype; "
+            f"got {a.str_short()} and {taus.str_short()}."
+        )
+    return _sized(a, rows, columns)
+
+
+householder_product_p = _primitive("householder_product", _householder_shapes)
+
+
+def householder_product(a: Any, taus: Any) -> Any:
+    """The product of elementary Householder reflectors, as LAPACK's orgqr and ungqr.
+
+    Args:
+      a: the reflectors below the diagonal of its columns, shape `(..., m, n)`, m >= n.
+      taus: their coefficients, shape `(..., k)`, k <= n.
+
+    Returns:
+      The first n columns of the product, shape `(..., m, n)`.
+
+    Raises:
+      ValueError: shapes or dtypes do not fit.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.householder_product(cnp.eye(3, 2), cnp.zeros(2)).tolist()
+      [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    """
+    return householder_product_p.bind(a, taus)
+
+
+def _ormqr_shapes(a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Any:
+    _check_matrix("ormqr", a)
+    _check_matrix("ormqr", c)
+    if a.shape[:-2] != c.shape[:-2] or c.shape[-2 if left else -1] != a.shape[-2]:
+        raise ValueError(
+            f"ormqr: c must have the batch axes of a and, on the side of the product, its rows; "
+            f"got shapes {a.shape} and {c.shape}, left={left}."
+        )
+    return ShapedArray(c.shape, c.dtype)
+
+
+ormqr_p = _primitive("ormqr", _ormqr_shapes)
+
+
+def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Any:
+    """Multiplies a matrix by the Q of a QR decomposition that is given as Householder reflectors.
+
+    Args:
+      a: the reflectors, shape `(..., m, k)`.
+      taus: their coefficients, shape `(..., k)`.
+      c: the matrices to multiply.
+      left: whether Q stands to the left of c.
+      transpose: whether Q is (conjugate) transposed.
+
+    Returns:
+      The product, of the shape of c.
+
+    Raises:
+      ValueError: shapes do not fit.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.ormqr(cnp.eye(2), cnp.zeros(2), cnp.ones((2, 1))).tolist()
+      [[1.0], [1.0]]
+    """
+    return ormqr_p.bind(a, taus, c, left=bool(left), transpose=bool(transpose))
+
+
+# ----------------------------------------------------------------------------------------------
+# eigenvalues and singular values
+
+
+def _eigh_shapes(x: Any, **_: Any) -> list[Any]:
+    _check_matrix("eigh", x, square=True)
+    size = x.shape[-1]
+    return [_sized(x, size, size), _sized(x, size, dtype=_real(x.dtype))]
+
+
+eigh_p = _primitive("eigh", _eigh_shapes, multiple_results=True, jvp=derivatives.eigh_jvp)
+
+
+def eigh(
+    x: Any,
+    *,
+    lower: bool = True,
+    symmetrize_input: bool = True,
+    sort_eigenvalues: bool = True,
+    subset_by_index: tuple[int, int] | None = None,
+    implementation: EighImplementation | None = None,
+) -> tuple[Any, Any]:
+    """Eigenvectors and eigenvalues of Hermitian matrices: `x @ v = v * w`.
+
+    Args:
+      x: Hermitian matrices, shape `(..., n, n)`, floating or complex.
+      lower: which triangle is read if the input is not symmetrized.
+      symmetrize_input: whether to replace x by `(x + x.conj().T) / 2` first.
+      sort_eigenvalues: whether they come in ascending order.
+      subset_by_index: (start, end): only these eigenvalues, in ascending order.
+      implementation: the algorithm; None leaves it to the backend.
+
+    Returns:
+      The eigenvectors, columns of `(..., n, n)`, and the eigenvalues, `(..., n)`.
+
+    Raises:
+      ValueError: the matrices are not square, or the subset is not in range.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.eigh(cnp.array([[2.0, 0.0], [0.0, 1.0]]))[1].tolist()
+      [1.0, 2.0]
+    """
+    _check_matrix("eigh", aval_of(x), square=True)
+    if symmetrize_input:
+        x = symmetrize(x)
+    vectors, values = eigh_p.bind(
+        x,
+        lower=bool(lower),
+        sort_eigenvalues=bool(sort_eigenvalues) or subset_by_index is not None,
+        subset_by_index=None,
+        algorithm=implementation,
+    )
+    if subset_by_index is not None:
+        start, end = _subset("eigh", subset_by_index, shape_of(values)[-1])
+        vectors = ops.slice_in_dim(vectors, start, end, axis=-1)
+        values = ops.slice_in_dim(values, start, end, axis=-1)
+    return vectors, values
+
+
+def _subset(name: str, subset: Sequence[int], count: int) -> tuple[int, int]:
+    start, end = subset
+    if not 0 <= start < end <= count:
+        raise ValueError(f"{name}: subset_by_index={tuple(subset)} must satisfy 0 <= start < end <= {count}.")
+    return start, end
+
+
+def _svd_shapes(x: Any, *, full_matrices: bool, compute_uv: bool, **_: Any) -> list[Any]:
+    _check_matrix("svd", x)
+    rows, columns = x.shape[-2:]
+    rank = min(rows, columns)
+    values = _sized(x, rank, dtype=_real(x.dtype))
+    if not compute_uv:
+        return [values]
+    left, right = (rows, columns) if full_matrices else (rank, rank)
+    return [values, _sized(x, rows, left), _sized(x, right, columns)]
+
+
+svd_p = _primitive("svd", _svd_shapes, multiple_results=True, jvp=derivatives.svd_jvp)
+
+
+def svd(
+    x: Any,
+    *,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    subset_by_index: tuple[int, int] | None = None,
+    algorithm: SvdAlgorithm | None = None,
+) -> Any:
+    """Singular value decomposition: `x = u * s @ vt`.
+
+    Args:
+      x: matrices, shape `(..., m, n)`, floating or complex.
+      full_matrices: whether u and vt are square; derivatives need False, or square x.
+      compute_uv: whether u and vt are wanted.
+      subset_by_index: (start, end): only these singular values, in descending order; needs
+        `full_matrices=False`.
+      algorithm: None leaves it to the backend.
+
+    Returns:
+      u, s, vt; or only s, in descending order, shape `(..., min(m, n))`.
+
+    Raises:
+      ValueError: x has fewer than two axes, or the subset is not in range.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.svd(cnp.array([[3.0, 0.0], [0.0, 4.0]]), compute_uv=False).tolist()
+      [4.0, 3.0]
+    """
+    if subset_by_index is not None and compute_uv and full_matrices:
+        raise ValueError("svd: subset_by_index needs full_matrices=False.")
+    values, *vectors = svd_p.bind(
+        x,
+        full_matrices=bool(full_matrices),
+        compute_uv=bool(compute_uv),
+        subset_by_index=None,
+        algorithm=algorithm,
+    )
+    if subset_by_index is not None:
+        start, end = _subset("svd", subset_by_index, shape_of(values)[-1])
+        values = ops.slice_in_dim(values, start, end, axis=-1)
+        vectors = [
+            ops.slice_in_dim(v, start, end, axis=axis) for v, axis in zip(vectors, (-1, -2), strict=False)
+        ]
+    return (vectors[0], values, vectors[1]) if compute_uv else values
+
+
+def _eig_shapes(
+    x: Any, *, compute_left_eigenvectors: bool, compute_right_eigenvectors: bool, **_: Any
+) -> list[Any]:
+    _check_matrix("eig", x, square=True)
+    size = x.shape[-1]
+    dtype = dtypes.to_complex_dtype(x.dtype)
+    vectors = [_sized(x, size, size, dtype=dtype)] * (compute_left_eigenvectors + compute_right_eigenvectors)
+    return [_sized(x, size, dtype=dtype), *vectors]
+
+
+eig_p = _primitive("eig", _eig_shapes, multiple_results=True, jvp=derivatives.eig_jvp)
+
+
+def eig(
+    x: Any,
+    *,
+    compute_left_eigenvectors: bool = True,
+    compute_right_eigenvectors: bool = True,
+    enable_eigvec_derivs: bool = False,
+    implementation: EigImplementation | None = None,
+    use_magma: bool | None = None,
+) -> list[Any]:
+    """Eigenvalues and eigenvectors of any square matrices.
+
+    Args:
+      x: matrices, shape `(..., n, n)`, floating or complex.
+      compute_left_eigenvectors: whether the left ones are wanted.
+      compute_right_eigenvectors: whether the right ones are wanted.
+      enable_eigvec_derivs: whether right eigenvectors may be differentiated, although their phase is
+        arbitrary. Eigenvalues always may.
+      implementation: the library; None leaves it to the backend.
+      use_magma: True is `EigImplementation.MAGMA`, False is `EigImplementation.CUSOLVER`.
+
+    Returns:
+      A list of the eigenvalues, `(..., n)`, and the left and the right eigenvectors that are wanted,
+      columns of `(..., n, n)`; all complex.
+
+    Raises:
+      ValueError: the matrices are not square, or both `implementation` and `use_magma` are given.
+      TypeError: the dtype is not floating or complex.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> w, *_ = lax.linalg.eig(cnp.array([[0.0, 1.0], [-1.0, 0.0]]))
+      >>> sorted(w.imag.tolist())
+      [-1.0, 1.0]
+    """
+    if use_magma is not None:
+        if implementation is not None:
+            raise ValueError("eig: give implementation or use_magma, not both.")
+        implementation = EigImplementation.MAGMA if use_magma else EigImplementation.CUSOLVER
+    return eig_p.bind(
+        x,
+        compute_left_eigenvectors=bool(compute_left_eigenvectors),
+        compute_right_eigenvectors=bool(compute_right_eigenvectors),
+        enable_eigvec_derivs=bool(enable_eigvec_derivs),
+        implementation=implementation,
+    )
+
+
+# ----------------------------------------------------------------------------------------------
+# other forms
+
+
+def _schur_shapes(x: Any, *, compute_schur_vectors: bool, **_: Any) -> list[Any]:
+    _check_matrix("schur", x, square=True)
+    return [_sized(x, *x.shape[-2:])] * (2 if compute_schur_vectors else 1)
+
+
+schur_p = _primitive("schur", _schur_shapes, multiple_results=True)
+
+
+def schur(
+    x: Any,
+    *,
+    compute_schur_vectors: bool = True,
+    sort_eig_vals: bool = False,
+    select_callable: Callable[..., Any] | None = None,
+) -> tuple[Any, ...]:
+    """Schur decomposition: `x = vs @ t @ vs.conj().T` with (quasi) triangular t.
+
+    Args:
+      x: matrices, shape `(..., n, n)`, floating or complex.
+      compute_schur_vectors: whether vs is wanted.
+      sort_eig_vals: not supported, must be False.
+      select_callable: not supported, must be None.
+
+    Returns:
+      t, and vs if wanted.
+
+    Raises:
+      ValueError: the matrices are not square.
+      NotImplementedError: an order of eigenvalues is asked for.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.schur(cnp.eye(2))[0].tolist()
+      [[1.0, 0.0], [0.0, 1.0]]
+    """
+    if sort_eig_vals or select_callable is not None:
+        raise NotImplementedError(
+            "schur cannot order the eigenvalues; leave out sort_eig_vals and select_callable."
+        )
+    return tuple(
+        schur_p.bind(
+            x, compute_schur_vectors=bool(compute_schur_vectors), sort_eig_vals=False, select_callable=None
+        )
+    )
+
+
+def _hessenberg_shapes(a: Any) -> list[Any]:
+    _check_matrix("hessenberg", a, square=True)
+    size = a.shape[-1]
+    return [_sized(a, size, size), _sized(a, max(size - 1, 0))]
+
+
+hessenberg_p = _primitive("hessenberg", _hessenberg_shapes, multiple_results=True)
+
+
+def hessenberg(a: Any) -> tuple[Any, Any]:
+    """Reduces matrices to Hessenberg form by Householder reflectors, as LAPACK's gehrd.
+
+    Args:
+      a: matrices, shape `(..., n, n)`, floating or complex.
+
+    Returns:
+      The Hessenberg matrix with the reflectors below its first subdiagonal, and their coefficients.
+
+    Raises:
+      ValueError: the matrices are not square.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.hessenberg(cnp.eye(3))[1].tolist()
+      [0.0, 0.0]
+    """
+    reduced, taus = hessenberg_p.bind(a)
+    return reduced, taus
+
+
+def _tridiagonal_shapes(a: Any, *, lower: bool) -> list[Any]:
+    _check_matrix("tridiagonal", a, square=True)
+    size, real = a.shape[-1], _real(a.dtype)
+    return [
+        _sized(a, size, size),
+        _sized(a, size, dtype=real),
+        _sized(a, size - 1, dtype=real),
+        _sized(a, size - 1),
+    ]
+
+
+tridiagonal_p = _primitive("tridiagonal", _tridiagonal_shapes, multiple_results=True)
+
+
+def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:
+    """Reduces Hermitian matrices to tridiagonal form by Householder reflectors, as LAPACK's sytrd.
+
+    Args:
+      a: Hermitian matrices, shape `(..., n, n)`, floating or complex.
+      lower: which triangle is read.
+
+    Returns:
+      The reflectors in a matrix, the diagonal, the subdiagonal, and the reflectors' coefficients.
+
+    Raises:
+      ValueError: the matrices are not square.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.tridiagonal(cnp.eye(3))[1].tolist()
+      [1.0, 1.0, 1.0]
+    """
+    return tuple(tridiagonal_p.bind(a, lower=bool(lower)))  # type: ignore[return-value]
+
+
+def _tridiagonal_solve_shapes(dl: Any, d: Any, du: Any, b: Any, **_: Any) -> Any:
+    _check_matrix("tridiagonal_solve", b)
+    if not (dl.shape == d.shape == du.shape == b.shape[:-1] and dl.dtype == d.dtype == du.dtype == b.dtype):
+        got = ", ".join(x.str_short() for x in (dl, d, du, b))
+        raise ValueError(
+            "tridiagonal_solve takes three diagonals (..., n) and right-hand sides (..., n, m) of one dtype; "
+            f"got {got}."
+        )
+    return ShapedArray(b.shape, b.dtype)
+
+
+tridiagonal_solve_p = _primitive(
+    "tridiagonal_solve",
+    _tridiagonal_solve_shapes,
+    jvp=derivatives.tridiagonal_solve_jvp,
+    transpose=derivatives.tridiagonal_solve_transpose,
+)
+
+
+def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False) -> Any:
+    """Solves systems with tridiagonal matrices.
+
+    Args:
+      dl: the diagonal below, shape `(..., n)`; its first element is not read.
+      d: the diagonal, shape `(..., n)`.
+      du: the diagonal above, shape `(..., n)`; its last element is not read.
+      b: right-hand sides, shape `(..., n, m)`.
+      perturb_singular: whether to replace pivots that vanish by small numbers.
+
+    Returns:
+      The solutions, of the shape of b.
+
+    Raises:
+      ValueError: shapes or dtypes do not fit.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> zero, two = cnp.zeros(3), cnp.full((3,), 2.0)
+      >>> lax.linalg.tridiagonal_solve(zero, two, zero, cnp.ones((3, 1))).tolist()
+      [[0.5], [0.5], [0.5]]
+    """
+    return tridiagonal_solve_p.bind(dl, d, du, b, perturb_singular=bool(perturb_singular))
+
+
+def _symmetric_product_shapes(a: Any, c: Any, *, alpha: float, beta: float) -> Any:
+    _check_matrix("symmetric_product", a)
+    _check_matrix("symmetric_product", c, square=True)
+    if a.shape[:-1] != c.shape[:-1] or a.dtype != c.dtype:
+        raise ValueError(
+            "symmetric_product takes a (..., n, k) and c (..., n, n) of one dtype; got "
+            f"{a.str_short()} and {c.str_short()}."
+        )
+    return ShapedArray(c.shape, c.dtype)
+
+
+symmetric_product_p = _primitive(
+    "symmetric_product", _symmetric_product_shapes, jvp=derivatives.symmetric_product_jvp
+)
+
+
+def symmetric_product(
+    a_matrix: Any, c_matrix: Any, *, alpha: float = 1.0, beta: float = 0.0, symmetrize_output: bool = False
+) -> Any:
+    """`alpha * a @ a.T + beta * c` for symmetric c.
+
+    Args:
+      a_matrix: shape `(..., n, k)`.
+      c_matrix: symmetric matrices, shape `(..., n, n)`.
+      alpha: a number.
+      beta: a number.
+      symmetrize_output: whether the upper triangle is copied from the lower one.
+
+    Returns:
+      The product, shape `(..., n, n)`.
+
+    Raises:
+      ValueError: shapes or dtypes do not fit.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.linalg.symmetric_product(cnp.ones((2, 3)), cnp.zeros((2, 2))).tolist()
+      [[3.0, 3.0], [3.0, 3.0]]
+    """
+    result = symmetric_product_p.bind(a_matrix, c_matrix, alpha=float(alpha), beta=float(beta))
+    if symmetrize_output:
+        upper = derivatives.swap_last(triangle(result, lower=True, offset=-1))
+        result = ops.add(triangle(result, lower=True), upper)
+    return result
