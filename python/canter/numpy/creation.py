@@ -11,7 +11,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
-from canter.core.trace import Tracer, concrete_or_error
+from canter.core.trace import Tracer, concrete_or_error, is_eager
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.array import make_shaped_array
@@ -67,14 +67,14 @@ def requested_dtype(name: str, dtype: Any, default: type = float) -> Any:
 @composite
 def _materialize(x: Any) -> Any:
     """A number or array as an array of its own."""
-    return lax.copy(x)
+    return lax.copy_p.bind(x)
 
 
 def _from_numpy(value: np.ndarray, dtype: Any) -> Any:
     if value.dtype.kind in "OSUmM":
         raise TypeError(
             f"Value {value!r:.80} with dtype {value.dtype} is not a valid array type. "
-            "Only arrays of numeric types are supported."
+            "Only arrays of numbers and booleans are supported."
         )
     target = dtypes.canonicalize_dtype(value.dtype) if dtype is None else dtype
     if value.dtype != target:
@@ -103,7 +103,7 @@ def _from_sequence(nested: Any, dtype: Any) -> Any:
         items = [asarray(item, dtype=dtype) for item in nested]
         return stack(items)
     value = np.array(nested)
-    if dtype is None and leaves and value.dtype.kind != "O":
+    if dtype is None and leaves and value.dtype.kind not in "OSUmM":
         dtype = dtypes.result_type(*leaves) if len(leaves) < 1000 else _common_dtype(leaves, value)
     if value.dtype.kind in "iu" and dtype is not None and dtype_rank(dtype) == 1:
         _check_ints_fit(value, dtype)
@@ -168,7 +168,7 @@ def array(
         if copy and out is object and kind is ArrayImpl:
             out = _materialize(out)
     elif kind in PYTHON_RANK and dtype is None:
-        out = _materialize(object)
+        out = _materialize(object) if is_eager() else as_array(object)
     elif isinstance(object, (np.ndarray, np.generic, *PYTHON_RANK)):
         if type(object) is int and dtype is not None and dtype_rank(dtype) == 1:
             _check_ints_fit(np.asarray(object), dtype)
@@ -176,14 +176,18 @@ def array(
     elif isinstance(object, (list, tuple)):
         out = _from_sequence(object, dtype)
     elif hasattr(object, "__jax_array__"):
-        return array(object.__jax_array__(), dtype, copy, order, ndmin, device=device, out_sharding=out_sharding)
+        return array(
+            object.__jax_array__(), dtype, copy, order, ndmin, device=device, out_sharding=out_sharding
+        )
     elif object is None:
         raise ValueError("None is not a valid value for canter.numpy.array.")
     else:
         out = _from_numpy(_read(object), dtype)
     if ndmin > len(out.shape):
         out = lax.broadcast_in_dim(
-            out, (1,) * (ndmin - len(out.shape)) + tuple(out.shape), tuple(range(ndmin - len(out.shape), ndmin))
+            out,
+            (1,) * (ndmin - len(out.shape)) + tuple(out.shape),
+            tuple(range(ndmin - len(out.shape), ndmin)),
         )
     return place(out, device, out_sharding)
 
@@ -197,7 +201,9 @@ def _read(object: Any) -> np.ndarray:
         pass
     value = np.asarray(object)
     if value.dtype.kind == "O":
-        raise TypeError(f"Unexpected input type for array: {type(object)}. Pass an array, a number or a list of them.")
+        raise TypeError(
+            f"Unexpected input type for array: {type(object)}. Pass an array, a number or a list of them."
+        )
     return value
 
 
@@ -263,7 +269,7 @@ def copy(a: Any, order: str | None = None) -> Any:
       Array([1, 2], dtype=int32)
     """
     check_arraylike("copy", a)
-    return lax.copy(a)
+    return lax.copy_p.bind(a)
 
 
 def _convert(x: Any, dtype: Any) -> Any:
@@ -477,7 +483,9 @@ ones = _of_shape("ones", 1, "ones", "[1., 1.]")
 empty = _of_shape("empty", 0, "unspecified values (zeros)", "[0., 0.]")
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Any:
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
+) -> Any:
     """An array filled with a value, as `numpy.full`.
 
     Args:
@@ -525,7 +533,13 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
 
 
 def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    shape: Any = None,
+    *,
+    device: Any = None,
+    out_sharding: Any = None,
 ) -> Any:
     """An array filled with a value, of another array's shape and dtype, as `numpy.full_like`.
 
@@ -605,7 +619,9 @@ def _steps(start: Any, step: Any, *, size: int, dtype: Any) -> Any:
 
 def _concrete_number(x: Any, which: str) -> Any:
     if isinstance(x, Tracer):
-        x = concrete_or_error(None, x, f"It arose in the {which} argument of canter.numpy.arange, which sets a shape.")
+        x = concrete_or_error(
+            None, x, f"It arose in the {which} argument of canter.numpy.arange, which sets a shape."
+        )
     if type(x) in PYTHON_RANK or isinstance(x, np.generic):
         return x
     value = np.asarray(x)
@@ -615,7 +631,13 @@ def _concrete_number(x: Any, which: str) -> Any:
 
 
 def arange(
-    start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
+    start: Any,
+    stop: Any = None,
+    step: Any = None,
+    dtype: Any = None,
+    *,
+    device: Any = None,
+    out_sharding: Any = None,
 ) -> Any:
     """Evenly spaced numbers from `start` up to, without, `stop`, as `numpy.arange`.
 
@@ -664,7 +686,9 @@ def arange(
 
 
 @composite(static_argnames=("num", "endpoint", "retstep", "dtype", "axis"))
-def _linspace(start: Any, stop: Any, *, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int) -> Any:
+def _linspace(
+    start: Any, stop: Any, *, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int
+) -> Any:
     start, stop = promote_dtypes_inexact(start, stop)
     common = inexact_dtype(dtype_of(start) if dtype is None else dtypes.result_type(start, stop, dtype))
     shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
@@ -796,7 +820,13 @@ def logspace(
     check_arraylike("logspace", start, stop, base)
     dtype = None if dtype is None else requested_dtype("logspace", dtype)
     return _logspace(
-        start, stop, base, num=_count(num, "logspace"), endpoint=bool(endpoint), dtype=dtype, axis=operator.index(axis)
+        start,
+        stop,
+        base,
+        num=_count(num, "logspace"),
+        endpoint=bool(endpoint),
+        dtype=dtype,
+        axis=operator.index(axis),
     )
 
 
@@ -841,7 +871,12 @@ def geomspace(
     check_arraylike("geomspace", start, stop)
     dtype = None if dtype is None else requested_dtype("geomspace", dtype)
     return _geomspace(
-        start, stop, num=_count(num, "geomspace"), endpoint=bool(endpoint), dtype=dtype, axis=operator.index(axis)
+        start,
+        stop,
+        num=_count(num, "geomspace"),
+        endpoint=bool(endpoint),
+        dtype=dtype,
+        axis=operator.index(axis),
     )
 
 

@@ -132,7 +132,8 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
         dims[dims.index(-1)] = total // known
     elif known != total:
         raise TypeError(
-            f"cannot reshape array of shape {own} (size {total}) into shape {tuple(dims)} (size {known})."
+            f"cannot reshape array of shape {own} (size {total}) into shape {tuple(dims)} (size {known}). "
+            "The sizes must agree; one dimension may be -1, which stands for what is left."
         )
     return tuple(dims)
 
@@ -146,7 +147,9 @@ def _reshape(a: Any, *, shape: tuple[int, ...], order: str) -> Any:
     return lax.reshape(a, shape)
 
 
-def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None) -> Any:
+def reshape(
+    a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None
+) -> Any:
     """The elements in another shape, as `numpy.reshape`.
 
     Args:
@@ -355,7 +358,9 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     count = len(shape_of(a))
     axis = canonical_axis(axis, count)
     if not -count <= start <= count:
-        raise ValueError(f"start={start} must be between {-count} and {count} for an array of {count} dimensions.")
+        raise ValueError(
+            f"start={start} must be between {-count} and {count} for an array of {count} dimensions."
+        )
     start = start + count if start < 0 else start
     return moveaxis(a, axis, start - 1 if axis < start else start)
 
@@ -1195,7 +1200,9 @@ def _repeat_evenly(a: Any, *, count: int, axis: int) -> Any:
     own = shape_of(a)
     wide = (*own[: axis + 1], count, *own[axis + 1 :])
     dims = tuple(i for i in range(len(wide)) if i != axis + 1)
-    return lax.reshape(lax.broadcast_in_dim(a, wide, dims), (*own[:axis], own[axis] * count, *own[axis + 1 :]))
+    return lax.reshape(
+        lax.broadcast_in_dim(a, wide, dims), (*own[:axis], own[axis] * count, *own[axis + 1 :])
+    )
 
 
 @composite(static_argnames=("axis", "total"))
@@ -1210,7 +1217,12 @@ def _repeat_each(a: Any, repeats: Any, *, axis: int, total: int) -> Any:
 
 
 def repeat(
-    a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None, out_sharding: Any = None
+    a: Any,
+    repeats: Any,
+    axis: int | None = None,
+    *,
+    total_repeat_length: int | None = None,
+    out_sharding: Any = None,
 ) -> Any:
     """Elements repeated along an axis, as `numpy.repeat`.
 
@@ -1263,7 +1275,9 @@ def repeat(
 
 def _check_repeats(counts: np.ndarray, length: int) -> None:
     if counts.ndim != 1 or counts.dtype.kind not in "iub":
-        raise TypeError(f"repeats must be integers in at most one dimension, got {counts.dtype} of shape {counts.shape}.")
+        raise TypeError(
+            f"repeats must be integers in at most one dimension, got {counts.dtype} of shape {counts.shape}."
+        )
     if counts.size not in (1, length):
         raise ValueError(f"repeats must have length 1 or that of the axis, {length}, got {counts.size}.")
     if (counts < 0).any():
@@ -1347,7 +1361,9 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Any:
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), shape_of(a))
     a = as_array(a)
-    axes = tuple(canonical_axis(i, len(shape_of(a))) for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    axes = tuple(
+        canonical_axis(i, len(shape_of(a))) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
+    )
     if aval_of(shift) is None and not _has_arrays(shift):
         shifts = [operator.index(s) for s in np.atleast_1d(np.asarray(shift)).tolist()]
         shifts = shifts * len(axes) if len(shifts) == 1 else shifts

@@ -53,7 +53,9 @@ PYTHON_RANK = {bool: 0, int: 1, float: 2, complex: 3}
 _RANK_CLASSES = ((np.bool_, 0), (np.integer, 1), (np.floating, 2), (np.complexfloating, 3))
 _rank_of_dtype: dict[Any, int] = {}
 _ARRAY_TYPES = (ArrayImpl, Tracer, np.ndarray, np.generic, bool, int, float, complex)
-_LARGEST_SAFE_FLOAT = 1e2  # below this every float dtype, however small, holds a Python float without overflow
+_LARGEST_SAFE_FLOAT = (
+    1e2  # below this every float dtype, however small, holds a Python float without overflow
+)
 
 
 def dtype_rank(dtype: Any) -> int:
@@ -129,7 +131,10 @@ def canonical_axis(axis: Any, ndim: int) -> int:
     """
     index = operator.index(axis)
     if not -ndim <= index < ndim:
-        raise ValueError(f"axis {index} is out of bounds for array of dimension {ndim}")
+        raise ValueError(
+            f"axis {index} is out of bounds for array of dimension {ndim}"
+            + (f": axes go from {-ndim} to {ndim - 1}." if ndim else ", a scalar, which has no axes.")
+        )
     return index + ndim if index < 0 else index
 
 
@@ -144,7 +149,7 @@ def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if isinstance(axis, (tuple, list)):
         axes = tuple(canonical_axis(a, ndim) for a in axis)
         if len(set(axes)) != len(axes):
-            raise ValueError(f"duplicate value in 'axis': {tuple(axis)}")
+            raise ValueError(f"duplicate value in 'axis': {tuple(axis)}. Name each axis once.")
         return axes
     return (canonical_axis(axis, ndim),)
 
@@ -313,7 +318,9 @@ def scalar_of(value: Any, dtype: Any) -> Any:
 def scalar_like(value: Any, aval: Any) -> Any:
     """A Python number that does not outrank an aval's dtype, as an operand next to that aval."""
     if aval.weak_type:
-        return convert(value, aval.dtype, True) if dtype_rank(aval.dtype) != PYTHON_RANK[type(value)] else value
+        return (
+            convert(value, aval.dtype, True) if dtype_rank(aval.dtype) != PYTHON_RANK[type(value)] else value
+        )
     return scalar_of(value, aval.dtype)
 
 

@@ -6,6 +6,7 @@ trace its body is traced where it stands, so that traces stay flat and without e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -82,7 +83,19 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
     """
     if function is None:
         return lambda body: composite(body, static_argnames=static_argnames)
-    return _dispatcher(Composite, function, static_argnames)
+    compiled: Any = None
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # While tracing, the body runs as it stands: that spares the way through C++ and back.
+        if state.trace is not eval_trace:
+            return function(*args, **kwargs)
+        nonlocal compiled
+        if compiled is None:
+            compiled = _dispatcher(Composite, function, static_argnames)
+        return compiled(*args, **kwargs)
+
+    return call
 
 
 def composite_operator(function: Callable[P, R], /) -> Callable[P, R]:
