@@ -13,7 +13,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from jaxlib.mlir import ir, passmanager
+from jaxlib.mlir import ir as _ir
+from jaxlib.mlir import passmanager
 from jaxlib.mlir._mlir_libs import _chlo, _jax_mlir_ext, _sdy, _stablehlo
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "stablehlo_attributes",
 ]
 
+# Their type stubs differ between versions and say less than the truth, so they are not used.
+ir: Any = _ir
 # The attribute and type classes of the dialects, without their operation classes.
-stablehlo_attributes = _stablehlo
-chlo_attributes = _chlo
-sdy_attributes = _sdy
+stablehlo_attributes: Any = _stablehlo
+chlo_attributes: Any = _chlo
+sdy_attributes: Any = _sdy
 
 _dialect_registry: Any = None
 

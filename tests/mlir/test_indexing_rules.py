@@ -206,19 +206,24 @@ def test_sort_by_two_keys_and_complex():
     np.testing.assert_array_equal(got[0], np.sort(z))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, ml_dtypes.bfloat16, np.int32, np.uint8])
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("rows", [40, 400])
-def test_sort_of_small_and_big_arrays_is_stable(dtype, axis, rows):
+@pytest.mark.parametrize(
+    "dtype, rows, axis",
+    [
+        (np.float32, 40, 0),
+        (np.float32, 400, 1),
+        (ml_dtypes.bfloat16, 400, 0),
+        (np.float64, 400, 1),
+        (np.uint8, 400, 0),
+    ],
+)
+def test_sort_of_small_and_big_arrays_is_stable(dtype, rows, axis):
     """Big arrays take another path on the CPU."""
     x = RNG.integers(0, 50, size=(rows, 100)).astype(dtype)
     if np.dtype(dtype).kind not in "iu":
         x[::3, 5] = np.nan
         x[1::4, ::7] = -x[1::4, ::7]  # among them negative zeros
         x[::5, 3] = -np.inf
-    places = np.broadcast_to(
-        np.arange(x.shape[axis], dtype=np.int32).reshape((-1, 1) if axis == 0 else (1, -1)), x.shape
-    )
+    places = np.indices(x.shape, np.int32)[axis]
     outs = [aval(*x.shape, dtype=dtype), aval(*x.shape, dtype=np.int32)]
     got, order = apply("sort", x, places, out=outs, dimension=axis, is_stable=True, num_keys=1)
     expected = np.argsort(x.astype(np.float64), axis, kind="stable")

@@ -341,7 +341,8 @@ def _qr_cpu(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma:
     _, rows, columns = _shapes(aval)
     rank = min(rows, columns)
     taus_aval = _like(aval, rank)
-    pivots = None
+    pivots: Any = None
+    outs: tuple[Any, ...]
     if pivoting:
         pivot_aval = ctx.avals_out[2]
         start = ctx.full(0, pivot_aval)
