@@ -6,7 +6,7 @@ import pytest
 import canter as ct
 from canter import lax
 from canter.core.config import default_matmul_precision
-from canter.lax.dot import canonicalize_precision
+from canter.lax.products import canonicalize_precision
 
 from .rule_checks import Case, check_batching, check_derivatives, check_values
 

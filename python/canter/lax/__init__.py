@@ -116,7 +116,7 @@ from .cumulative import (
     cumsum as cumsum,
     cumsum_p as cumsum_p,
 )
-from .dot import (
+from .products import (
     DotAlgorithm as DotAlgorithm,
     DotAlgorithmPreset as DotAlgorithmPreset,
     DotDimensionNumbers as DotDimensionNumbers,
@@ -208,7 +208,7 @@ from .enums import (
     RoundingMethod as RoundingMethod,
     Tolerance as Tolerance,
 )
-from .gather import (
+from .gathering import (
     GatherDimensionNumbers as GatherDimensionNumbers,
     GatherScatterMode as GatherScatterMode,
     gather as gather,
@@ -255,7 +255,7 @@ from .rng import (
     rng_uniform as rng_uniform,
     rng_uniform_p as rng_uniform_p,
 )
-from .scatter import (
+from .scattering import (
     ScatterDimensionNumbers as ScatterDimensionNumbers,
     scatter as scatter,
     scatter_add as scatter_add,

@@ -21,7 +21,7 @@ from ..transforms.zeros import Zero
 from .arithmetic import add, div, mul
 from .comparison import eq, select_n
 from .conversion import broadcasted_iota, convert_element_type, full
-from .gather import index_take
+from .gathering import index_take
 from .reductions import reduce_max, reduce_min, reduce_sum
 from .shapes import broadcast_in_dim, reshape, squeeze
 from .slicing import dynamic_index_in_dim

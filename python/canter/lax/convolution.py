@@ -21,7 +21,7 @@ from .conv_shapes import (
     transpose_pad,
     unpermuted,
 )
-from .dot import canonical_element_type, canonicalize_precision, dot_general, product_dtype
+from .products import canonical_element_type, canonicalize_precision, dot_general, product_dtype
 from .shapes import aval_of, int_tuple, refuse_out_sharding, reshape, rev, shape_of, transpose
 
 __all__ = [

@@ -15,8 +15,8 @@ from ..core import dtypes
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, add_tangents, instantiate_zeros, is_undefined_primal
 from .common import ops
-from .dot import Precision, batch_matmul
-from .gather import GatherDimensionNumbers, gather
+from .products import Precision, batch_matmul
+from .gathering import GatherDimensionNumbers, gather
 from .shapes import aval_of, expand_dims, shape_of, transpose
 
 # ----------------------------------------------------------------------------------------------

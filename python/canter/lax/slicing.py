@@ -13,9 +13,9 @@ from ..core.avals import get_aval
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, bdim_at_front, deflinear, instantiate_zeros, is_undefined_primal
 from .common import const, normalize_axis, ops
-from .gather import GatherDimensionNumbers, GatherScatterMode, gather_p
+from .gathering import GatherDimensionNumbers, GatherScatterMode, gather_p
 from .joining import batch_size, pad
-from .scatter import ScatterDimensionNumbers, scatter_p
+from .scattering import ScatterDimensionNumbers, scatter_p
 from .shapes import aval_of, expand_dims, int_tuple, shape_of, squeeze, with_shape
 
 __all__ = [

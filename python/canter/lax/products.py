@@ -198,7 +198,7 @@ def canonicalize_precision(precision: PrecisionLike) -> Any:
       ValueError: it is none of these.
 
     Example:
-      >>> from canter.lax.dot import canonicalize_precision
+      >>> from canter.lax.products import canonicalize_precision
       >>> canonicalize_precision("highest")
       (Precision.HIGHEST, Precision.HIGHEST)
     """

@@ -19,7 +19,7 @@ from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.rules import Zero, bdim_at_front, instantiate_zeros, is_undefined_primal
 from .common import ops, publish
-from .gather import (
+from .gathering import (
     GatherDimensionNumbers,
     GatherScatterMode,
     check_index_maps,
