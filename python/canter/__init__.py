@@ -127,7 +127,9 @@ def __getattr__(name: str) -> Any:
     elif name in _submodules:
         value = _import_module(f"{__name__}.{name}")
     else:
-        raise AttributeError(f"module 'canter' has no attribute {name!r}")
+        from .core.errors import unknown_attribute
+
+        raise unknown_attribute("canter", name, __dir__())
     globals()[name] = value
     return value
 

@@ -67,13 +67,13 @@ def test_unbatched_predicate_stays_a_branch():
 @pytest.mark.parametrize(
     ("axes", "args", "error", "words"),
     [
-        (0, (np.ones(3), np.ones(4)), ValueError, ["args[0]", "args[1]", "(3,)", "(4,)"]),
+        (0, (np.ones(3), np.ones(4)), ValueError, ["xs[0]", "xs[1]", "(3,)", "(4,)"]),
         ((0,), (np.ones(3), np.ones(3)), ValueError, ["1 entries", "2 positional"]),
-        (2, (np.ones((3, 4)),), ValueError, ["axis 2", "args[0]", "(3, 4)"]),
+        (2, (np.ones((3, 4)),), ValueError, ["axis 2", "xs[0]", "(3, 4)"]),
         (None, (np.ones(3),), ValueError, ["axis_size"]),
-        (0, ("text",), TypeError, ["args[0]", "str"]),
+        (0, ("text",), TypeError, ["xs[0]", "str"]),
         ("rows", (np.ones(3),), TypeError, ["in_axes", "rows"]),
-        (0, (1.0,), ValueError, ["args[0]", "()"]),
+        (0, (1.0,), ValueError, ["xs[0]", "()"]),
     ],
 )
 def test_mistakes_are_named(axes, args, error, words):

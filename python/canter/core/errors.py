@@ -34,6 +34,7 @@ __all__ = [
     "at_user_line",
     "describe_value",
     "filter_traceback",
+    "unknown_attribute",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -275,6 +276,15 @@ def _positional_names(fun: Callable[..., Any], count: int) -> list[str]:
         elif parameter.kind == parameter.VAR_POSITIONAL:
             names += [f"{parameter.name}[{i}]" for i in range(max(0, count - len(names)))]
     return names[:count] + [f"args[{i}]" for i in range(len(names), count)]
+
+
+def unknown_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:
+    """The error for a name that a module does not have; it proposes the nearest ones that there are."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=3)
+    proposal = f"; did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{proposal}", name=name)
 
 
 # ---------------------------------------------------------------- tracebacks without framework frames

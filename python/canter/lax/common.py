@@ -179,7 +179,9 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> int:
     """An axis in [-ndim, ndim) as one in [0, ndim); raises ValueError for others."""
     axis = axis.__index__()
     if not -ndim <= axis < ndim:
-        raise ValueError(f"{name}: axis {axis} is out of bounds for array of dimension {ndim}.")
+        raise ValueError(
+            f"{name}: axis {axis} is out of bounds for array of dimension {ndim}: axes go from {-ndim} to {ndim - 1}."
+        )
     return axis % ndim
 
 
@@ -200,7 +202,7 @@ def check_axes(name: str, axes: Any, aval: Any) -> tuple[int, ...]:
             f"each must be in [0, {aval.ndim})."
         )
     if len(set(axes)) != len(axes):
-        raise ValueError(f"{name}: duplicate value in axes {axes}.")
+        raise ValueError(f"{name}: duplicate value in axes {axes}. Name each axis once.")
     return axes
 
 

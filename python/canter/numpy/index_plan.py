@@ -134,7 +134,10 @@ def _typed(item: Any) -> list[Any]:
     if isinstance(item, (int, np.integer)):
         return [int(item)]
     if isinstance(item, str):
-        raise TypeError(f"Arrays cannot be indexed with strings; got index {item!r}.")
+        raise TypeError(
+            f"Arrays cannot be indexed with strings; got index {item!r}. "
+            "Use integers, slices, None, ... or arrays of integers or booleans."
+        )
     if isinstance(item, (list, tuple)):
         raise TypeError(
             "Using a non-tuple sequence for multidimensional indexing is not allowed; use `x[array(seq)]` instead "

@@ -88,7 +88,8 @@ def normalize_argnums(argnums: Any, num_args: int, what: str) -> tuple[int, ...]
 
     Raises:
       TypeError: a number is not an int.
-      ValueError: a number is out of range or stands there twice.
+      TypeError: also when a number is out of range.
+      ValueError: a number stands there twice.
     """
     numbers = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
     result = []
@@ -97,7 +98,7 @@ def normalize_argnums(argnums: Any, num_args: int, what: str) -> tuple[int, ...]
             raise TypeError(f"{what}: argnums must be an int or a sequence of ints, got {argnums!r}.")
         index = number.__index__()
         if not -num_args <= index < num_args:
-            raise ValueError(
+            raise TypeError(
                 f"{what}: argnums={argnums!r} refers to positional argument {index}, but the function was called "
                 f"with {num_args} positional argument{'s' * (num_args != 1)}. Pass the argument by position, or "
                 "choose another argnums."

@@ -284,9 +284,13 @@ def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, t
         return Zero(expected) if expected.dtype == dtypes.float0 else tangent
     if given.weak_type and given.shape == expected.shape and _is_inexact(expected):
         return array_ops.convert_element_type(tangent, expected.dtype)
-    raise TypeError(
+    kind = ValueError if expected.shape != given.shape else TypeError
+    advice = (
+        " Integers and booleans have tangents of dtype float0." if expected.dtype == dtypes.float0 else ""
+    )
+    raise kind(
         f"{what}: the tangent of argument {_argument_path(fun, tree, index)}, which is {aval.str_short()}, must be "
-        f"{expected.str_short()}, but it is {given.str_short()}."
+        f"{expected.str_short()}, but it is {given.str_short()}. Give it the shape and dtype of the argument.{advice}"
     )
 
 

@@ -35,7 +35,9 @@ def check_callable(where: str, *functions: Any) -> None:
     """Raises TypeError unless all are functions."""
     for fun in functions:
         if not callable(fun):
-            raise TypeError(f"{where} takes functions, but got a value of type {type(fun).__name__}: {fun!r:.60}.")
+            raise TypeError(
+                f"{where} takes functions, but got a value of type {type(fun).__name__}: {fun!r:.60}."
+            )
 
 
 def flatten_operands(where: str, tree: Any) -> tuple[list[Any], Any, list[Any]]:
@@ -54,7 +56,9 @@ def flatten_operands(where: str, tree: Any) -> tuple[list[Any], Any, list[Any]]:
     return leaves, treedef, avals
 
 
-def trace_function(fun: Callable[..., Any], in_tree: Any, avals: Sequence[Any], where: str) -> tuple[ClosedJaxpr, Any]:
+def trace_function(
+    fun: Callable[..., Any], in_tree: Any, avals: Sequence[Any], where: str
+) -> tuple[ClosedJaxpr, Any]:
     """Traces a function of trees; the result is kept as long as the function lives.
 
     Args:
@@ -132,7 +136,10 @@ def joined_aval(avals: Sequence[ShapedArray]) -> ShapedArray:
 
 def describe_mismatch(first: Sequence[Any], second: Sequence[Any], tree: Any, prefix: str = "") -> list[str]:
     """One line for each pair of avals that differ by more than weak types."""
-    paths = [pytree.keystr(path) for path, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))]
+    paths = [
+        pytree.keystr(path)
+        for path, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))
+    ]
     return [
         f"  {prefix}{path or ' (the whole)'}: {a.str_short()} and {b.str_short()}"
         for path, a, b in zip(paths, first, second, strict=True)
@@ -153,7 +160,10 @@ def split_list(values: Sequence[Any], *counts: int) -> list[list[Any]]:
 def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Sequence[Any]) -> list[Any]:
     """One tangent a result: the next given one, or a symbolic zero."""
     found = iter(given)
-    return [next(found) if nz else Zero(get_aval(o).to_tangent_aval()) for o, nz in zip(outs, nonzeros, strict=True)]
+    return [
+        next(found) if nz else Zero(get_aval(o).to_tangent_aval())
+        for o, nz in zip(outs, nonzeros, strict=True)
+    ]
 
 
 def reorder(closed: ClosedJaxpr, in_order: Sequence[int], out_order: Sequence[int]) -> ClosedJaxpr:
@@ -182,14 +192,18 @@ def scalar_predicate(where: str, pred: Any) -> Any:
     try:
         aval = get_aval(pred)
     except TypeError:
-        raise TypeError(f"{where}: the predicate must be a boolean scalar, got a {type(pred).__name__}.") from None
+        raise TypeError(
+            f"{where}: the predicate must be a boolean scalar, got a {type(pred).__name__}."
+        ) from None
     if aval.shape:
         raise TypeError(
-            f"{where}: the predicate must be a scalar, but it has shape {aval.shape}. Reduce it with `.all()` or "
-            "`.any()`, or use `numpy.where` for an elementwise choice."
+            f"{where}: the predicate must be a scalar, but it is {aval.str_short()}. Reduce it with `.all()` or "
+            "`.any()`, or use canter.numpy.where for an elementwise choice."
         )
     if aval.dtype.kind not in "biuf" and not np.issubdtype(aval.dtype, np.number):
-        raise TypeError(f"{where}: the predicate must be a boolean or number, but it has dtype {aval.dtype.name}.")
+        raise TypeError(
+            f"{where}: the predicate must be a boolean or number, but it has dtype {aval.dtype.name}."
+        )
     return pred
 
 

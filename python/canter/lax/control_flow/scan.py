@@ -100,13 +100,12 @@ def scan(
 
 
 def _length(avals: list[Any], tree: Any, length: Any) -> int:
-    paths = [pytree.keystr(p) for p, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))]
-    for path, aval in zip(paths, avals, strict=True):
-        if not aval.shape:
-            raise ValueError(
-                f"scan: xs{path} has no axis to loop over, it is a scalar ({aval.str_short()}). "
-                "Close over it, or repeat it along a leading axis."
-            )
+    if not all(a.shape for a in avals):
+        path, aval = next((path, a) for path, a in zip(_paths(tree), avals, strict=True) if not a.shape)
+        raise ValueError(
+            f"scan: xs{path} has no axis to loop over, it is a scalar ({aval.str_short()}). "
+            "Close over it, or repeat it along a leading axis."
+        )
     lengths = [a.shape[0] for a in avals]
     if length is not None:
         given = concrete_or_error(None, length, "The length of a scan must be known while tracing.")
@@ -121,12 +120,17 @@ def _length(avals: list[Any], tree: Any, length: Any) -> int:
     else:
         raise ValueError("scan: xs holds no array, so the number of steps is unknown. Give length=.")
     if any(n != steps for n in lengths):
-        lines = [f"  xs{path}: {aval.str_short()}" for path, aval in zip(paths, avals, strict=True)]
+        lines = [f"  xs{path}: {aval.str_short()}" for path, aval in zip(_paths(tree), avals, strict=True)]
         given_text = "" if length is None else f" (length={steps})"
         raise ValueError(
-            f"scan: all arrays of xs must have the same leading axis{given_text}, but they are\n" + "\n".join(lines[:8])
+            f"scan: all arrays of xs must have the same leading axis{given_text}, but they are\n"
+            + "\n".join(lines[:8])
         )
     return steps
+
+
+def _paths(tree: Any) -> list[str]:
+    return [pytree.keystr(p) for p, _ in pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))]
 
 
 def _unroll(unroll: Any, steps: int) -> int:
@@ -153,7 +157,11 @@ def promote_weak(leaves: list[Any], avals: list[Any], out_avals: list[Any]) -> t
     new_leaves, new_avals = [], []
     for leaf, aval, out in zip(leaves, avals, out_avals, strict=True):
         if aval.weak_type and not (out.weak_type and out.dtype == aval.dtype) and aval.shape == out.shape:
-            if np.can_cast(aval.dtype, out.dtype, "same_kind") or aval.dtype.kind in "iu" or aval.dtype == out.dtype:
+            if (
+                np.can_cast(aval.dtype, out.dtype, "same_kind")
+                or aval.dtype.kind in "iu"
+                or aval.dtype == out.dtype
+            ):
                 leaf, aval = _convert_element_type(leaf, out.dtype, out.weak_type), out
         new_leaves.append(leaf)
         new_avals.append(aval)
@@ -173,7 +181,9 @@ def check_carry(
     if lines:
         raise TypeError(
             f"{where}: {named(f)} must return a {what} of the shapes and dtypes it was given, but they differ "
-            "(given, returned):\n" + "\n".join(lines[:8]) + "\nConvert the initial value or the returned one, for "
+            "(given, returned):\n"
+            + "\n".join(lines[:8])
+            + "\nConvert the initial value or the returned one, for "
             "example with `.astype(...)`."
         )
 

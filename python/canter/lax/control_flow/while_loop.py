@@ -116,7 +116,12 @@ def _python_loop(cond_fun: Any, body_fun: Any, state: Any) -> Any:
 
 
 def fori_loop(
-    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
 ) -> Any:
     """Repeats a function for each integer of a range.
 
@@ -179,11 +184,23 @@ def _counted_loop(first: int, last: int, dtype: Any, body_fun: Any, init_val: An
 
     def body(carry: Any, _: Any) -> Any:
         i, state = carry
-        return (add(i, one), body_fun(i, state)), None
+        new = body_fun(i, state)
+        _check_value(body_fun, state, new)
+        return (add(i, one), new), None
 
     start = np.asarray(first, dtype)[()]
     (_, result), _ = scan(body, (start, init_val), None, length=steps, unroll=1 if unroll is None else unroll)
     return result
+
+
+def _check_value(body_fun: Any, old: Any, new: Any) -> None:
+    """Raises TypeError, in terms of fori_loop, unless the value keeps its type; a weak type may give way."""
+    _, old_tree, old_avals = flatten_operands("fori_loop: init_val", old)
+    _, new_tree, new_avals = flatten_operands("fori_loop: the result of the body", new)
+    expected = [
+        a.update(dtype=b.dtype) if a.weak_type else a for a, b in zip(old_avals, new_avals, strict=False)
+    ]
+    check_carry("fori_loop", body_fun, old_tree, new_tree, expected, new_avals, "value")
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -255,7 +272,14 @@ def _transpose(cotangents: Any, *args: Any, **params: Any) -> Any:
 
 
 def _batch(
-    trace: Any, args: Any, dims: Any, *, cond_nconsts: int, cond_jaxpr: Any, body_nconsts: int, body_jaxpr: Any
+    trace: Any,
+    args: Any,
+    dims: Any,
+    *,
+    cond_nconsts: int,
+    cond_jaxpr: Any,
+    body_nconsts: int,
+    body_jaxpr: Any,
 ) -> Any:
     size, options = trace.size, {"name": trace.name, "spmd_name": trace.spmd_name}
     in_front = [None if d is None else 0 for d in dims]
@@ -279,7 +303,10 @@ def _batch(
     carry = [bdim_at_front(x, d, size) if flag else x for (x, d), flag in zip(carry_args, flags, strict=True)]
     avals = [get_aval(x) for x in carry]
     if pred_dims[0] is not None:
-        body, consts = _keep_finished(condition, condition_consts, body, consts, avals), [*condition_consts, *consts]
+        body, consts = (
+            _keep_finished(condition, condition_consts, body, consts, avals),
+            [*condition_consts, *consts],
+        )
         condition = _any(condition)
     body = strengthen_outputs(body, avals)
     return _bind(condition, condition_consts, body, consts, carry), carry_dims
@@ -295,7 +322,9 @@ def _any(condition: ClosedJaxpr) -> ClosedJaxpr:
     return trace_to_jaxpr(some, condition.in_avals, debug_info=condition.jaxpr.debug_info)
 
 
-def _keep_finished(condition: ClosedJaxpr, condition_consts: Any, body: ClosedJaxpr, consts: Any, avals: Any) -> Any:
+def _keep_finished(
+    condition: ClosedJaxpr, condition_consts: Any, body: ClosedJaxpr, consts: Any, avals: Any
+) -> Any:
     """The body that leaves the elements alone for which the condition no longer holds."""
     num_condition, num_consts = len(condition_consts), len(consts)
 

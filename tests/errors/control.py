@@ -1,0 +1,118 @@
+"""Mistakes in the bodies of loops and branches."""
+
+import numpy as np
+
+import canter as ct
+import canter.numpy as cnp
+from canter import lax
+
+from .table import table
+
+MISTAKES, mistake = table()
+
+VECTOR = np.arange(3, dtype=np.float32)
+
+
+@mistake(TypeError, "scan", "carry", "f32[]", "i32[]", fix="astype")
+def scan_carry_of_another_dtype():
+    lax.scan(lambda c, x: (c + x, x), np.int32(0), VECTOR)  # <-
+
+
+@mistake(TypeError, "scan", "carry['n']", "f32[]", "f32[3]", fix="shape")
+def scan_carry_of_another_shape():
+    lax.scan(lambda c, x: ({"n": c["n"] + VECTOR}, x), {"n": 0.0}, VECTOR)  # <-
+
+
+@mistake(TypeError, "scan", "structure", "carry", fix="structure")
+def scan_carry_of_another_tree():
+    lax.scan(lambda c, x: ((c, c), x), 0.0, VECTOR)  # <-
+
+
+@mistake(TypeError, "scan", "pair", fix="(carry, y)")
+def scan_body_without_a_pair():
+    lax.scan(lambda c, x: c + x, 0.0, VECTOR)  # <-
+
+
+@mistake(ValueError, "scan", "3", "4", "xs[1]", fix="leading")
+def scan_over_different_lengths():
+    lax.scan(lambda c, x: (c, x), 0.0, (VECTOR, np.ones(4)))  # <-
+
+
+@mistake(ValueError, "scan", "length", fix="length=")
+def scan_without_length():
+    lax.scan(lambda c, x: (c, x), 0.0, None)  # <-
+
+
+@mistake(ValueError, "scan", "5", "3", fix="length")
+def scan_of_another_length():
+    lax.scan(lambda c, x: (c, x), 0.0, VECTOR, length=5)  # <-
+
+
+@mistake(ValueError, "scan", "xs", "scalar", "f32[]", fix="leading axis")
+def scan_over_a_scalar():
+    lax.scan(lambda c, x: (c, x), 0.0, 1.0)  # <-
+
+
+@mistake(TypeError, "while_loop", "state", "f32[]", "i32[]", fix="astype")
+def while_carry_of_another_dtype():
+    lax.while_loop(lambda c: c < 3, lambda c: c + 1.0, np.int32(0))  # <-
+
+
+@mistake(TypeError, "while_loop", "condition", "f32[]", fix="bool")
+def while_condition_that_is_no_bool():
+    lax.while_loop(lambda c: c, lambda c: c + 1.0, 0.0)  # <-
+
+
+@mistake(TypeError, "while_loop", "condition", "bool[3]", fix=".any()")
+def while_condition_that_is_no_scalar():
+    lax.while_loop(lambda c: c < 2, lambda c: c + 1.0, VECTOR)  # <-
+
+
+@mistake(ValueError, "while_loop", "Reverse-mode", fix="scan")
+def grad_of_a_while_loop():
+    ct.grad(lambda x: lax.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, x))(1.0)  # <-
+
+
+@mistake(TypeError, "fori_loop", "upper", "f32[]", fix="integer")
+def fori_loop_of_float_bounds():
+    lax.fori_loop(0, 3.5, lambda i, c: c, 0.0)  # <-
+
+
+@mistake(TypeError, "fori_loop", "f32[]", "f32[3]", fix="Convert")
+def fori_carry_of_another_shape():
+    lax.fori_loop(0, 3, lambda i, c: c + VECTOR, 0.0)  # <-
+
+
+@mistake(TypeError, "cond", "true_fun", "f32[3]", "f32[]", fix="Convert")
+def cond_branches_of_different_shapes():
+    lax.cond(True, lambda x: x, lambda x: cnp.sum(x), VECTOR)  # <-
+
+
+@mistake(TypeError, "cond", "structure", "PyTreeDef((*, *))", fix="same")
+def cond_branches_of_different_trees():
+    lax.cond(True, lambda x: (x, x), lambda x: x, VECTOR)  # <-
+
+
+@mistake(TypeError, "cond", "bool[3]", fix=".any()")
+def cond_of_a_vector():
+    lax.cond(VECTOR > 1, lambda: 1.0, lambda: 2.0)  # <-
+
+
+@mistake(TypeError, "cond", "float", fix="functions")
+def cond_of_values_instead_of_functions():
+    lax.cond(True, 1.0, 2.0)  # <-
+
+
+@mistake(TypeError, "switch", "f32[]", fix=".astype(int)")
+def switch_of_a_float():
+    lax.switch(1.5, [lambda: 1.0, lambda: 2.0])  # <-
+
+
+@mistake(ValueError, "switch", "branch", fix="at least one")
+def switch_of_no_branches():
+    lax.switch(0, [])  # <-
+
+
+@mistake(TypeError, "switch", "f32[]", "i32[]", "branch", fix="same")
+def switch_branches_of_different_types():
+    lax.switch(0, [lambda: 1.0, lambda: 2])  # <-
