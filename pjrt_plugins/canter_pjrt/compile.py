@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,6 +132,7 @@ def compile_or_load(
     spmd: bool | None = None,
     host_callbacks: Sequence[Any] = (),
     name: str = "",
+    recent: MutableMapping[Any, Any] | None = None,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -143,6 +144,7 @@ def compile_or_load(
       spmd: whether the program is partitioned over devices; None: where there are several.
       host_callbacks: Python functions that the program calls; such a program is never kept on disk.
       name: of the function, for messages.
+      recent: executables of this process, looked up first; what is made here is added.
 
     Raises:
       CompilerOptionError: an unknown option, or a value that the option does not take.
@@ -150,10 +152,25 @@ def compile_or_load(
     """
     made = compile_options(devices, options, num_replicas=num_replicas, spmd=spmd)
     settings = cache.settings()
-    if not settings.enabled or host_callbacks:
+    if host_callbacks or not (settings.enabled or recent is not None):
         return compile_module(module, devices, made, host_callbacks)
     key = cache.key(module, devices, made)
     if key is None:
+        return compile_module(module, devices, made)
+    if recent is None:
+        return _compile_or_load(module, devices, made, settings, key, name)
+    # One entry on disk serves any device, an executable in memory only the devices it was loaded for.
+    here = (key, *devices)
+    loaded = recent.get(here)
+    if loaded is None:
+        loaded = recent[here] = _compile_or_load(module, devices, made, settings, key, name)
+    return loaded
+
+
+def _compile_or_load(
+    module: Any, devices: Sequence[Any], made: Any, settings: cache.CacheSettings, key: str, name: str
+) -> Any:
+    if not settings.enabled:
         return compile_module(module, devices, made)
     loaded = cache.load(key, devices, made, settings, name)
     if loaded is not None:
