@@ -344,3 +344,15 @@ def test_small_numpy_constants_stand_in_the_program():
         np.testing.assert_array_equal(f(table), table * 2)
     g = jit(lambda x: lax.mul(f(x), table))  # and inside a nested call
     np.testing.assert_array_equal(g(table), table * 2 * table)
+
+
+def test_an_equal_program_is_compiled_once():
+    def build(scale):
+        return jit(lambda x: lax.mul(lax.add(x, x), np.float32(scale)))
+
+    x = np.ones(3, np.float32)
+    first, again, other = build(3.0), build(3.0), build(4.0)
+    a, b, c = (f.lower(x).compile().runtime_executable() for f in (first, again, other))
+    assert a is b and a is not c
+    np.testing.assert_array_equal(again(x), 6 * x)
+    np.testing.assert_array_equal(other(x), 8 * x)

@@ -48,6 +48,7 @@ from .program import (
     check_arguments_concrete,
     device_for,
     executable_for,
+    forget_recent,
     is_c_argument,
     log_duration,
 )
@@ -693,3 +694,4 @@ def clear_caches() -> None:
     for _, traces in list(_traces.values()):
         traces.clear()
     dispatch.forget_compiled()
+    forget_recent()

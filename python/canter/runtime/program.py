@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,10 +27,28 @@ from .backend import current_default_device
 from .passes import remove_dead_code
 from .placement import common_device, place, sharding_of
 
-__all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "executable_for", "lower"]
+__all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "executable_for", "forget_recent", "lower"]
 
+_EXECUTABLES_KEPT = 256
 _COPY_FIRST = object()  # in the place of a layout, see Executable.fast_path
 _C_TYPES = (ArrayImpl, np.ndarray, np.generic, bool, int, float, complex)
+
+
+class _Recent(OrderedDict[Any, Any]):
+    """The executables made last. A function defined anew for each call compiles once all the same."""
+
+    def __setitem__(self, key: Any, executable: Any) -> None:
+        super().__setitem__(key, executable)
+        while len(self) > _EXECUTABLES_KEPT:
+            self.popitem(last=False)
+
+
+_recent = _Recent()
+
+
+def forget_recent() -> None:
+    """Drops the executables that are kept for equal programs."""
+    _recent.clear()
 
 
 class FastPath(NamedTuple):
@@ -93,7 +112,7 @@ class LoweredProgram:
 
         start = time.perf_counter()
         loaded = compile_or_load(
-            self.module, [device], options=dict(self.options.flags + flags), name=self.options.name
+            self.module, [device], options=dict(self.options.flags + flags), name=self.options.name, recent=_recent
         )
         log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
         return Executable(loaded, self, device)
