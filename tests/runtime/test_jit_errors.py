@@ -76,6 +76,7 @@ def test_leaked_tracer():
 
 
 def test_use_after_donation_names_the_call():
+    negate = lax.neg
     take = jit(lambda state: lax.neg(state), donate_argnames="state")
     x = jit(lambda y: lax.neg(y))(np.arange(5, dtype=np.float32))
     y = take(x)
@@ -83,6 +84,10 @@ def test_use_after_donation_names_the_call():
     np.testing.assert_array_equal(y, np.arange(5))
     with pytest.raises(RuntimeError, match=r"state of <lambda> at .*test_jit_errors.py"):
         np.asarray(x)
+    negate(y)
+    take(y)
+    with pytest.raises(RuntimeError, match=r"state of <lambda> at .*test_jit_errors.py"):
+        negate(y)
 
 
 def test_unusable_donation_warns():

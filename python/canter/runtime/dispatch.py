@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
+from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
 
 from ..core import pytree
 from ..core.avals import get_aval
@@ -35,13 +35,24 @@ _primitives: dict[Primitive, None] = {}  # those that have evaluated something
 def apply_primitive(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
     """Evaluates a primitive on concrete arguments."""
     try:
-        key = (*params.items(),)
+        key = (*params.items(),) if params else ()
         function = primitive.eval_cache.get(key)
     except TypeError:  # a parameter without a hash: nothing can be kept
         return _PrimitiveCall(primitive, params).run(args)[0]
     if function is None:
         function = _function_for(primitive, params, key)
-    return function(*args)
+    try:
+        return function(*args)
+    except ValueError:
+        _explain_deleted(args)
+        raise
+
+
+def _explain_deleted(args: Any) -> None:
+    """C++ says of a donated argument only that some buffer is gone; raises a better error."""
+    for arg in args:
+        if isinstance(arg, ArrayImpl):
+            check_not_deleted(arg)
 
 
 def _function_for(primitive: Primitive, params: dict[str, Any], key: Any) -> Any:
