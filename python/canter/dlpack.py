@@ -11,7 +11,8 @@ __all__ = ["from_dlpack", "is_supported_dtype"]
 
 # What both jaxlib and the dlpack standard have a code for.
 _SUPPORTED = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128".split()
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
+    "float16 bfloat16 float32 float64 complex64 complex128".split()
 )
 
 

@@ -93,6 +93,14 @@ class ExtendedDType:
         """Bytes of one element."""
         return self.physical_dtype.itemsize * int(np.prod(self.physical_element_shape))
 
+    def to_physical(self, value: Any) -> Any:
+        """The array of physical type behind an array of this type."""
+        raise NotImplementedError(f"Arrays of dtype {self.name} have no form outside of compiled programs.")
+
+    def from_physical(self, array: Any) -> Any:
+        """The array of this type over an array of physical type."""
+        raise NotImplementedError(f"Arrays of dtype {self.name} have no form outside of compiled programs.")
+
     def __repr__(self) -> str:
         return self.name
 
