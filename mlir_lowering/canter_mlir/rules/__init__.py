@@ -18,6 +18,7 @@ _FAMILIES = (
     "control_flow",
     "placement",
     "random",
+    "keys",
     "linalg",
 )
 _loaded = False

@@ -1,0 +1,24 @@
+"""Random keys: words and keys are the same on a device; the generator is one private function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..registry import cache_lowering, lower_fun, register_table
+
+__all__: list[str] = []
+
+
+def _threefry2x32(*words: Any) -> Any:
+    from canter.random.threefry import threefry_rounds
+
+    return threefry_rounds(*words)
+
+
+register_table(
+    {
+        "random_wrap": lambda ctx, words, *, impl: [words],
+        "random_unwrap": lambda ctx, keys: [keys],
+        "threefry2x32": cache_lowering(lower_fun(_threefry2x32)),
+    }
+)
