@@ -20,6 +20,7 @@ from ..core.primitive import Primitive
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import jit_p
+from .array import check_not_deleted
 from .jit import shard_arg
 from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
 

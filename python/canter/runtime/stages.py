@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from canter_pjrt.jaxlib_door import PjitFunctionCache, pjit
+from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
 
 from ..core import pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr
 from ..core.trace import Tracer
+from .array import check_not_deleted
 from .jit import shard_arg
 from .program import Executable, device_for, is_c_argument, lower
 from .shape_dtype import struct_of
@@ -281,7 +282,13 @@ class Compiled(_Stage):
           TypeError: the structure, shape or dtype of an argument is another one.
           ValueError: an argument is committed to another device.
         """
-        return self._dispatch(*args, **kwargs)
+        try:
+            return self._dispatch(*args, **kwargs)
+        except ValueError:
+            for leaf in pytree.registry.flatten((args, kwargs))[0]:
+                if isinstance(leaf, ArrayImpl):
+                    check_not_deleted(leaf)
+            raise
 
     call = __call__
 
