@@ -17,7 +17,7 @@ from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, instantiate_zeros, moveaxis
-from .common import normalize_axis, ops
+from .common import const, normalize_axis, ops
 from .joining import batch_size
 from .shapes import aval_of, expand_dims, int_tuple, shape_of
 
@@ -429,7 +429,6 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
 
 def _wrapped(index: Any, size: int) -> Any:
     """Indices modulo the size of their axis, with the sign of the divisor."""
-    dtype = aval_of(index).dtype
-    divisor = ops.full_like(index, dtype.type(max(size, 1)))
+    divisor = const(index, max(size, 1))
     remainder = ops.rem(index, divisor)
-    return ops.select_n(ops.lt(remainder, ops.full_like(index, 0)), remainder, ops.add(remainder, divisor))
+    return ops.select_n(ops.lt(remainder, const(index, 0)), remainder, ops.add(remainder, divisor))

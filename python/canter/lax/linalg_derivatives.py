@@ -14,9 +14,9 @@ import numpy as np
 from ..core import dtypes
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, add_tangents, instantiate_zeros, is_undefined_primal
-from .common import ops
-from .products import Precision, batch_matmul
+from .common import const, ops
 from .gathering import GatherDimensionNumbers, gather
+from .products import Precision, batch_matmul
 from .shapes import aval_of, expand_dims, shape_of, transpose
 
 # ----------------------------------------------------------------------------------------------
@@ -58,14 +58,14 @@ def triangle(x: Any, lower: bool, offset: int = 0) -> Any:
     """Zeros outside of one triangle; `offset` moves its diagonal (-1 with lower: the strict one)."""
     rows, columns = _index_grids(shape_of(x))
     if offset:
-        rows = ops.add(rows, ops.full_like(rows, offset))
+        rows = ops.add(rows, const(rows, offset))
     keep = ops.ge(rows, columns) if lower else ops.le(rows, columns)
     return ops.select_n(keep, ops.full_like(x, 0), x)
 
 
 def _scale_diagonal(x: Any, factor: float) -> Any:
     rows, columns = _index_grids(shape_of(x))
-    return ops.select_n(ops.eq(rows, columns), x, ops.mul(x, ops.full_like(x, factor)))
+    return ops.select_n(ops.eq(rows, columns), x, ops.mul(x, const(x, factor)))
 
 
 def _eye(like: Any, rows: int, columns: int) -> Any:
@@ -215,8 +215,8 @@ def symmetric_product_jvp(primitive: Primitive, primals: Any, tangents: Any, par
     out = primitive.bind(a, c, **params)
     a_tangent, c_tangent = map(instantiate_zeros, tangents)
     half = matmul(a_tangent, swap_last(a))
-    change = ops.mul(ops.add(half, swap_last(half)), ops.full_like(half, params["alpha"]))
-    return out, ops.add(change, ops.mul(c_tangent, ops.full_like(c_tangent, params["beta"])))
+    change = ops.mul(ops.add(half, swap_last(half)), const(half, params["alpha"]))
+    return out, ops.add(change, ops.mul(c_tangent, const(c_tangent, params["beta"])))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def _resize(x: Any, rows: int, columns: int) -> Any:
 def _beyond(x: Any, rank: int) -> Any:
     """Where the row is beyond the rank."""
     rows, _ = _index_grids(shape_of(x))
-    return ops.ge(rows, ops.full_like(rows, rank))
+    return ops.ge(rows, const(rows, rank))
 
 
 def qr_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
@@ -304,7 +304,7 @@ def _inverse_differences(values: Any) -> Any:
     rows, columns = _index_grids(shape)
     same = ops.eq(rows, columns)
     safe = ops.select_n(same, difference, ops.full_like(difference, 1))
-    return ops.select_n(same, ops.div(ops.full_like(safe, 1), safe), ops.full_like(safe, 0))
+    return ops.select_n(same, ops.div(const(safe, 1), safe), ops.full_like(safe, 0))
 
 
 def eigh_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
@@ -369,7 +369,7 @@ def svd_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> t
     v_turn = ops.mul(weights, ops.add(ops.mul(s_columns, projected), ops.mul(backwards, s_rows)))
     if is_complex(u):
         twice = ops.sub(_only_diagonal(projected), _only_diagonal(backwards))
-        u_turn = ops.add(u_turn, ops.div(twice, ops.mul(s_rows, ops.full_like(s_rows, 2))))
+        u_turn = ops.add(u_turn, ops.div(twice, ops.mul(s_rows, const(s_rows, 2))))
     u_tangent, v_tangent = matmul(u, u_turn), matmul(v, v_turn)
     if rows > columns:
         u_tangent = ops.add(u_tangent, _outside(u, matmul(change, v), s))

@@ -283,8 +283,9 @@ def _from_beginning(index: Any, size: int, dtype: Any, negative: bool) -> Any:
         aval = get_aval(index)
     if not negative or dtype.kind == "u":
         return index
+    negative_index = ops.lt(index, const(index, 0))
     counted = ops.convert_element_type(index, dtype) if aval.weak_type else index
-    return ops.select_n(ops.lt(index, const(index, 0)), index, ops.add(counted, dtype.type(size)))
+    return ops.select_n(negative_index, index, ops.add(counted, dtype.type(size)))
 
 
 def _static_starts(axis: int, ndim: int, index: Any) -> list[Any]:
