@@ -105,6 +105,7 @@ def lower_jaxpr_to_module(
 
     Raises:
       NotImplementedError: a primitive has no rule on the platform.
+      ValueError: a rule emitted an illegal operation.
 
     Example:
       >>> import canter as ct
@@ -130,11 +131,20 @@ def lower_jaxpr_to_module(
         attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
         attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
         _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts)
-        # A wrong program is better found here than by the compiler, which names no rule.
-        module.operation.verify()
+        _verify(module)
     if keepalives is not None:
         keepalives.extend(builder.keepalives)
     return module
+
+
+def _verify(module: Any) -> None:
+    """Finds what a rule did wrong here, where the operation's name says which rule it was."""
+    try:
+        module.operation.verify()
+    except ir.MLIRError as error:
+        raise ValueError(
+            f"A lowering rule emitted an operation that is not legal; its name ends with the primitive's:\n{error}"
+        ) from error
 
 
 def _emit_main(

@@ -151,6 +151,13 @@ def test_a_rule_for_the_platform_comes_first():
     assert "stablehlo.cosine" in str(lower_jaxpr_to_module(applied(prim), platforms=("tpu",)))
 
 
+def test_an_illegal_operation_names_the_primitive():
+    prim = Primitive("wrong")
+    register_lowering(prim, lambda ctx, x: ctx.op("stablehlo.add", (x,), ctx.avals_out[0]))
+    with pytest.raises(ValueError, match="jit\\(main\\)/wrong.*expected 2 operands"):
+        lower_jaxpr_to_module(applied(prim))
+
+
 def test_rules_from_outside_may_use_the_classes_of_the_dialects():
     from canter_mlir import mlir_door
 

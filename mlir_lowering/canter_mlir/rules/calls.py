@@ -60,21 +60,6 @@ def _remat(
     return ctx.inline(_closed(jaxpr), operands)
 
 
-def _device_put(ctx: Any, *operands: Any, **params: Any) -> Any:
-    """Inside a program values are where the program is; another memory or device is refused."""
-    from canter.core import errors
-
-    for field in ("devices", "srcs"):
-        for target in params.get(field) or ():
-            kind = getattr(target, "memory_kind", None)
-            if kind not in (None, "device"):
-                raise NotImplementedError(
-                    f"device_put inside a compiled function cannot move values to memory '{kind}' yet "
-                    f"({errors.__name__})."
-                )
-    return list(operands)
-
-
 register_table(
     {
         "jit": _jit,
@@ -91,6 +76,5 @@ register_table(
         "remat2": _remat,
         "remat": _remat,
         "checkpoint": _remat,
-        "device_put": _device_put,
     }
 )
