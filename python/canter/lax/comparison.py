@@ -237,11 +237,13 @@ def _clamp_jvp(primals: Any, tangents: Any) -> Any:
 def _clamp_batch(args: Any, dims: Any) -> Any:
     low, x, high = args
     low_dim, x_dim, high_dim = dims
-    fits = all(
-        dim == x_dim if get_aval(limit).shape == get_aval(x).shape else dim is None
-        for limit, dim in ((low, low_dim), (high, high_dim))
-    )
-    if x_dim is not None and fits:
+    shape = get_aval(x).shape
+
+    def fits(limit: Any, dim: int | None) -> bool:
+        own = get_aval(limit).shape
+        return dim == x_dim and own == shape if own else True
+
+    if x_dim is not None and fits(low, low_dim) and fits(high, high_dim):
         return clamp_p.bind(low, x, high), x_dim
     size = next(get_aval(a).shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
     x = rules.bdim_at_front(x, x_dim, size)

@@ -31,7 +31,7 @@ def rng_bit_generator(
     """Random bits of the device's generator. The same key may give other bits on another device.
 
     Args:
-      key: the generator's state, a uint32 array of shape (4,), or of shape (2,) for the threefry algorithm.
+      key: the generator's state, a uint32 array of shape (4,) or a uint64 array of shape (2,).
       shape: of the result.
       dtype: uint8, uint16, uint32 or uint64.
       algorithm: a `RandomAlgorithm`, or its name: "default", "three_fry", "philox".
@@ -75,11 +75,10 @@ def _bits_rule(key: Any, *, shape: Any, dtype: Any, algorithm: Any, out_sharding
         raise TypeError(
             f"rng_bit_generator: unsupported dtype {dtype.name}; use uint8, uint16, uint32 or uint64."
         )
-    sizes = {np.dtype(np.uint32): (2, 4), np.dtype(np.uint64): (1, 2)}.get(key.dtype)
-    if sizes is None or key.ndim != 1 or key.shape[0] not in sizes:
+    if (key.dtype.name, key.shape) not in (("uint32", (4,)), ("uint64", (2,))):
         raise TypeError(
-            "rng_bit_generator: the key must be a uint32 array of shape (2,) or (4,), or a uint64 array of "
-            f"shape (1,) or (2,), got {key.str_short()}."
+            "rng_bit_generator: the key must be a uint32 array of shape (4,) or a uint64 array of shape (2,), got "
+            f"{key.str_short()}."
         )
     return [key, ShapedArray(shape, dtype)]
 
