@@ -12,10 +12,12 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from .core.single_framework import refuse_second_framework as _refuse_second_framework
+from .core.uncaught import filter_uncaught as _filter_uncaught
 from .version import __version__ as __version__
 from .version import __version_info__ as __version_info__
 
 _refuse_second_framework()
+_filter_uncaught()
 
 if TYPE_CHECKING:
     from .core.avals import typeof as typeof

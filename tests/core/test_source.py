@@ -1,6 +1,8 @@
 """Whose lines they are, and tracebacks without the framework's frames."""
 
 import os
+import subprocess
+import sys
 import traceback
 import warnings
 
@@ -123,3 +125,47 @@ def test_argument_paths():
     paths = errors.argument_paths(model, ({"w": [1, 2]}, 3, 4, (5,)), {"scale": 6})
     assert paths == ["params['w'][0]", "params['w'][1]", "x", "rest[0]", "rest[1][0]", "scale"]
     assert errors.argument_paths(max, (1, [2]), {}) == ["args[0]", "args[1][0]"]
+
+
+def _shapes_differ(x):
+    return ct.lax.add(x, np.ones(4, np.float32))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ct.grad(_shapes_differ)(x),
+        lambda x: ct.vmap(_shapes_differ)(np.ones((2, 3), np.float32)),
+        lambda x: ct.jvp(_shapes_differ, (x,), (x,)),
+        lambda x: ct.vjp(_shapes_differ, x),
+        lambda x: ct.linearize(_shapes_differ, x),
+        lambda x: ct.jacfwd(_shapes_differ)(x),
+        lambda x: ct.jacrev(_shapes_differ)(x),
+        lambda x: ct.make_jaxpr(_shapes_differ)(x),
+        lambda x: ct.eval_shape(_shapes_differ, x),
+        lambda x: ct.jit(_shapes_differ).lower(x),
+        lambda x: ct.lax.cond(True, _shapes_differ, _shapes_differ, x),
+        lambda x: ct.lax.scan(lambda c, _: (_shapes_differ(c), None), x, length=2),
+        lambda x: ct.lax.while_loop(lambda c: True, _shapes_differ, x),
+        lambda x: ct.lax.fori_loop(0, 2, lambda i, c: _shapes_differ(c), x),
+    ],
+    ids="grad vmap jvp vjp linearize jacfwd jacrev make_jaxpr eval_shape lower cond scan while_loop fori_loop".split(),
+)
+def test_every_transformation_hides_its_frames(call):
+    with pytest.raises(TypeError, match=r"\(3,\), \(4,\)") as caught:
+        call(np.ones(3, np.float32))
+    assert set(_frames(caught.value)) == {__file__}
+
+
+def test_uncaught_errors_of_eager_calls_hide_frames():
+    code = "import canter.numpy as cnp\ncnp.ones(3)[7]"
+    run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
+    assert run.returncode == 1
+    assert run.stderr.count("  File ") == 1 and "out of bounds" in run.stderr
+    off = subprocess.run(
+        [sys.executable, "-c", code],
+        text=True,
+        capture_output=True,
+        env={**os.environ, "CANTER_TRACEBACK_FILTERING": "off"},
+    )
+    assert off.stderr.count("  File ") > 1

@@ -216,7 +216,10 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
             if dim != 1:
                 if result[i] not in (1, dim):
                     listed = ", ".join(str(tuple(s)) for s in shapes)
-                    raise ValueError(f"Incompatible shapes for broadcasting: shapes={listed}")
+                    raise ValueError(
+                        f"Incompatible shapes for broadcasting: shapes={listed}. Aligned at the last dimension, "
+                        "sizes must be equal or 1: reshape an operand or insert dimensions with x[:, None]."
+                    )
                 result[i] = dim
     return tuple(result)
 

@@ -223,7 +223,8 @@ def _scalar_conversion(kind: type) -> Callable[[Any], Any]:
 def _index(self: Any) -> int:
     if self.aval.shape or self.aval.dtype.kind not in "iu":
         raise TypeError(
-            f"Only integer scalar arrays can be converted to a scalar index; got {self.aval.str_short()}."
+            f"Only integer scalar arrays can be converted to a scalar index; got {self.aval.str_short()}. "
+            "Convert it with .astype(int), and take one element of it."
         )
     return operator.index(_value(self)[()])
 

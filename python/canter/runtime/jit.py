@@ -35,7 +35,7 @@ from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, pjit
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.config import trace_context
-from ..core.errors import filter_traceback
+from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
@@ -502,16 +502,19 @@ class JitFunction(Protocol[P, R_co]):
         ...
 
 
+@api_boundary
 def _trace(self: Any, *args: Any, **kwargs: Any) -> Traced:
     """Traces for these arguments, which may be `ShapeDtypeStruct`s; returns a `stages.Traced`."""
     return self._jitted.trace(*args, **kwargs)
 
 
+@api_boundary
 def _lower(self: Any, *args: Any, **kwargs: Any) -> Lowered:
     """Traces and lowers for these arguments; returns a `stages.Lowered`."""
     return self._jitted.trace(*args, **kwargs).lower()
 
 
+@api_boundary
 def _eval_shape(self: Any, *args: Any, **kwargs: Any) -> Any:
     """Shapes and dtypes of the results for these arguments, without computing anything."""
     return self._jitted.eval_shape(*args, **kwargs)

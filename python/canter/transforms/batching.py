@@ -9,7 +9,7 @@ from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import Trace, Tracer, extend_axis_environment, state, swap_trace
-from ..core.tracing import trace_to_jaxpr
+from ..core.tracing import infer_avals, trace_to_jaxpr
 from .rules import matchaxis, not_mapped
 from .zeros import Zero
 
@@ -51,6 +51,15 @@ class BatchTracer(Tracer):
 
     def _describe(self) -> str:
         return f" with value={self.value!r} and batch axis {self.dim}"
+
+
+def _shape_error(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Exception | None:
+    """What the primitive's shape rule has against the types of one example: those are what the user sees."""
+    try:
+        infer_avals(primitive, tuple(get_aval(arg) for arg in args), params)
+    except (TypeError, ValueError) as error:
+        return error
+    return None
 
 
 class BatchTrace(Trace):
@@ -120,6 +129,11 @@ class BatchTrace(Trace):
                         "Use `lax.map` instead of `vmap`, or declare one."
                     )
                 outs, out_dims = rule(values, dims, **params)
+        except (TypeError, ValueError):
+            refusal = _shape_error(primitive, args, params)
+            if refusal is None:
+                raise
+            raise refusal from None
         finally:
             swap_trace(previous)
         if primitive.multiple_results:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval, typematch
-from ..core.errors import argument_path
+from ..core.errors import api_boundary, argument_path
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_flat
@@ -104,6 +104,7 @@ def grad(
     )
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    @api_boundary
     def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
         value, result = value_and_gradient(*args, **kwargs)
         return (result, value[1]) if has_aux else result
@@ -140,6 +141,7 @@ def value_and_grad(
         raise NotImplementedError(f"{_name}: reduce_axes is not supported; use psum inside the function.")
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    @api_boundary
     def evaluate(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
         numbers = normalize_argnums(argnums, len(args), f"{_name} of {function_name(fun)}")
         chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
@@ -231,6 +233,7 @@ def _check_grad_output(outs: Sequence[Any], tree: Any, fun: Any, holomorphic: bo
 # --- jvp and linearize ----------------------------------------------------------------------------
 
 
+@api_boundary
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
 ) -> tuple[Any, ...]:
@@ -294,6 +297,7 @@ def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, t
     )
 
 
+@api_boundary
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """Value of a function at a point, and its derivative there as a linear function.
 
@@ -345,6 +349,7 @@ def _push_forward(description: Any, out_avals: Any, consts: Any, *tangents: Any)
 # --- vjp and linear_transpose ---------------------------------------------------------------------
 
 
+@api_boundary
 def vjp(
     fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Sequence[Any] = ()
 ) -> tuple[Any, ...]:
@@ -435,6 +440,7 @@ def _checked_cotangent(ct: Any, aval: Any, index: int) -> Any:
     )
 
 
+@api_boundary
 def linear_transpose(
     fun: Callable[..., Any], *primals: Any, reduce_axes: Sequence[Any] = ()
 ) -> Callable[..., Any]:
@@ -474,6 +480,7 @@ def linear_transpose(
                 f"linear_transpose takes float, complex or integer arrays, got {aval.str_short()}."
             )
 
+    @api_boundary
     def transposed(cotangent: Any) -> Any:
         cts, tree = pytree.tree_flatten(cotangent)
         if tree != out_tree:
@@ -519,6 +526,7 @@ def jacfwd(
     """
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    @api_boundary
     def jacobian_fun(*args: P.args, **kwargs: P.kwargs) -> Any:
         flat, leaves, in_tree, single = _prepare_jacobian(
             "jacfwd", fun, args, kwargs, argnums, has_aux, holomorphic
@@ -570,6 +578,7 @@ def jacrev(
     """
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    @api_boundary
     def jacobian_fun(*args: P.args, **kwargs: P.kwargs) -> Any:
         flat, leaves, in_tree, single = _prepare_jacobian(
             "jacrev", fun, args, kwargs, argnums, has_aux, holomorphic, allow_int

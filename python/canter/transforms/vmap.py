@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.errors import argument_path
+from ..core.errors import api_boundary, argument_path
 from .batching import batch_flat
 from .calling import FlatFunction, function_name
 from .rules import matchaxis
@@ -66,6 +66,7 @@ def vmap(
         spmd_axis_name = (spmd_axis_name,)
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+    @api_boundary
     def mapped(*args: P.args, **kwargs: P.kwargs) -> R:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
             raise ValueError(

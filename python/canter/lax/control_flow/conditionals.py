@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import config
 from ...core.avals import get_aval
+from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Var
 from ...core.primitive import Primitive
 from ...core.trace import Tracer
@@ -41,6 +42,7 @@ cond_p = Primitive("cond", multiple_results=True)
 cond_p.call_primitive = True
 
 
+@api_boundary
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
     """Applies one of two functions, chosen by a scalar.
 
@@ -84,6 +86,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     return _select_branch("cond", index, (true_fun, false_fun), operands, ("true_fun", "false_fun"), backwards=True)
 
 
+@api_boundary
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = None) -> Any:
     """Applies one of several functions, chosen by an index.
 

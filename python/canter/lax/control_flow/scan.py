@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import ShapedArray, get_aval
+from ...core.errors import api_boundary
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
 from .common import (
@@ -27,6 +28,7 @@ scan_p = Primitive("scan", multiple_results=True)
 scan_p.call_primitive = True
 
 
+@api_boundary
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -198,6 +200,7 @@ def _python_loop(f: Any, init: Any, leaves: list[Any], tree: Any, steps: int, re
     return carry, pytree.tree_map(lambda *parts: stack(parts), *(reversed(ys) if reverse else ys))
 
 
+@api_boundary
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """Applies a function to each element along the leading axes, one after the other.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import get_aval
+from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ...core.primitive import Primitive
 from ...core.trace import is_concrete
@@ -43,6 +44,7 @@ while_p = Primitive("while", multiple_results=True)
 while_p.call_primitive = True
 
 
+@api_boundary
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
     """Repeats a function while a condition holds.
 
@@ -115,6 +117,7 @@ def _python_loop(cond_fun: Any, body_fun: Any, state: Any) -> Any:
     return state
 
 
+@api_boundary
 def fori_loop(
     lower: Any,
     upper: Any,
@@ -184,9 +187,10 @@ def _counted_loop(first: int, last: int, dtype: Any, body_fun: Any, init_val: An
 
     def body(carry: Any, _: Any) -> Any:
         i, state = carry
+        following = add(i, one)
         new = body_fun(i, state)
         _check_value(body_fun, state, new)
-        return (add(i, one), new), None
+        return (following, new), None
 
     start = np.asarray(first, dtype)[()]
     (_, result), _ = scan(body, (start, init_val), None, length=steps, unroll=1 if unroll is None else unroll)
