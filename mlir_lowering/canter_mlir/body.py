@@ -117,7 +117,7 @@ def _user_line(eqn: Any) -> str:
 def inline_jaxpr(ctx: LoweringRuleContext, closed: ClosedJaxpr, operands: Sequence[Any]) -> list[Any]:
     """Emits a closed jaxpr in place, with the scopes of the equation around it."""
     module = ctx.module_context
-    module.keepalives.append(closed)
+    module.identified.append(closed)
     consts = [module.array(const, ctx.location) for const in closed.consts]
     return lower_equations(module, closed.jaxpr, consts, operands, ctx.name_stack)
 
@@ -177,7 +177,7 @@ def call_jaxpr(
             if structure is not None:
                 module.functions[structure] = symbol
         module.functions[key] = symbol
-        module.keepalives.append(closed)
+        module.identified.append(closed)
     return _call(ctx, symbol, out_types, operands)
 
 
@@ -203,5 +203,5 @@ def call_rule(
             _create("func.return", (), results, loc=module.locations.unknown)
         if key is not None:
             module.functions[key] = symbol
-            module.keepalives.append(key)
+            module.identified.append(key)
     return _call(ctx, symbol, out_types, operands)

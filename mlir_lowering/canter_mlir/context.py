@@ -26,7 +26,7 @@ class ModuleContext:
       module: the `ir.Module`.
       platforms: names of the platforms it is for; rules are chosen for the first.
       types: builds types and attributes, each once.
-      keepalives: Python objects that must live as long as the executable.
+      keepalives: Python objects that must live as long as the executable, such as callbacks.
     """
 
     def __init__(self, context: Any, module: Any, platforms: Sequence[str], locations: Any):
@@ -42,6 +42,7 @@ class ModuleContext:
         self.block_constants: dict[Any, Any] = {}
         # What has become a private function: key -> name; and the objects whose ids are in the keys.
         self.functions: dict[Any, str] = {}
+        self.identified: list[Any] = []
         self._symbols: set[str] = set()
         self._module_block = ir.InsertionPoint(module.body)
 

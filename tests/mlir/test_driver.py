@@ -154,7 +154,7 @@ def test_a_rule_for_the_platform_comes_first():
 def test_an_illegal_operation_names_the_primitive():
     prim = Primitive("wrong")
     register_lowering(prim, lambda ctx, x: ctx.op("stablehlo.add", (x,), ctx.avals_out[0]))
-    with pytest.raises(ValueError, match="jit\\(main\\)/wrong.*expected 2 operands"):
+    with pytest.raises(ValueError, match=r"jit\(main\)/wrong.*expected 2 operands"):
         lower_jaxpr_to_module(applied(prim))
 
 
