@@ -11,7 +11,10 @@ from canter_pjrt.jaxlib_door import pytree
 
 __all__ = [
     "Partial",
+    "array_wrappers",
     "default_registry",
+    "dispatch_registry",
+    "register_array_wrapper",
     "register_dataclass",
     "register_pytree_node",
     "register_pytree_node_class",
@@ -29,6 +32,27 @@ default_registry = pytree.default_registry()
 # A treedef is pickled with a reference to its registry, which must be found by name.
 default_registry.__name__ = "default_registry"
 default_registry.__module__ = __name__
+
+# The C++ dispatcher takes calls apart by a registry of its own: the default one, and in addition the
+# classes that stand for one array each, such as arrays of random keys, as containers of that array.
+dispatch_registry = pytree.PyTreeRegistry()
+dispatch_registry.__name__ = "dispatch_registry"
+dispatch_registry.__module__ = __name__
+array_wrappers: set[type] = set()
+
+
+def register_array_wrapper(
+    cls: type, flatten_func: Callable[[Any], Any], unflatten_func: Callable[[Any, Any], Any]
+) -> None:
+    """Tells the dispatcher of a class that wraps one array and is an array itself to everybody else.
+
+    Args:
+      cls: the class.
+      flatten_func: takes an instance, returns ((array,), auxiliary data).
+      unflatten_func: takes (auxiliary data, (array,)) and returns an instance.
+    """
+    dispatch_registry.register_node(cls, flatten_func, unflatten_func)
+    array_wrappers.add(cls)
 
 
 def register_pytree_node(
@@ -64,6 +88,7 @@ def register_pytree_node(
             raise TypeError(f"register_pytree_node: {name} must be a function, got {function!r:.80}.")
     try:
         default_registry.register_node(nodetype, flatten_func, unflatten_func, flatten_with_keys_func)
+        dispatch_registry.register_node(nodetype, flatten_func, unflatten_func)
     except ValueError as error:
         raise _registered_twice(nodetype, error) from None
 
@@ -201,6 +226,7 @@ def register_dataclass(
     _check_fields(nodetype, list(data_fields), list(meta_fields), list(drop_fields), is_dataclass)
     try:
         default_registry.register_dataclass_node(nodetype, list(data_fields), list(meta_fields))
+        dispatch_registry.register_dataclass_node(nodetype, list(data_fields), list(meta_fields))
     except ValueError as error:
         raise _registered_twice(nodetype, error) from None
     return nodetype

@@ -16,6 +16,7 @@ from .. import lax
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.primitive import Primitive
+from ..core.pytree_registry import register_array_wrapper
 from ..core.trace import Tracer
 from ..runtime.array import Array
 from ..runtime.composite import composite
@@ -318,6 +319,9 @@ def _compare_keys(keys: Any, other: Any, all_equal: bool) -> Any:
 
 
 register_aval(PRNGKeyArray, operator.attrgetter("aval"))
+register_array_wrapper(
+    PRNGKeyArray, lambda keys: ((keys._base_array,), keys._impl), lambda impl, base: PRNGKeyArray(impl, base[0])
+)
 
 
 def is_key(value: Any) -> bool:
