@@ -12,22 +12,21 @@ from typing import Any
 
 from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
 
-from ..core import pytree
 from ..core.avals import get_aval
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
+from ..core.pytree_registry import dispatch_registry
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import jit_p
 from .array import check_not_deleted
 from .jit import shard_arg
-from .program import CompileOptions, check_arguments_concrete, device_for, executable_for, is_c_argument
+from .program import CompileOptions, check_arguments_concrete, device_for, executable_for
 
 __all__ = ["apply_primitive", "forget_compiled"]
 
 _FUNCTIONS_PER_PRIMITIVE = 4096
-_flatten = pytree.registry.flatten
 _cache = PjitFunctionCache(capacity=16384)
 _serial = itertools.count()
 _primitives: dict[Primitive, None] = {}  # those that have evaluated something
@@ -111,9 +110,7 @@ class _FlatCall:
         device, committed = device_for(args, self._describe)
         executable = executable_for(closed, self.options(), device)
         result = self.structured(executable.run(args, committed))
-        if not all(map(is_c_argument, args)):
-            return result, None
-        return result, executable.fast_path(_flatten(result)[1], (), committed, args)
+        return result, executable.fast_path(result, (), committed, args)
 
     def _describe(self, position: int) -> str:
         return f"operand {position} of {self.name}"
@@ -132,7 +129,7 @@ class _FlatCall:
             return self.uncompiled(*args)
 
         return pjit(
-            self.name, uncompiled, cache_miss, [], [], next(_serial), pytree.registry, shard_arg, _cache
+            self.name, uncompiled, cache_miss, [], [], next(_serial), dispatch_registry, shard_arg, _cache
         )
 
 

@@ -37,6 +37,7 @@ from ..core.avals import get_aval
 from ..core.config import trace_context
 from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
+from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
@@ -49,7 +50,6 @@ from .program import (
     device_for,
     executable_for,
     forget_recent,
-    is_c_argument,
     log_duration,
 )
 from .shape_dtype import abstract_aval
@@ -170,8 +170,7 @@ class Jitted:
             program = self.trace_call(call)
             if state.trace is not eval_trace:
                 return program.out_tree.unflatten(self.apply(program, call)), None, False
-            outs, record = self.execute(program, call)
-            return program.out_tree.unflatten(outs), record, False
+            return (*self.execute(program, call), False)
         except Exception as error:
             filter_traceback(error)
             raise
@@ -360,8 +359,8 @@ class Jitted:
         results = ["result" + pytree.keystr(path) for path, _ in paths]
         return [""] * len(program.constants) + list(names), results
 
-    def execute(self, program: TracedProgram, call: Call) -> tuple[list[Any], Any]:
-        """Compiles if need be, and runs; returns the flat results and the record for C++."""
+    def execute(self, program: TracedProgram, call: Call) -> tuple[Any, Any]:
+        """Compiles if need be, and runs; returns the result and the record for C++."""
         constants = program.constants
         args = constants + call.leaves if constants else call.leaves
         check_arguments_concrete(args)
@@ -374,10 +373,8 @@ class Jitted:
             lambda: self.names_for(program, call),
             lambda: describe_function(self.function),
         )
-        outs = executable.run(args, committed)
-        if not all(map(is_c_argument, call.leaves)):
-            return outs, None
-        return outs, executable.fast_path(program.out_tree, constants, committed, call.leaves)
+        result = program.out_tree.unflatten(executable.run(args, committed))
+        return result, executable.fast_path(result, constants, committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         """What a message calls an argument of the lifted program."""
@@ -566,7 +563,7 @@ def dispatcher(jitted: Jitted) -> Any:
     spec = jitted.spec
     result = pjit(
         jitted.name, function, jitted.cache_miss, list(spec.static_argnums), list(spec.static_argnames),
-        jitted.dispatch_key(), pytree.registry, shard_arg, _dispatch_cache,
+        jitted.dispatch_key(), dispatch_registry, shard_arg, _dispatch_cache,
     )  # fmt: skip
     functools.update_wrapper(result, jitted.function)
     result._jitted = jitted

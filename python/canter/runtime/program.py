@@ -20,6 +20,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token, get_aval
 from ..core.jaxpr import ClosedJaxpr
+from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.trace import Tracer, escaped_tracer_error
 from . import array as _array  # noqa: F401  results need the methods that it sets on the C++ class
 from . import donation
@@ -201,26 +202,35 @@ class Executable:
         return outs
 
     def fast_path(
-        self, out_tree: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
+        self, result: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
     ) -> FastPath | None:
-        """The record for the C++ dispatcher; None if this program has to come back to Python.
+        """The record for the C++ dispatcher; None if calls have to come back to Python.
 
         Calls with NumPy arrays have records of their own. C++ would lend their memory to a computation
         that may still run when the caller writes to it; a layout that is not None makes it ask
         `shard_arg` instead, which copies.
+
+        Args:
+          result: what the call returns, in its structure.
+          constants: values of the hoisted constants.
+          committed: whether the results are tied to the device.
+          leaves: the other arguments.
         """
-        avals = self.lowered.out_avals
-        if config.debug_nans.value or config.debug_infs.value or not all(map(_is_plain, avals)):
+        if config.debug_nans.value or config.debug_infs.value or not all(map(_is_c_argument, leaves)):
             return None
-        copied = [False] * len(constants) + [isinstance(leaf, np.ndarray) for leaf in leaves]
+        avals = [_physical(aval) for aval in self.lowered.out_avals]
+        if not all(map(_is_plain, avals)):
+            return None
         layouts = [
-            _COPY_FIRST if copy else None for copy, keep in zip(copied, self.kept, strict=True) if keep
+            _COPY_FIRST if isinstance(arg, np.ndarray) else None
+            for arg, keep in zip((*[None] * len(constants), *leaves), self.kept, strict=True)
+            if keep
         ]
         count = len(layouts)
         shardings = [self.sharding]
         return FastPath(
             self.loaded,
-            out_tree,
+            dispatch_registry.flatten(result)[1],
             shardings * count,
             shardings * len(avals),
             avals,
@@ -235,19 +245,24 @@ def _is_plain(aval: Any) -> bool:
     return type(aval) is ShapedArray and isinstance(aval.dtype, np.dtype) and aval.dtype != dtypes.float0
 
 
+def _physical(aval: Any) -> Any:
+    """The aval of the array behind one of an extended dtype; other avals as they are."""
+    dtype = getattr(aval, "dtype", None)
+    if not isinstance(dtype, dtypes.ExtendedDType):
+        return aval
+    return ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
+
+
 def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
-    if _is_plain(aval):
-        return array_result_handler(aval, sharding, committed)
     if aval is abstract_token:
         raise NotImplementedError("A token cannot be a result of a compiled program.")
-    dtype = aval.dtype
-    if dtype == dtypes.float0:
-        physical = ShapedArray(aval.shape, np.bool_)
-        return array_result_handler(physical, sharding, committed).wrap(
+    if aval.dtype == dtypes.float0:
+        return array_result_handler(ShapedArray(aval.shape, np.bool_), sharding, committed).wrap(
             lambda array: np.zeros(array.shape, dtypes.float0)
         )
-    physical = ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
-    return array_result_handler(physical, sharding, committed).wrap(lambda array: dtype.from_physical(array))
+    physical = _physical(aval)
+    handler = array_result_handler(physical, sharding, committed)
+    return handler if physical is aval else handler.wrap(aval.dtype.from_physical)
 
 
 def device_for(args: Sequence[Any], describe: Callable[[int], str], chosen: Any = None) -> tuple[Any, bool]:
@@ -290,9 +305,9 @@ def executable_for(
     return executable
 
 
-def is_c_argument(leaf: Any) -> bool:
+def _is_c_argument(leaf: Any) -> bool:
     """True for the kinds of argument that the C++ dispatcher handles itself."""
-    return isinstance(leaf, _C_TYPES)
+    return isinstance(leaf, _C_TYPES) or type(leaf) in array_wrappers
 
 
 def check_arguments_concrete(args: Sequence[Any]) -> None:

@@ -17,10 +17,11 @@ from ..core import pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr
+from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer
 from .array import check_not_deleted
 from .jit import shard_arg
-from .program import Executable, device_for, is_c_argument, lower
+from .program import Executable, device_for, lower
 from .shape_dtype import struct_of
 from .signature import ArgumentNames, describe_function
 
@@ -270,7 +271,7 @@ class Compiled(_Stage):
             [],
             [],
             next(_serial),
-            pytree.registry,
+            dispatch_registry,
             shard_arg,
             _cache,
         )
@@ -304,11 +305,8 @@ class Compiled(_Stage):
             describe = self._jitted.describe_argument
             device, _ = device_for(everything, lambda i: describe(self._program, self._call, i))
             committed = self._committed(everything, device)
-            outs = self._executable.run(everything, committed)
-            record = None
-            if all(map(is_c_argument, leaves)):
-                record = self._executable.fast_path(self.out_tree, constants, committed, leaves)
-            return self.out_tree.unflatten(outs), record, False
+            result = self.out_tree.unflatten(self._executable.run(everything, committed))
+            return result, self._executable.fast_path(result, constants, committed, leaves), False
         except Exception as error:
             filter_traceback(error)
             raise
