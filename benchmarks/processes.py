@@ -30,7 +30,10 @@ class Worker:
             workload,
             *(["--once"] if once else []),
         ]
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        # A process as users start it: packages are the installed ones, and come as bytecode.
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+        }
         environment |= {"BENCH_SPAWNED": repr(time.time()), "TF_CPP_MIN_LOG_LEVEL": "1"}
         self._process = subprocess.Popen(
             command,
