@@ -188,6 +188,7 @@ class _FlatJVP:
     def __init__(self, jvp: Any, nondiff: Any, in_tree: Any, flat: FlatFunction, name: str, symbolic: bool):
         self.jvp, self.nondiff, self.in_tree, self.flat = jvp, nondiff, in_tree, flat
         self.name, self.symbolic = name, symbolic
+        self.__name__ = function_name(jvp)  # shown in printed jaxprs
         self.out_tree: Any = None
 
     def __call__(self, primals: Any, tangents: Any) -> Any:
@@ -292,9 +293,26 @@ class custom_vjp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
         flat = FlatFunction(fun, in_tree)
         rules = _FlatVJP(self, nondiff, static, in_tree, flat, name)
         outs = custom_vjp_call_p.bind_functions(
-            flat, rules.forward, rules.backward, leaves, name=name, symbolic_zeros=self.symbolic_zeros
+            flat,
+            _Named(rules.forward, self.fwd),
+            _Named(rules.backward, self.bwd),
+            leaves,
+            name=name, symbolic_zeros=self.symbolic_zeros,
         )
         return (flat.out_tree or rules.out_tree).unflatten(outs)
+
+
+class _Named:
+    """A function under the name of the user's function behind it, shown in printed jaxprs."""
+
+    __slots__ = ("__name__", "function")
+
+    def __init__(self, function: Callable[..., Any], behind: Any):
+        self.function = function
+        self.__name__ = function_name(behind)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
 
 
 class _FlatVJP:
