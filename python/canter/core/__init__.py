@@ -1,1 +1,62 @@
-"""core of Canter."""
+"""The core: avals, jaxprs, primitives, traces, pytrees, flags, errors.
+
+The names that libraries look for in `jax.core` are found here; each is loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .avals import AbstractToken as AbstractToken
+    from .avals import AbstractValue as AbstractValue
+    from .avals import ShapedArray as ShapedArray
+    from .avals import abstract_token as abstract_token
+    from .avals import get_aval as get_aval
+    from .checker import check_jaxpr as check_jaxpr
+    from .effects import Effect as Effect
+    from .jaxpr import Atom as Atom
+    from .jaxpr import ClosedJaxpr as ClosedJaxpr
+    from .jaxpr import DebugInfo as DebugInfo
+    from .jaxpr import DropVar as DropVar
+    from .jaxpr import Jaxpr as Jaxpr
+    from .jaxpr import JaxprEqn as JaxprEqn
+    from .jaxpr import Literal as Literal
+    from .jaxpr import Var as Var
+    from .jaxpr import eval_jaxpr as eval_jaxpr
+    from .jaxpr import jaxpr_as_fun as jaxpr_as_fun
+    from .jaxpr import jaxprs_in_params as jaxprs_in_params
+    from .jaxpr import subjaxprs as subjaxprs
+    from .primitive import Primitive as Primitive
+    from .trace import Trace as Trace
+    from .trace import Tracer as Tracer
+    from .trace import concrete_or_error as concrete_or_error
+    from .trace import trace_state_clean as trace_state_clean
+
+_names = {
+    public: module
+    for module, publics in {
+        "avals": "AbstractToken AbstractValue ShapedArray abstract_token get_aval",
+        "checker": "check_jaxpr",
+        "effects": "Effect",
+        "jaxpr": "Atom ClosedJaxpr DebugInfo DropVar Jaxpr JaxprEqn Literal Var eval_jaxpr jaxpr_as_fun "
+        "jaxprs_in_params subjaxprs",
+        "primitive": "Primitive",
+        "trace": "Trace Tracer concrete_or_error trace_state_clean",
+    }.items()
+    for public in publics.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _names.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names})
