@@ -296,13 +296,21 @@ def test_disable_jit_runs_python():
         assert float(jit(f)(-3.0)) == 3.0
 
 
-def test_debug_nans_names_the_function():
-    def root_of_negative(x):
-        return lax.log(x)
+def test_debug_nans_names_the_line():
+    def root(x):
+        return lax.sqrt(x)  # the line of the mistake
 
-    with config.debug_nans(True), pytest.raises(FloatingPointError, match="nan"):
-        jit(root_of_negative)(-1.0)
-    assert np.isnan(float(jit(root_of_negative)(-1.0)))
+    def f(x):
+        return lax.add(jit(root)(lax.neg(x)), 1.0)
+
+    here = root.__code__.co_firstlineno + 1
+    with config.debug_nans(True):
+        with pytest.raises(FloatingPointError, match=rf"nan.* in sqrt\(f32\[\]\) at .*test_jit_calls.py:{here}"):
+            jit(f)(1.0)
+        assert float(jit(f)(-4.0)) == 3.0
+    with config.debug_infs(True), pytest.raises(FloatingPointError, match=r"inf.* in log"):
+        jit(lambda x: lax.log(x))(0.0)
+    assert np.isnan(float(jit(f)(1.0)))
 
 
 def test_log_compiles(caplog):

@@ -92,8 +92,9 @@ def test_use_after_donation_names_the_call():
 
 def test_unusable_donation_warns():
     f = jit(lambda x: lax.convert_element_type(x, np.int32), donate_argnums=0)
-    with pytest.warns(UserWarning, match=r"donated buffers were not usable: x: f32\[3\]"):
+    with pytest.warns(UserWarning, match=r"donated buffers were not usable: x: f32\[3\]") as caught:
         f(ARRAY)
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         f(ARRAY)  # said once

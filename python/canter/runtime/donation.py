@@ -7,11 +7,11 @@ deleted array is used.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from ..core import source
 from ..core.avals import ShapedArray
 
 __all__ = ["donators_of", "register", "warn_of_unusable"]
@@ -46,11 +46,9 @@ def warn_of_unusable(
             unusable.append(f"{label}{aval.str_short()}")
     if unusable:
         shown = ", ".join(unusable[:8]) + (f" and {len(unusable) - 8} more" if len(unusable) > 8 else "")
-        warnings.warn(
+        source.warn(
             f"Some donated buffers were not usable: {shown}. No result of {name} is left that has the same "
-            "shape and dtype, so nothing can be written into them; do not donate them.",
-            UserWarning,
-            stacklevel=2,
+            "shape and dtype, so nothing can be written into them; do not donate them."
         )
 
 

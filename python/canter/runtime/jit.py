@@ -42,6 +42,7 @@ from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .backend import on_clear
+from .nonfinite import explain
 from .passes import constants_to_arguments
 from .placement import place
 from .program import (
@@ -373,7 +374,13 @@ class Jitted:
             lambda: self.names_for(program, call),
             lambda: describe_function(self.function),
         )
-        result = program.out_tree.unflatten(executable.run(args, committed))
+        try:
+            outs = executable.run(args, committed)
+        except FloatingPointError:
+            if not self.uses_donation:  # the arguments are still there
+                explain(program.lifted, args)
+            raise
+        result = program.out_tree.unflatten(outs)
         return result, executable.fast_path(result, constants, committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:

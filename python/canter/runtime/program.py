@@ -18,13 +18,14 @@ import numpy as np
 from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 
 from ..core import config, dtypes
-from ..core.avals import ShapedArray, abstract_token, get_aval
+from ..core.avals import ShapedArray, abstract_token
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.trace import Tracer, escaped_tracer_error
 from . import array as _array  # noqa: F401  results need the methods that it sets on the C++ class
 from . import donation
 from .backend import current_default_device
+from .nonfinite import check_finite, checks_are_on
 from .passes import remove_dead_code
 from .placement import common_device, place, sharding_of
 
@@ -197,7 +198,7 @@ class Executable:
         operands = [place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep]
         results = self.loaded.execute_sharded(operands)
         outs = results.consume_with_handlers(self.handlers(committed))
-        if config.debug_nans.value or config.debug_infs.value:
+        if checks_are_on():
             check_finite(self.lowered.options.name, outs)
         return outs
 
@@ -216,7 +217,7 @@ class Executable:
           committed: whether the results are tied to the device.
           leaves: the other arguments.
         """
-        if config.debug_nans.value or config.debug_infs.value or not all(map(_is_c_argument, leaves)):
+        if checks_are_on() or not all(map(_is_c_argument, leaves)):
             return None
         avals = [_physical(aval) for aval in self.lowered.out_avals]
         if not all(map(_is_plain, avals)):
@@ -315,26 +316,6 @@ def check_arguments_concrete(args: Sequence[Any]) -> None:
     for arg in args:
         if isinstance(arg, Tracer):
             raise escaped_tracer_error(arg)
-
-
-def check_finite(name: str, outs: Sequence[Any]) -> None:
-    """Raises FloatingPointError if a result has a NaN or infinity that the flags do not allow."""
-    for out in outs:
-        aval = get_aval(out)
-        if not isinstance(aval, ShapedArray) or not dtypes.issubdtype(aval.dtype, np.inexact):
-            continue
-        value = np.asarray(out)
-        if value.dtype.kind not in "fc":
-            value = value.astype(np.float32)
-        for flag, test, what in (
-            (config.debug_nans, np.isnan, "nan"),
-            (config.debug_infs, np.isinf, "inf"),
-        ):
-            if flag.value and test(value).any():
-                raise FloatingPointError(
-                    f"invalid value ({what}) encountered in {name}, in a result of type {aval.str_short()}. "
-                    f"canter.config.debug_{what}s is on."
-                )
 
 
 def _log(message: str, *args: Any) -> None:
