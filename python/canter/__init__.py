@@ -77,17 +77,17 @@ if TYPE_CHECKING:
     from .transforms.derivatives import value_and_grad as value_and_grad
     from .transforms.derivatives import vjp as vjp
     from .transforms.remat import checkpoint as checkpoint
-    from .transforms.remat import checkpoint as remat
     from .transforms.remat import checkpoint_policies as checkpoint_policies
+    from .transforms.remat import remat as remat
     from .transforms.scopes import closure_convert as closure_convert
     from .transforms.scopes import ensure_compile_time_eval as ensure_compile_time_eval
     from .transforms.scopes import named_call as named_call
     from .transforms.scopes import named_scope as named_scope
     from .transforms.vmap import vmap as vmap
 
-# Public name -> (module, name there); kept in step with the imports above by tests/test_surface.py.
-_names: dict[str, tuple[str, str]] = {
-    public: (module, inner)
+# Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
+_names: dict[str, str] = {
+    public: module
     for module, publics in {
         "core.avals": "typeof",
         "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
@@ -105,11 +105,11 @@ _names: dict[str, tuple[str, str]] = {
         "transforms.custom_rules": "custom_jvp custom_vjp",
         "transforms.derivatives": "grad hessian jacfwd jacobian jacrev jvp linear_transpose linearize "
         "value_and_grad vjp",
-        "transforms.remat": "checkpoint remat=checkpoint checkpoint_policies",
+        "transforms.remat": "checkpoint checkpoint_policies remat",
         "transforms.scopes": "closure_convert ensure_compile_time_eval named_call named_scope",
         "transforms.vmap": "vmap",
     }.items()
-    for public, _, inner in ((p.partition("=")[0], "", p.rpartition("=")[2]) for p in publics.split())
+    for public in publics.split()
 }
 
 _submodules = frozenset(
@@ -117,7 +117,7 @@ _submodules = frozenset(
     "typing".split()
 )
 
-__all__ = [*_names, "__version__", "__version_info__"]  # noqa: PLE0604
+__all__ = [*_names, "__version__", "__version_info__"]
 
 
 def __getattr__(name: str) -> Any:

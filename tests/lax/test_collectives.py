@@ -1,8 +1,9 @@
 """Collectives along an axis of vmap, against NumPy on the whole batch."""
 
-import canter as ct
 import numpy as np
 import pytest
+
+import canter as ct
 from canter import lax
 
 X = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
@@ -76,7 +77,9 @@ def test_values_and_adjoints(name):
 
 
 def test_gradient_of_pmax_goes_to_the_largest():
-    gradient = ct.grad(lambda xs: lax.reduce_sum(ct.vmap(lambda x: lax.pmax(x, "i"), axis_name="i")(xs), (0,)))
+    gradient = ct.grad(
+        lambda xs: lax.reduce_sum(ct.vmap(lambda x: lax.pmax(x, "i"), axis_name="i")(xs), (0,))
+    )
     assert gradient(np.array([1.0, 3.0, 2.0], np.float32)).tolist() == [0.0, 3.0, 0.0]
 
 

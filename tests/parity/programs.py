@@ -10,7 +10,7 @@ import numpy as np
 
 X = np.array([0.5, -1.25, 2.0], np.float32)
 M = np.arange(12, dtype=np.float32).reshape(3, 4) / 10
-I = np.array([3, 1, 2], np.int32)
+INDICES = np.array([3, 1, 2], np.int32)
 
 
 def printed(api, lax):
@@ -32,12 +32,15 @@ def printed(api, lax):
         "elementwise": (lambda x: lax.add(lax.sin(x), lax.mul(x, 2.0)), X),
         "integer_pow": (lambda x: lax.integer_pow(lax.neg(x), 3), X),
         "comparison": (lambda x: lax.select(lax.gt(x, 0.0), lax.exp(x), lax.tanh(x)), X),
-        "reductions": (lambda x: (lax.reduce_sum_p.bind(x, axes=(0,), out_sharding=None), lax.argmax(x, 0, np.int32)), M),
+        "reductions": (
+            lambda x: (lax.reduce_sum_p.bind(x, axes=(0,), out_sharding=None), lax.argmax(x, 0, np.int32)),
+            M,
+        ),
         "shapes": (lambda x: lax.transpose(lax.reshape(x, (2, 6)), (1, 0)), M),
         "broadcast": (lambda x: lax.broadcast_in_dim(x, (2, 3), (1,)), X),
         "slices": (lambda x: lax.concatenate([lax.slice(x, (0, 1), (2, 3)), lax.rev(x, (1,))[:, :2]], 0), M),
-        "dynamic": (lambda x, i: lax.dynamic_slice(x, (i[0], i[1]), (1, 2)), M, I),
-        "update": (lambda x, i: lax.dynamic_update_slice(x, x[:1, :1], (i[0], i[1])), M, I),
+        "dynamic": (lambda x, i: lax.dynamic_slice(x, (i[0], i[1]), (1, 2)), M, INDICES),
+        "update": (lambda x, i: lax.dynamic_update_slice(x, x[:1, :1], (i[0], i[1])), M, INDICES),
         "dot": (lambda x: lax.dot_general(x, lax.transpose(x, (1, 0)), dims), M),
         "convert": (lambda x: lax.convert_element_type(x, np.int32), X),
         "iota": (lambda: lax.iota(np.int32, 3),),
@@ -61,16 +64,24 @@ def printed(api, lax):
 
 def values(api, lax):
     """Functions whose values agree to rounding."""
-    f = lambda x: lax.scan(lambda c, y: (lax.sin(lax.mul(c, y)), c), x, X)[0]  # noqa: E731
-    conv = lambda x: lax.conv_general_dilated(x, x[:, :, :2, :2], (1, 1), "SAME")  # noqa: E731
+    f = lambda x: lax.scan(lambda c, y: (lax.sin(lax.mul(c, y)), c), x, X)[0]
+    conv = lambda x: lax.conv_general_dilated(x, x[:, :, :2, :2], (1, 1), "SAME")
     image = np.arange(18, dtype=np.float32).reshape(1, 2, 3, 3) / 10
     return {
         "scan gradient": (api.grad(f), np.float32(0.7)),
         "second derivative": (api.grad(api.grad(f)), np.float32(0.7)),
-        "hessian": (api.hessian(lambda x: lax.reduce_sum_p.bind(lax.tanh(lax.mul(x, x)), axes=(0,), out_sharding=None)), X),
+        "hessian": (
+            api.hessian(
+                lambda x: lax.reduce_sum_p.bind(lax.tanh(lax.mul(x, x)), axes=(0,), out_sharding=None)
+            ),
+            X,
+        ),
         "convolution": (conv, image),
-        "convolution gradient": (api.grad(lambda x: lax.reduce(lax.sin(conv(x)), 0.0, lax.add, (0, 1, 2, 3))), image),
-        "gather": (lambda x, i: lax.index_take(x, (i,), (0,)), M, I),
+        "convolution gradient": (
+            api.grad(lambda x: lax.reduce(lax.sin(conv(x)), 0.0, lax.add, (0, 1, 2, 3))),
+            image,
+        ),
+        "gather": (lambda x, i: lax.index_take(x, (i,), (0,)), M, INDICES),
         "special": (lambda x: (lax.erf(x), lax.lgamma(x), lax.digamma(x), lax.erf_inv(lax.mul(x, 0.3))), X),
         "cumlogsumexp": (lambda x: lax.cumlogsumexp(x, axis=0), M),
         "reduce_window": (

@@ -1,7 +1,8 @@
 """Small programs that the tests of the transformations share."""
 
-import canter as ct
 import numpy as np
+
+import canter as ct
 from canter import lax
 
 

@@ -1,8 +1,9 @@
 """custom_jvp, custom_vjp, checkpoint, closure_convert."""
 
-import canter as ct
 import numpy as np
 import pytest
+
+import canter as ct
 from canter import lax
 from canter.ad_checkpoint import checkpoint_name
 
@@ -58,7 +59,7 @@ def test_custom_vjp_trees_none_and_residuals():
         return {"a": lax.add(lax.mul(g["y"], tree["b"]), g["z"]), "b": None}, None
 
     f.defvjp(fwd, bwd)
-    loss = lambda tree: lax.add(f(tree, 3)["y"], lax.mul(f(tree, 3)["z"], 10.0))  # noqa: E731
+    loss = lambda tree: lax.add(f(tree, 3)["y"], lax.mul(f(tree, 3)["z"], 10.0))
     for gradient in (ct.grad(loss), ct.jit(ct.grad(loss)), ct.grad(ct.jit(loss))):
         found = gradient({"a": 2.0, "b": 3.0})
         assert (float(found["a"]), float(found["b"])) == (13.0, 0.0)
@@ -68,7 +69,7 @@ def test_custom_vjp_shared_argument_sums_over_a_batch():
     f = ct.custom_vjp(lambda x, w: lax.mul(x, w))
     f.defvjp(lambda x, w: (f(x, w), (x, w)), lambda s, g: (lax.mul(g, s[1]), lax.mul(g, s[0])))
     xs = np.array([1.0, 2.0, 3.0], np.float32)
-    total = lambda w: lax.reduce_sum(ct.vmap(f, in_axes=(0, None))(xs, w), (0,))  # noqa: E731
+    total = lambda w: lax.reduce_sum(ct.vmap(f, in_axes=(0, None))(xs, w), (0,))
     assert float(ct.grad(total)(2.0)) == 6.0
 
 

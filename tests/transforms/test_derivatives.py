@@ -1,8 +1,9 @@
 """Derivatives against central differences in float64, and against each other."""
 
-import canter as ct
 import numpy as np
 import pytest
+
+import canter as ct
 from canter import lax
 
 from .programs import COTANGENT, DIRECTION, FORWARD, POINT, REVERSE, numeric_derivative, scalar
@@ -27,9 +28,7 @@ def test_jvp_is_the_directional_derivative(name):
 @pytest.mark.parametrize("name", REVERSE)
 def test_vjp_is_the_transposed_jvp(name):
     f = REVERSE[name]
-    expected = [
-        COTANGENT @ numeric_derivative(f, POINT, direction) for direction in np.eye(len(POINT))
-    ]
+    expected = [COTANGENT @ numeric_derivative(f, POINT, direction) for direction in np.eye(len(POINT))]
     value, pull_back = ct.vjp(f, POINT)
     np.testing.assert_allclose(value, f(POINT), rtol=1e-12)
     np.testing.assert_allclose(pull_back(COTANGENT)[0], expected, rtol=1e-6, atol=1e-9)
@@ -51,7 +50,9 @@ def test_second_derivatives(name):
     reverse_twice = ct.jit(ct.grad(lambda x: lax.reduce_sum(lax.mul(gradient(x), DIRECTION), (0,))))(POINT)
     np.testing.assert_allclose(reverse_twice, expected, rtol=1e-5, atol=1e-8)
     if name in FORWARD:
-        np.testing.assert_allclose(ct.jvp(gradient, (POINT,), (DIRECTION,))[1], expected, rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(
+            ct.jvp(gradient, (POINT,), (DIRECTION,))[1], expected, rtol=1e-5, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("name", REVERSE)
@@ -98,7 +99,9 @@ def test_grad_argnums_and_auxiliary_data():
 
 
 def test_integers_have_float0_gradients():
-    gradient = ct.grad(lambda n, x: lax.mul(x, lax.convert_element_type(n, np.float64)), (0, 1), allow_int=True)(3, 2.0)
+    gradient = ct.grad(
+        lambda n, x: lax.mul(x, lax.convert_element_type(n, np.float64)), (0, 1), allow_int=True
+    )(3, 2.0)
     assert gradient[0].dtype == ct.float0 and float(gradient[1]) == 3.0
 
 
@@ -117,7 +120,9 @@ def test_linear_transpose_is_the_adjoint():
 
     def linear(x):
         y = lax.dot_general(matrix, x, (((1,), (0,)), ((), ())))
-        return lax.fori_loop(0, 2, lambda i, y: lax.mul(y, lax.convert_element_type(lax.add(i, 2), np.float64)), y)
+        return lax.fori_loop(
+            0, 2, lambda i, y: lax.mul(y, lax.convert_element_type(lax.add(i, 2), np.float64)), y
+        )
 
     (pulled,) = ct.linear_transpose(linear, ct.ShapeDtypeStruct((4,), np.float64))(rng.normal(size=3))
     assert pulled.shape == (4,)
@@ -132,16 +137,23 @@ def test_pull_back_passes_through_jit():
 
 
 def test_values_of_python_branches_are_known_in_eager_gradients():
-    f = lambda x: lax.sin(x) if x > 0 else lax.cos(x)  # noqa: E731
+    f = lambda x: lax.sin(x) if x > 0 else lax.cos(x)
     np.testing.assert_allclose(ct.grad(f)(0.5), np.cos(0.5))
     np.testing.assert_allclose(ct.grad(f)(-0.5), np.sin(0.5))
 
 
 def test_perturbations_are_not_confused():
     # d/dx [x * d/dy (x + y)] = 1 at every point; mixing the two derivatives would give 2.
-    inner = lambda x: ct.grad(lambda y: lax.add(x, y))(1.0)  # noqa: E731
+    inner = lambda x: ct.grad(lambda y: lax.add(x, y))(1.0)
     assert float(ct.grad(lambda x: lax.mul(x, inner(x)))(3.0)) == 1.0
-    assert float(ct.jvp(lambda x: lax.mul(x, ct.jvp(lambda y: lax.add(x, y), (1.0,), (1.0,))[1]), (3.0,), (1.0,))[1]) == 1.0
+    assert (
+        float(
+            ct.jvp(lambda x: lax.mul(x, ct.jvp(lambda y: lax.add(x, y), (1.0,), (1.0,))[1]), (3.0,), (1.0,))[
+                1
+            ]
+        )
+        == 1.0
+    )
 
 
 def test_stopped_gradients_are_zero():

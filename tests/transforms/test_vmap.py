@@ -1,8 +1,9 @@
 """vmap against an explicit loop, and its messages."""
 
-import canter as ct
 import numpy as np
 import pytest
+
+import canter as ct
 from canter import lax
 
 from .programs import FORWARD, POINT
@@ -22,7 +23,9 @@ def test_batched_programs_are_loops(name):
     f = FORWARD[name]
     expected = np.stack([f(p) for p in points])
     np.testing.assert_allclose(ct.vmap(f)(points), expected, rtol=2e-5, atol=1e-6)
-    np.testing.assert_allclose(ct.jit(ct.vmap(f, in_axes=1, out_axes=1))(points.T), expected.T, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ct.jit(ct.vmap(f, in_axes=1, out_axes=1))(points.T), expected.T, rtol=2e-5, atol=1e-6
+    )
 
 
 def test_axes_of_arguments_and_results():
@@ -51,13 +54,13 @@ def test_axis_size_without_mapped_arguments():
 
 
 def test_batched_loops_stop_one_by_one():
-    double_until = lambda x: lax.while_loop(lambda s: lax.lt(s, 100.0), lambda s: lax.mul(s, 2.0), x)  # noqa: E731
+    double_until = lambda x: lax.while_loop(lambda s: lax.lt(s, 100.0), lambda s: lax.mul(s, 2.0), x)
     starts = np.array([1.0, 3.0, 200.0], np.float32)
     assert ct.vmap(double_until)(starts).tolist() == [128.0, 192.0, 200.0]
 
 
 def test_unbatched_predicate_stays_a_branch():
-    f = lambda p, x: lax.cond(p, lax.sin, lax.cos, x)  # noqa: E731
+    f = lambda p, x: lax.cond(p, lax.sin, lax.cos, x)
     names = [e.primitive.name for e in ct.make_jaxpr(ct.vmap(f, in_axes=(None, 0)))(True, VECTOR).eqns]
     assert "cond" in names and "select_n" not in names
     names = [e.primitive.name for e in ct.make_jaxpr(ct.vmap(f))(VECTOR > 0, VECTOR).eqns]

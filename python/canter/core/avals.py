@@ -42,9 +42,6 @@ class AbstractValue:
     def strip_weak_type(self) -> AbstractValue:
         return self
 
-    def update(self, **changes: Any) -> AbstractValue:
-        raise NotImplementedError(f"{type(self).__name__} cannot be updated.")
-
 
 class ShapedArray(AbstractValue):
     """An array of which shape and dtype are known.
@@ -206,6 +203,7 @@ def get_aval(value: Any) -> Any:
     for base in kind.__mro__[1:]:
         aval_of = _aval_of_type.get(base)
         if aval_of is not None:
+            _aval_of_type[kind] = aval_of
             return aval_of(value)
     if hasattr(value, "__jax_array__"):
         return get_aval(value.__jax_array__())

@@ -272,7 +272,7 @@ debug_infs = _flag("debug_infs", False, _boolean, "Whether an infinity in a resu
 
 # Flags of tracing, errors and printing.
 check_tracer_leaks = _flag(
-    "check_tracer_leaks", False, _boolean, "Whether a tracer that outlives its trace raises."
+    "check_tracer_leaks", False, _boolean, "Whether a tracer that outlives its trace raises.", jit_key=True
 )
 enable_checks = _flag("enable_checks", False, _boolean, "Whether every jaxpr built is checked.")
 log_compiles = _flag(

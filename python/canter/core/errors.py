@@ -34,6 +34,7 @@ __all__ = [
     "at_user_line",
     "describe_value",
     "filter_traceback",
+    "origin",
     "unknown_attribute",
 ]
 
@@ -61,7 +62,7 @@ def _innermost(tracer: Any) -> Any:
     return tracer
 
 
-def _origin(tracer: Any) -> str:
+def origin(tracer: Any) -> str:
     """A sentence on where a tracer's value comes from."""
     inner = _innermost(tracer)
     trace = getattr(inner, "_trace", None)
@@ -111,7 +112,7 @@ def describe_value(value: Any) -> str:
 
 def _tracer_message(tracer: Any, need: str, advice: str) -> str:
     lines = [f"{need}, but {_situation(tracer)} only its type is known: {tracer.aval.str_short()}."]
-    lines += [line for line in (_origin(tracer), at_user_line(lead="It was needed at ")) if line]
+    lines += [line for line in (origin(tracer), at_user_line(lead="It was needed at ")) if line]
     return "\n".join([*lines, advice])
 
 
@@ -209,7 +210,7 @@ class UnexpectedTracerError(JAXTypeError):
         lines = [
             f"A value of type {tracer.aval.str_short()} has leaked out of the function that computed it: "
             "it exists only while that function is being transformed.",
-            _origin(tracer),
+            origin(tracer),
             at_user_line(lead="It was used at "),
             "Return the value from the function instead of keeping it in a global, an attribute, a list or a "
             "closure; and do not cache functions of arrays (functools.lru_cache) across transformations.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .avals import AbstractValue, get_aval
+from .avals import get_aval
 from .effects import no_effects
 from .primitive import Primitive
 
@@ -85,7 +85,7 @@ class DebugInfo(NamedTuple):
     """What a jaxpr was traced from: the function's name, and names of arguments and results."""
 
     func_name: str = "<unknown>"
-    arg_names: tuple[str, ...] | None = None
+    arg_names: Sequence[str] | None = None
     result_paths: tuple[str, ...] | None = None
     traced_for: str = "jit"
     func_src_info: str | None = None

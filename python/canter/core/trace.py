@@ -276,7 +276,11 @@ class Tracer:
         return f"{type(self).__name__}<{self.aval.str_short()}>{self._describe()}"
 
     def __format__(self, spec: str) -> str:
-        return format(repr(self), spec) if not spec else format(self._concrete_or("ConcretizationTypeError"), spec)
+        return (
+            format(repr(self), spec)
+            if not spec
+            else format(self._concrete_or("ConcretizationTypeError"), spec)
+        )
 
 
 register_aval(Tracer, attrgetter("aval"))

@@ -14,6 +14,7 @@ import numpy as np
 
 from canter_pjrt.jaxlib_door import Traceback
 
+from . import config
 from .avals import ShapedArray, get_aval, python_scalar_aval
 from .effects import no_effects
 from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo, Var
@@ -112,7 +113,9 @@ class JaxprTrace(Trace):
                 avals.append(atom.aval)
         return self.record(primitive, invars, tuple(avals), params)
 
-    def record(self, primitive: Primitive, invars: list[Any], avals: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    def record(
+        self, primitive: Primitive, invars: list[Any], avals: tuple[Any, ...], params: dict[str, Any]
+    ) -> Any:
         """Appends one equation and returns the tracers of its results."""
         out, effects = infer_avals(primitive, avals, params)
         source = tuple.__new__(SourceInfo, (_get_traceback(), state.name_stack))
@@ -170,7 +173,12 @@ class JaxprTrace(Trace):
         constvars = [var for var, _ in self.constants.values()]
         constants = [value for _, value in self.constants.values()]
         jaxpr = Jaxpr(constvars, self.invars, outvars, self.eqns, self.effects, self.debug_info)
-        return ClosedJaxpr(jaxpr, constants)
+        closed = ClosedJaxpr(jaxpr, constants)
+        if config.enable_checks.value:
+            from .checker import check_jaxpr
+
+            check_jaxpr(closed)
+        return closed
 
 
 def trace_to_jaxpr(
@@ -179,6 +187,7 @@ def trace_to_jaxpr(
     *,
     name: str = "<unknown>",
     debug_info: DebugInfo | None = None,
+    may_keep_tracers: bool = False,
 ) -> ClosedJaxpr:
     """Traces a flat function into a jaxpr.
 
@@ -187,6 +196,7 @@ def trace_to_jaxpr(
       in_avals: avals of the arguments.
       name: the function's name, for messages.
       debug_info: instead of `name`, all that is known for messages.
+      may_keep_tracers: whether `fun` may store tracers outside, so that they are no leak.
 
     Returns:
       The jaxpr, closed over every array that `fun` captured; among these constants are tracers of
@@ -208,10 +218,15 @@ def trace_to_jaxpr(
     finally:
         trace.alive = False
         swap_trace(previous)
+    if config.check_tracer_leaks.value and not may_keep_tracers:
+        from .leaks import check_leaks
+
+        del tracers
+        check_leaks(trace, trace.debug_info.func_name)
     return trace.finish(outvars)
 
 
-class paused_garbage_collection:  # noqa: N801  (used like a function)
+class paused_garbage_collection:
     """Keeps the cyclic garbage collector from running while many long-lived objects are made.
 
     A trace makes objects that live as long as the program; looking through them again and again

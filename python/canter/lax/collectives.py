@@ -78,7 +78,9 @@ def axis_size(axis_name: AxisName) -> int:
 
 def _refuse_groups(where: str, groups: Any) -> None:
     if groups is not None:
-        raise NotImplementedError(f"{where}: axis_index_groups is not supported along an axis of vmap; leave it out.")
+        raise NotImplementedError(
+            f"{where}: axis_index_groups is not supported along an axis of vmap; leave it out."
+        )
 
 
 # --- reductions -----------------------------------------------------------------------------------
@@ -296,7 +298,9 @@ def all_gather(
     return pytree.tree_map(leaf, x)
 
 
-def _all_gather_shape(x: Any, *, all_gather_dimension: int, axis_size: int, tiled: bool, **params: Any) -> Any:
+def _all_gather_shape(
+    x: Any, *, all_gather_dimension: int, axis_size: int, tiled: bool, **params: Any
+) -> Any:
     shape = list(x.shape)
     if tiled:
         shape[all_gather_dimension] *= axis_size
@@ -307,7 +311,9 @@ def _all_gather_shape(x: Any, *, all_gather_dimension: int, axis_size: int, tile
 
 def _one_axis(where: str, axis_name: Any, trace: Any) -> None:
     if len(_names(axis_name)) != 1:
-        raise NotImplementedError(f"{where} along several axes of vmap at once is not supported; use one at a time.")
+        raise NotImplementedError(
+            f"{where} along several axes of vmap at once is not supported; use one at a time."
+        )
 
 
 def _all_gather_batch(trace: Any, args: Any, dims: Any, *, axis_name: Any, **params: Any) -> Any:
@@ -333,7 +339,12 @@ def _all_gather_transpose(ct: Any, x: Any, *, all_gather_dimension: int, tiled: 
 
 
 def psum_scatter(
-    x: Any, axis_name: AxisName, *, scatter_dimension: int = 0, axis_index_groups: Any = None, tiled: bool = False
+    x: Any,
+    axis_name: AxisName,
+    *,
+    scatter_dimension: int = 0,
+    axis_index_groups: Any = None,
+    tiled: bool = False,
 ) -> Any:
     """Sums over a named axis, and gives each element one part of the sum.
 
@@ -367,7 +378,9 @@ def psum_scatter(
     return pytree.tree_map(leaf, x)
 
 
-def _reduce_scatter_shape(x: Any, *, scatter_dimension: int, axis_size: int, tiled: bool, **params: Any) -> Any:
+def _reduce_scatter_shape(
+    x: Any, *, scatter_dimension: int, axis_size: int, tiled: bool, **params: Any
+) -> Any:
     shape = list(x.shape)
     extent = shape[scatter_dimension]
     if (extent % axis_size) if tiled else (extent != axis_size):
@@ -455,7 +468,9 @@ def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
       [6.0, 5.0]
     """
     if sorted(perm) != list(range(axis_size(axis_name))):
-        raise ValueError(f"pshuffle: perm must be a permutation of the positions along {axis_name!r}, got {perm}.")
+        raise ValueError(
+            f"pshuffle: perm must be a permutation of the positions along {axis_name!r}, got {perm}."
+        )
     return ppermute(x, axis_name, [(source, destination) for destination, source in enumerate(perm)])
 
 
@@ -581,7 +596,12 @@ def all_to_all(
                 concat += 1
             value = reshape(value, (*shape[:concat], 1, *shape[concat:]))
         out = all_to_all_p.bind(
-            value, axis_name=axis_name, split_axis=split, concat_axis=concat, axis_index_groups=None, tiled=True
+            value,
+            axis_name=axis_name,
+            split_axis=split,
+            concat_axis=concat,
+            axis_index_groups=None,
+            tiled=True,
         )
         return out if tiled else squeeze(out, (split,))
 
@@ -617,7 +637,9 @@ def _all_to_all_batch(
     if trace.name not in _names(axis_name):
         x = moveaxis(x, dim, 0)
         split_axis, concat_axis = split_axis + 1, concat_axis + 1
-        out = all_to_all_p.bind(x, axis_name=axis_name, split_axis=split_axis, concat_axis=concat_axis, **params)
+        out = all_to_all_p.bind(
+            x, axis_name=axis_name, split_axis=split_axis, concat_axis=concat_axis, **params
+        )
         return out, 0
     _one_axis("all_to_all", axis_name, trace)
     x = bdim_at_front(x, dim, trace.size)

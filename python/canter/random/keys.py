@@ -135,14 +135,16 @@ def find_impl(spec: Any) -> PRNGImpl:
             rbg.register()
         if spec in implementations:
             return implementations[spec]
-        raise ValueError(f"There is no random generator {spec!r}; there are {', '.join(map(repr, implementations))}.")
+        raise ValueError(
+            f"There is no random generator {spec!r}; there are {', '.join(map(repr, implementations))}."
+        )
     raise TypeError(f"impl must be the name of a random generator or a key's dtype, got {spec!r}.")
 
 
 # --- arrays of keys -------------------------------------------------------------------------------
 
 
-class PRNGKeyArray(Array):  # type: ignore[misc]
+class PRNGKeyArray(Array):
     """An array of random keys. Make one with `random.key`; look beneath it with `random.key_data`."""
 
     def __init__(self, impl: PRNGImpl, base_array: Any):
@@ -234,7 +236,9 @@ class PRNGKeyArray(Array):  # type: ignore[misc]
         index = index if isinstance(index, tuple) else (index,)
         used = sum(1 for i in index if i is not None and i is not Ellipsis)
         if used > self.ndim and not any(hasattr(i, "ndim") for i in index):
-            raise IndexError(f"Too many indices: the array of keys has shape {self.shape}, but {used} were given.")
+            raise IndexError(
+                f"Too many indices: the array of keys has shape {self.shape}, but {used} were given."
+            )
         if Ellipsis in [i for i in index if not hasattr(i, "shape")]:
             index = (*index, *(slice(None),) * len(self._impl.key_shape))
         return self._over(self._base_array[index])
@@ -320,7 +324,9 @@ def _compare_keys(keys: Any, other: Any, all_equal: bool) -> Any:
 
 register_aval(PRNGKeyArray, operator.attrgetter("aval"))
 register_array_wrapper(
-    PRNGKeyArray, lambda keys: ((keys._base_array,), keys._impl), lambda impl, base: PRNGKeyArray(impl, base[0])
+    PRNGKeyArray,
+    lambda keys: ((keys._base_array,), keys._impl),
+    lambda impl, base: PRNGKeyArray(impl, base[0]),
 )
 
 
@@ -428,7 +434,9 @@ def _seeded(seed: Any, impl: PRNGImpl) -> Any:
 
 def _seed_words(where: str, seed: Any, impl: PRNGImpl) -> Any:
     if is_key(seed):
-        raise TypeError(f"random.{where} takes an integer seed, got a key. Use the key itself, or random.split.")
+        raise TypeError(
+            f"random.{where} takes an integer seed, got a key. Use the key itself, or random.split."
+        )
     if isinstance(seed, int) and not isinstance(seed, (bool, np.integer)):
         if not -(1 << 63) <= seed < 1 << 64:
             raise OverflowError(f"random.{where}: the seed {seed} does not fit 64 bits.")
@@ -475,7 +483,7 @@ def _chosen_impl(where: str, impl: Any, dtype: Any) -> PRNGImpl:
     return find_impl(impl if dtype is None else dtype)
 
 
-def PRNGKey(seed: Any, *, impl: Any = None) -> Any:  # noqa: N802  (the field's name)
+def PRNGKey(seed: Any, *, impl: Any = None) -> Any:
     """A raw random key from an integer: an array of its words.
 
     Args, raised errors: as for `key`.
@@ -540,7 +548,9 @@ def fold_in(key: Any, data: Any) -> Any:
         data = np.uint32(data & 0xFFFFFFFF)
     aval = get_aval(data)
     if aval.shape:
-        raise TypeError(f"random.fold_in takes an integer scalar, got {aval.str_short()}. Use vmap for several.")
+        raise TypeError(
+            f"random.fold_in takes an integer scalar, got {aval.str_short()}. Use vmap for several."
+        )
     if not dtypes.issubdtype(aval.dtype, np.integer):
         raise TypeError(f"random.fold_in takes an integer scalar, got {aval.str_short()}.")
     return raw.same_kind(_fold_in(raw.words, data, impl=raw.impl))

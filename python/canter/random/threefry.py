@@ -29,7 +29,9 @@ def _abstract(*avals: Any) -> Any:
     shape = next((a.shape for a in avals if a.shape), ())
     for aval in avals:
         if aval.dtype != _UINT32 or aval.shape not in ((), shape):
-            raise TypeError(f"threefry2x32 takes uint32 arrays of one shape, got {[a.str_short() for a in avals]}.")
+            raise TypeError(
+                f"threefry2x32 takes uint32 arrays of one shape, got {[a.str_short() for a in avals]}."
+            )
     return [ShapedArray(shape, _UINT32)] * 2
 
 
@@ -83,8 +85,12 @@ def seed(value: Any) -> Any:
     """The raw key of an integer: its high and its low word."""
     aval = get_aval(value)
     if aval.dtype.itemsize == 8:
-        high = lax.convert_element_type(lax.shift_right_logical(value, np.asarray(32, aval.dtype)[()]), _UINT32)
-        low = lax.convert_element_type(lax.bitwise_and(value, np.asarray(0xFFFFFFFF, aval.dtype)[()]), _UINT32)
+        high = lax.convert_element_type(
+            lax.shift_right_logical(value, np.asarray(32, aval.dtype)[()]), _UINT32
+        )
+        low = lax.convert_element_type(
+            lax.bitwise_and(value, np.asarray(0xFFFFFFFF, aval.dtype)[()]), _UINT32
+        )
     else:
         low = lax.convert_element_type(value, _UINT32)
         high = lax.full(aval.shape, 0, _UINT32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
@@ -137,9 +138,7 @@ class BatchTrace(Trace):
         finally:
             swap_trace(previous)
         if primitive.multiple_results:
-            return [
-                o if d is None else BatchTracer(self, o, d) for o, d in zip(outs, out_dims, strict=True)
-            ]
+            return [o if d is None else BatchTracer(self, o, d) for o, d in zip(outs, out_dims, strict=True)]
         return outs if out_dims is None else BatchTracer(self, outs, out_dims)
 
     def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
@@ -187,6 +186,11 @@ def batch_flat(
         trace.alive = False
         swap_trace(previous)
     values, out_dims, _ = trace.unpack(outs)
+    if config.check_tracer_leaks.value:
+        from ..core.leaks import check_leaks
+
+        del inputs, outs
+        check_leaks(trace, "the function under vmap")
     return values, out_dims
 
 

@@ -106,7 +106,10 @@ class CustomJVPCall(Primitive):
 
             def flat(*xs: Any) -> list[Any]:
                 given = iter(xs[count:])
-                full = [next(given) if nz else _unbatched_zero(x) for x, nz in zip(xs[:count], nonzero, strict=True)]
+                full = [
+                    next(given) if nz else _unbatched_zero(x)
+                    for x, nz in zip(xs[:count], nonzero, strict=True)
+                ]
                 outs, out_tangents = jvp(xs[:count], full)
                 return [*outs, *map(instantiate_zeros, out_tangents)]
 
@@ -194,7 +197,9 @@ class CustomVJPCall(Primitive):
             Zero(a) if a.dtype == dtypes.float0 else t for a, t in zip(out_avals, out_tangents, strict=True)
         ]
 
-    def apply_batched(self, trace: Any, fun: Flat, fwd: Any, bwd: Any, values: Any, dims: Any, params: Any) -> Any:
+    def apply_batched(
+        self, trace: Any, fun: Flat, fwd: Any, bwd: Any, values: Any, dims: Any, params: Any
+    ) -> Any:
         """The call on a batch, with both rules batched."""
         counts: list[int] = []
 
@@ -221,7 +226,9 @@ class CustomVJPCall(Primitive):
 
             given = [ct for ct, nz in zip(cotangents, nonzero, strict=True) if nz]
             in_dims = [0] * (num_residuals + len(given))
-            outs, places = batch_flat(flat, [*residuals, *given], in_dims, trace.size, trace.name, trace.spmd_name)
+            outs, places = batch_flat(
+                flat, [*residuals, *given], in_dims, trace.size, trace.name, trace.spmd_name
+            )
             found = iter(zip(outs, places, strict=True))
             return [
                 None if z else _match_cotangent(trace.size, dim, *next(found))
@@ -269,13 +276,15 @@ def _transpose_custom_lin(
         cotangents = [instantiate_zeros(ct) for ct in cotangents]
     results = list(bwd(residuals, cotangents))
     wanted = (ct for ct, is_perturbed in zip(results, perturbed, strict=True) if is_perturbed)
-    found = []
+    found: list[Any] = []
     for tangent, ct in zip(tangents, wanted, strict=True):
         if not is_undefined_primal(tangent):
             found.append(None)
         else:
             ct = _as_cotangent(ct, tangent.aval)
-            found.append(Zero(tangent.aval) if isinstance(ct, np.ndarray) and ct.dtype == dtypes.float0 else ct)
+            found.append(
+                Zero(tangent.aval) if isinstance(ct, np.ndarray) and ct.dtype == dtypes.float0 else ct
+            )
     return [None] * num_res + found
 
 

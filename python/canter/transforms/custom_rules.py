@@ -60,26 +60,39 @@ class CustomVJPPrimal(NamedTuple):
 class _CustomRule(Generic[P, R]):
     """What both kinds have in common: nondifferentiable arguments and calling by position."""
 
-    def __init__(self, fun: Callable[P, R], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()):
-        functools.update_wrapper(self, fun)
+    def __init__(
+        self, fun: Callable[P, R], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
+    ):
+        functools.update_wrapper(self, fun)  # type: ignore[arg-type]
         self.fun = fun
-        self.nondiff_argnums = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        self.nondiff_argnames = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        self.nondiff_argnums = (
+            (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        )
+        self.nondiff_argnames = (
+            (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        )
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.__call__, instance)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        raise NotImplementedError
 
     def _static_positions(self, num_args: int) -> tuple[int, ...]:
-        numbers = set()
+        numbers: set[int] = set()
         if self.nondiff_argnums:
-            numbers.update(normalize_argnums(self.nondiff_argnums, num_args, f"{function_name(self.fun)}: nondiff"))
+            numbers.update(
+                normalize_argnums(self.nondiff_argnums, num_args, f"{function_name(self.fun)}: nondiff")
+            )
         if self.nondiff_argnames:
             import inspect
 
             names = list(inspect.signature(self.fun).parameters)
             for name in self.nondiff_argnames:
                 if name not in names:
-                    raise ValueError(f"nondiff_argnames: {function_name(self.fun)} has no parameter {name!r}.")
+                    raise ValueError(
+                        f"nondiff_argnames: {function_name(self.fun)} has no parameter {name!r}."
+                    )
                 numbers.add(names.index(name))
         return tuple(sorted(numbers))
 
@@ -92,7 +105,7 @@ class _CustomRule(Generic[P, R]):
         rest = [x for i, x in enumerate(args) if i not in static]
 
         def fun(*given: Any) -> Any:
-            return self.fun(*_merge(static, nondiff, given))
+            return self.fun(*_merge(static, nondiff, given))  # type: ignore[call-arg]
 
         fun.__name__ = function_name(self.fun)
         return nondiff, rest, fun
@@ -106,7 +119,7 @@ def _merge(positions: Sequence[int], fixed: Sequence[Any], given: Sequence[Any])
     return full
 
 
-class custom_jvp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
+class custom_jvp(_CustomRule[P, R]):
     """A function whose forward-mode derivative is given by the user.
 
     Args:
@@ -152,7 +165,7 @@ class custom_jvp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
             raise TypeError("defjvps cannot be used with nondiff_argnums; use defjvp.")
 
         def jvp(primals: Any, tangents: Any) -> Any:
-            result = self(*primals)
+            result: Any = self.__call__(*primals)  # type: ignore[call-arg]
             terms = [
                 rule(t, result, *primals) for rule, t in zip(jvps, tangents, strict=True) if rule is not None
             ]
@@ -165,7 +178,9 @@ class custom_jvp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         name = function_name(self.fun)
         if self.jvp is None:
-            raise AttributeError(f"custom_jvp function {name} has no rule yet. Give it one with {name}.defjvp(rule).")
+            raise AttributeError(
+                f"custom_jvp function {name} has no rule yet. Give it one with {name}.defjvp(rule)."
+            )
         nondiff, rest, fun = self._split(resolve_kwargs(self.fun, args, kwargs))
         leaves, in_tree = pytree.tree_flatten(tuple(rest))
         flat = FlatFunction(fun, in_tree)
@@ -192,7 +207,9 @@ class _FlatJVP:
         self.out_tree: Any = None
 
     def __call__(self, primals: Any, tangents: Any) -> Any:
-        show = (lambda t: SymbolicZero(t.aval) if type(t) is Zero else t) if self.symbolic else instantiate_zeros
+        show = (
+            (lambda t: SymbolicZero(t.aval) if type(t) is Zero else t) if self.symbolic else instantiate_zeros
+        )
         result = self.jvp(
             *self.nondiff,
             self.in_tree.unflatten(primals),
@@ -228,7 +245,7 @@ class _FlatJVP:
         return tangent
 
 
-class custom_vjp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
+class custom_vjp(_CustomRule[P, R]):
     """A function whose reverse-mode derivative is given by the user.
 
     Args:
@@ -297,7 +314,8 @@ class custom_vjp(_CustomRule[P, R]):  # noqa: N801  (the field's name)
             _Named(rules.forward, self.fwd),
             _Named(rules.backward, self.bwd),
             leaves,
-            name=name, symbolic_zeros=self.symbolic_zeros,
+            name=name,
+            symbolic_zeros=self.symbolic_zeros,
         )
         return (flat.out_tree or rules.out_tree).unflatten(outs)
 
@@ -318,7 +336,9 @@ class _Named:
 class _FlatVJP:
     """The user's forward and backward rules on flat lists, their results checked."""
 
-    def __init__(self, owner: custom_vjp[Any, Any], nondiff: Any, static: Any, in_tree: Any, flat: Any, name: str):
+    def __init__(
+        self, owner: custom_vjp[Any, Any], nondiff: Any, static: Any, in_tree: Any, flat: Any, name: str
+    ):
         self.owner, self.nondiff, self.static = owner, nondiff, static
         self.in_tree, self.flat, self.name = in_tree, flat, name
         self.out_tree: Any = None
@@ -366,7 +386,9 @@ class _FlatVJP:
         flat: list[Any] = []
         for position, (child, ct) in enumerate(zip(children, result, strict=True)):
             flat.extend(self._flatten_cotangent(position, child, ct))
-        return [self._checked(i, ct, aval) for i, (ct, aval) in enumerate(zip(flat, self.in_avals, strict=True))]
+        return [
+            self._checked(i, ct, aval) for i, (ct, aval) in enumerate(zip(flat, self.in_avals, strict=True))
+        ]
 
     def _flatten_cotangent(self, position: int, tree: Any, ct: Any) -> list[Any]:
         if ct is None:
@@ -397,7 +419,11 @@ class _FlatVJP:
             return None
         expected, given = aval.to_tangent_aval(), get_aval(ct)
         if expected.dtype == dtypes.float0:
-            return None if given.dtype == dtypes.float0 or isinstance(ct, np.ndarray) else self._refuse(given, aval)
+            return (
+                None
+                if given.dtype == dtypes.float0 or isinstance(ct, np.ndarray)
+                else self._refuse(given, aval)
+            )
         if given.shape != expected.shape or not typematch(given, expected):
             self._refuse(given, aval)
         return ct

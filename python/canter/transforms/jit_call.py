@@ -67,7 +67,10 @@ def _jvp(primals: Any, tangents: Any, *, jaxpr: Any, **params: Any) -> Any:
 
 
 def _fill(outs: Any, nonzeros: Any, given: Any) -> list[Any]:
-    return [next(given) if nz else Zero(get_aval(o).to_tangent_aval()) for o, nz in zip(outs, nonzeros, strict=True)]
+    return [
+        next(given) if nz else Zero(get_aval(o).to_tangent_aval())
+        for o, nz in zip(outs, nonzeros, strict=True)
+    ]
 
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Any, **params: Any) -> Any:

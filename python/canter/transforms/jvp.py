@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core import pytree
+from ..core import config, pytree
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
@@ -145,7 +145,13 @@ def jvp_flat(
     finally:
         trace.alive = False
         swap_trace(previous)
-    return split_outputs(trace, outs)
+    results = split_outputs(trace, outs)
+    if config.check_tracer_leaks.value:
+        from ..core.leaks import check_leaks
+
+        del inputs, outs
+        check_leaks(trace, "the function under jvp")
+    return results
 
 
 def split_outputs(trace: JVPTrace, outs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -200,7 +206,9 @@ def jvp_jaxpr(
             next(given) if nonzero else Zero(get_aval(p).to_tangent_aval())
             for p, nonzero in zip(primals, nonzeros, strict=True)
         ]
-        outs, out_tangents = jvp_flat(lambda *xs: eval_jaxpr(closed.jaxpr, closed.consts, *xs), primals, tangents)
+        outs, out_tangents = jvp_flat(
+            lambda *xs: eval_jaxpr(closed.jaxpr, closed.consts, *xs), primals, tangents
+        )
         out_tangents = [
             instantiate_zeros(t) if wanted else t for t, wanted in zip(out_tangents, instantiate, strict=True)
         ]
@@ -209,6 +217,8 @@ def jvp_jaxpr(
 
     in_avals = closed.in_avals
     tangent_avals = [a.to_tangent_aval() for a, nonzero in zip(in_avals, nonzeros, strict=True) if nonzero]
-    result = trace_to_jaxpr(value_and_tangents, [*in_avals, *tangent_avals], debug_info=closed.jaxpr.debug_info)
+    result = trace_to_jaxpr(
+        value_and_tangents, [*in_avals, *tangent_avals], debug_info=closed.jaxpr.debug_info
+    )
     closed.memo[key] = (result, out_nonzeros)
     return result, out_nonzeros

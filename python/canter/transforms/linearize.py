@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core import config
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, Literal, Var, eval_jaxpr
 from ..core.primitive import Primitive
@@ -77,7 +78,9 @@ class Linearized:
 
     __slots__ = ("out_nonzeros", "out_tangent_avals", "primals_out", "tape")
 
-    def __init__(self, primals_out: list[Any], out_nonzeros: list[bool], out_tangent_avals: Any, tape: ClosedJaxpr):
+    def __init__(
+        self, primals_out: list[Any], out_nonzeros: list[bool], out_tangent_avals: Any, tape: ClosedJaxpr
+    ):
         self.primals_out = primals_out
         self.out_nonzeros = out_nonzeros
         self.out_tangent_avals = out_tangent_avals
@@ -108,8 +111,9 @@ def linearize_flat(
     for i, primal in enumerate(primals):
         if nonzeros is None or nonzeros[i]:
             tangent = tape.new_argument(get_aval(primal).to_tangent_aval())
-            primal = trace.pack(primal, tangent)
-        inputs.append(primal)
+            inputs.append(trace.pack(primal, tangent))
+        else:
+            inputs.append(primal)
     previous = swap_trace(trace)
     try:
         outs = list(fun(*inputs))
@@ -117,7 +121,9 @@ def linearize_flat(
         if instantiate is not False:
             wanted = (True,) * len(outs) if instantiate is True else instantiate
             swap_trace(tape)
-            tangents_out = [instantiate_zeros(t) if w else t for t, w in zip(tangents_out, wanted, strict=True)]
+            tangents_out = [
+                instantiate_zeros(t) if w else t for t, w in zip(tangents_out, wanted, strict=True)
+            ]
     finally:
         trace.alive = False
         tape.alive = False
@@ -125,6 +131,13 @@ def linearize_flat(
     out_nonzeros = [type(t) is not Zero for t in tangents_out]
     out_avals = [t.aval if type(t) is Zero else get_aval(t) for t in tangents_out]
     outvars = [tape.to_atom(t) for t in tangents_out if type(t) is not Zero]
+    if config.check_tracer_leaks.value:
+        from ..core.leaks import check_leaks
+
+        del inputs, outs
+        check_leaks(
+            trace, "the function being differentiated" if debug_info is None else debug_info.func_name
+        )
     return Linearized(primals_out, out_nonzeros, out_avals, tape.finish(outvars))
 
 
@@ -189,7 +202,8 @@ def _linearize_jaxpr(closed: ClosedJaxpr, nonzeros: Any, instantiate: Any) -> Li
             places.setdefault(id(out), ("out", i))
         for i, arg in enumerate(args):
             places[id(arg)] = ("in", i)
-        sources, new = [], []
+        sources: list[tuple[str, int]] = []
+        new: list[Any] = []
         for residual in linearized.tape.consts:
             place = places.get(id(residual))
             if place is None:
@@ -199,11 +213,15 @@ def _linearize_jaxpr(closed: ClosedJaxpr, nonzeros: Any, instantiate: Any) -> Li
         found.append((linearized, sources, len(new)))
         return [*linearized.primals_out, *new]
 
-    known = trace_to_jaxpr(values_and_residuals, closed.in_avals, debug_info=closed.jaxpr.debug_info)
+    known = trace_to_jaxpr(
+        values_and_residuals, closed.in_avals, debug_info=closed.jaxpr.debug_info, may_keep_tracers=True
+    )
     linearized, sources, num_new = found[0]
     from .partial_evaluation import dce_jaxpr
 
-    known = ClosedJaxpr(dce_jaxpr(known.jaxpr, [True] * len(known.jaxpr.outvars), keep_inputs=True)[0], known.consts)
+    known = ClosedJaxpr(
+        dce_jaxpr(known.jaxpr, [True] * len(known.jaxpr.outvars), keep_inputs=True)[0], known.consts
+    )
     tape = linearized.tape.jaxpr
     linear = ClosedJaxpr(tape.replace(constvars=[], invars=[*tape.constvars, *tape.invars]), [])
     return LinearizedJaxpr(known, linear, sources, linearized.out_nonzeros, num_new)

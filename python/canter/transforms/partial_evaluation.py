@@ -52,7 +52,10 @@ def dce_jaxpr(
                 continue
         elif not all(used):
             eqn = eqn.replace(
-                outvars=[v if u or type(v) is DropVar else DropVar(v.aval) for v, u in zip(eqn.outvars, used, strict=True)]
+                outvars=[
+                    v if u or type(v) is DropVar else DropVar(v.aval)
+                    for v, u in zip(eqn.outvars, used, strict=True)
+                ]
             )
         kept.append(eqn)
         live.update(v for v in eqn.invars if type(v) is not Literal)
@@ -94,7 +97,9 @@ def close_over_nothing(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
     return known, closed.consts
 
 
-def dce_closed_call(used: Sequence[bool], eqn: JaxprEqn, name: str = "jaxpr") -> tuple[list[bool], JaxprEqn | None]:
+def dce_closed_call(
+    used: Sequence[bool], eqn: JaxprEqn, name: str = "jaxpr"
+) -> tuple[list[bool], JaxprEqn | None]:
     """A `dce_rule` for primitives that call the closed jaxpr in one of their parameters."""
     if not any(used) and not eqn.effects:
         return [False] * len(eqn.invars), None

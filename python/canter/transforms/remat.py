@@ -20,7 +20,7 @@ from .rules import deflinear, defvectorized
 from .transpose import transpose_jaxpr
 from .zeros import Zero, is_undefined_primal
 
-__all__ = ["checkpoint", "checkpoint_name", "checkpoint_policies", "name_p", "remat_p"]
+__all__ = ["checkpoint", "checkpoint_name", "checkpoint_policies", "name_p", "remat", "remat_p"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +70,8 @@ def checkpoint(
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        target, dynamic = function, args
+        target: Callable[..., Any] = function
+        dynamic: tuple[Any, ...] = args
         if static_argnums != ():
             static = normalize_argnums(static_argnums, len(args), "checkpoint: static")
             target = _bind_static(function, args, static)
@@ -87,6 +88,9 @@ def checkpoint(
         return flat.out_tree.unflatten(outs)
 
     return wrapped
+
+
+remat = checkpoint
 
 
 def _bind_static(fun: Callable[..., Any], args: Sequence[Any], static: Sequence[int]) -> Callable[..., Any]:
@@ -120,7 +124,8 @@ def _bind(closed: ClosedJaxpr, args: Sequence[Any], params: dict[str, Any]) -> l
 def _tangent_list(outs: Sequence[Any], nonzeros: Sequence[bool], given: Sequence[Any]) -> list[Any]:
     found = iter(given)
     return [
-        next(found) if nz else Zero(get_aval(o).to_tangent_aval()) for o, nz in zip(outs, nonzeros, strict=True)
+        next(found) if nz else Zero(get_aval(o).to_tangent_aval())
+        for o, nz in zip(outs, nonzeros, strict=True)
     ]
 
 
@@ -168,7 +173,9 @@ def _saveable(jaxpr: Jaxpr, policy: Any) -> list[Any]:
     return saved
 
 
-def _recompute_then_linear(parts: Any, saved: Any, num_args: int, avals: Any) -> tuple[ClosedJaxpr, list[bool]]:
+def _recompute_then_linear(
+    parts: Any, saved: Any, num_args: int, avals: Any
+) -> tuple[ClosedJaxpr, list[bool]]:
     """The program that recomputes the residuals and applies the linear part; and what it needs."""
     forward = parts.known.jaxpr
 
@@ -187,20 +194,28 @@ def _recompute_then_linear(parts: Any, saved: Any, num_args: int, avals: Any) ->
 def _eval_given(closed: ClosedJaxpr, args: Sequence[Any], env: dict[Any, Any]) -> list[Any]:
     """Evaluates a program of which some intermediate values are given."""
     jaxpr = closed.jaxpr
-    env = {**env, **dict(zip(jaxpr.constvars, closed.consts, strict=True)), **dict(zip(jaxpr.invars, args, strict=True))}
+    env = {
+        **env,
+        **dict(zip(jaxpr.constvars, closed.consts, strict=True)),
+        **dict(zip(jaxpr.invars, args, strict=True)),
+    }
     for eqn in jaxpr.eqns:
         if all(v in env for v in eqn.outvars):
             continue
         operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
         results = eqn.primitive.bind(*operands, **eqn.params)
-        for var, result in zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True):
+        for var, result in zip(
+            eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True
+        ):
             env.setdefault(var, result)
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
 
 def _transpose(cotangents: Any, *args: Any, jaxpr: Jaxpr, **params: Any) -> Any:
     linear = [is_undefined_primal(a) for a in args]
-    transposed, nonzeros = transpose_jaxpr(_closed(jaxpr), linear, [type(ct) is not Zero for ct in cotangents])
+    transposed, nonzeros = transpose_jaxpr(
+        _closed(jaxpr), linear, [type(ct) is not Zero for ct in cotangents]
+    )
     known = [a for a, is_linear in zip(args, linear, strict=True) if not is_linear]
     results = iter(_bind(transposed, [*known, *(ct for ct in cotangents if type(ct) is not Zero)], params))
     flags = iter(nonzeros)
@@ -211,7 +226,9 @@ def _transpose(cotangents: Any, *args: Any, jaxpr: Jaxpr, **params: Any) -> Any:
 
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
-    batched, out_dims = batch_jaxpr(_closed(jaxpr), trace.size, dims, name=trace.name, spmd_name=trace.spmd_name)
+    batched, out_dims = batch_jaxpr(
+        _closed(jaxpr), trace.size, dims, name=trace.name, spmd_name=trace.spmd_name
+    )
     return _bind(batched, args, params), out_dims
 
 

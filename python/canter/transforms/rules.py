@@ -166,7 +166,9 @@ def deflinear(primitive: Primitive, transpose: Callable[..., Any]) -> None:
     primitive.transpose_rule = transpose
 
 
-def defbilinear(primitive: Primitive, lhs_transpose: Callable[..., Any], rhs_transpose: Callable[..., Any]) -> None:
+def defbilinear(
+    primitive: Primitive, lhs_transpose: Callable[..., Any], rhs_transpose: Callable[..., Any]
+) -> None:
     """Declares a product: linear in either of its two operands.
 
     Args:
@@ -184,7 +186,10 @@ def defbilinear(primitive: Primitive, lhs_transpose: Callable[..., Any], rhs_tra
         if is_undefined_primal(x):
             if is_undefined_primal(y):
                 raise TypeError(f"{primitive.name} of two linear operands is not linear.")
-            return [Zero(x.aval) if type(cotangent) is Zero else lhs_transpose(cotangent, x, y, **params), None]
+            return [
+                Zero(x.aval) if type(cotangent) is Zero else lhs_transpose(cotangent, x, y, **params),
+                None,
+            ]
         return [None, Zero(y.aval) if type(cotangent) is Zero else rhs_transpose(cotangent, x, y, **params)]
 
     primitive.transpose_rule = transpose
@@ -262,16 +267,15 @@ def defbroadcasting(primitive: Primitive) -> None:
     primitive.batch_rule = batch
 
 
-def broadcast_batch(primitive: Primitive, args: Sequence[Any], dims: Sequence[int | None], params: Any) -> Any:
+def broadcast_batch(
+    primitive: Primitive, args: Sequence[Any], dims: Sequence[int | None], params: Any
+) -> Any:
     """Applies an elementwise primitive to operands whose batch axes stand in different places."""
+    place = _common_place(args, dims)
+    if place is not None:
+        return primitive.bind(*args, **params), place
     ranks = [len(get_aval(x).shape) - (dim is not None) for x, dim in zip(args, dims, strict=True)]
     rank = max(ranks)
-    if len({(dim, r) for dim, r in zip(dims, ranks, strict=True) if dim is not None}) == 1:
-        dim = next(d for d in dims if d is not None)
-        others = [r for d, r in zip(dims, ranks, strict=True) if d is None]
-        mapped = next(r for d, r in zip(dims, ranks, strict=True) if d is not None)
-        if not any(others) and mapped == rank:
-            return primitive.bind(*args, **params), dim
     operands = []
     for x, dim, own_rank in zip(args, dims, ranks, strict=True):
         if dim is None:
@@ -285,6 +289,21 @@ def broadcast_batch(primitive: Primitive, args: Sequence[Any], dims: Sequence[in
     full = tuple(max(sizes) if min(sizes) else 0 for sizes in zip(*shapes, strict=True))
     operands = [_expand_to(x, full) for x in operands]
     return primitive.bind(*operands, **params), 0
+
+
+def _common_place(args: Sequence[Any], dims: Sequence[int | None]) -> int | None:
+    """The batch axis, if it is the same for all operands and those without one are scalars."""
+    found: tuple[int, int] | None = None
+    for x, dim in zip(args, dims, strict=True):
+        ndim = len(get_aval(x).shape)
+        if dim is None:
+            if ndim:
+                return None
+        elif found is None:
+            found = dim, ndim
+        elif found != (dim, ndim):
+            return None
+    return None if found is None else found[0]
 
 
 def _expand_to(x: Any, shape: tuple[int, ...]) -> Any:

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class named_scope:  # noqa: N801  (the field's name)
+class named_scope:
     """Adds a name to all operations traced inside, seen in lowered modules and profiles.
 
     Use it as a context manager or a decorator.
@@ -117,7 +117,9 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     """
     leaves, in_tree = pytree.tree_flatten(example_args)
     flat = FlatFunction(fun, in_tree)
-    closed = trace_to_jaxpr(flat, [get_aval(x) for x in leaves], debug_info=debug_info(fun, "closure_convert"))
+    closed = trace_to_jaxpr(
+        flat, [get_aval(x) for x in leaves], debug_info=debug_info(fun, "closure_convert")
+    )
     hoisted = [isinstance(c, Tracer) and _is_inexact(get_aval(c)) for c in closed.consts]
     out_tree = flat.out_tree
 

@@ -20,7 +20,9 @@ from .zeros import UndefinedPrimal, Zero
 __all__ = ["backward_pass", "transpose_jaxpr"]
 
 
-def backward_pass(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+def backward_pass(
+    jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
     """Cotangents of the linear arguments of a program.
 
     Args:
@@ -68,7 +70,9 @@ def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any], linear: set[Var]) -> l
             continue
         operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
         results = eqn.primitive.bind(*operands, **eqn.params)
-        values.update(zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True))
+        values.update(
+            zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True)
+        )
     return linear_eqns
 
 
@@ -138,7 +142,9 @@ def transpose_jaxpr(
     jaxpr = closed.jaxpr
     others = [v.aval for v, is_linear in zip(jaxpr.invars, linear, strict=True) if not is_linear]
     cotangent_avals = [
-        v.aval.to_tangent_aval() for v, nonzero in zip(jaxpr.outvars, nonzero_cotangents, strict=True) if nonzero
+        v.aval.to_tangent_aval()
+        for v, nonzero in zip(jaxpr.outvars, nonzero_cotangents, strict=True)
+        if nonzero
     ]
     nonzeros: list[bool] = []
     num_linear = sum(linear)

@@ -50,8 +50,8 @@ def flatten_operands(where: str, tree: Any) -> tuple[list[Any], Any, list[Any]]:
         except TypeError:
             path = pytree.keystr(pytree.tree_leaves_with_path(tree)[i][0])
             raise TypeError(
-                f"{where}: the operand at {path or 'the root'} is a value of type {type(leaf).__name__}, which is not a "
-                "valid array type. Pass arrays and numbers; bind other values with functools.partial or a closure."
+                f"{where}: the operand at {path or 'the root'} is a value of type {type(leaf).__name__}, which is not "
+                "a valid array type. Pass arrays and numbers; bind other values with functools.partial or a closure."
             ) from None
     return leaves, treedef, avals
 

@@ -43,7 +43,9 @@ cond_p.call_primitive = True
 
 
 @api_boundary
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **kwargs: Any) -> Any:
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **kwargs: Any
+) -> Any:
     """Applies one of two functions, chosen by a scalar.
 
     Args:
@@ -83,7 +85,9 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
         pred = ne(pred, np.zeros((), dtype)[()])
     index = convert_element_type(pred, np.dtype(np.int32))
-    return _select_branch("cond", index, (true_fun, false_fun), operands, ("true_fun", "false_fun"), backwards=True)
+    return _select_branch(
+        "cond", index, (true_fun, false_fun), operands, ("true_fun", "false_fun"), backwards=True
+    )
 
 
 @api_boundary
@@ -204,7 +208,9 @@ def _linearize(primals: Any, tangents: Any, *, branches: Any, **params: Any) -> 
         return outs, tangents_by_flags(outs, out_nonzeros, [])
     sources = sorted({s for p in parts for s in p.residual_sources if s[0] != "new"})
     shared = [primals[1 + i] if kind == "in" else outs[i] for kind, i in sources]
-    linear = [_common_linear(p, place, sources, shared, slots) for p, place in zip(parts, places, strict=True)]
+    linear = [
+        _common_linear(p, place, sources, shared, slots) for p, place in zip(parts, places, strict=True)
+    ]
     given = [t for t in tangents[1:] if type(t) is not Zero]
     residuals = [*shared, *results[num_outs:]]
     found = cond_p.bind(primals[0], *residuals, *given, branches=tuple(linear), **params)
@@ -230,7 +236,9 @@ def _shared_slots(parts: Sequence[LinearizedJaxpr], num_outs: int) -> tuple[list
     return slots, places
 
 
-def _fill_slots(part: LinearizedJaxpr, place: Sequence[int], slots: Sequence[Any], num_outs: int) -> ClosedJaxpr:
+def _fill_slots(
+    part: LinearizedJaxpr, place: Sequence[int], slots: Sequence[Any], num_outs: int
+) -> ClosedJaxpr:
     """The known part of a branch, with zeros in the slots that it does not use."""
     from ...core.jaxpr import eval_jaxpr
 

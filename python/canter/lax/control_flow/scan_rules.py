@@ -115,7 +115,9 @@ def _interleave(sizes: Sequence[int]) -> list[int]:
 # --- linearization --------------------------------------------------------------------------------
 
 
-def _linearize(primals: Any, tangents: Any, *, jaxpr: Any, num_consts: int, num_carry: int, **params: Any) -> Any:
+def _linearize(
+    primals: Any, tangents: Any, *, jaxpr: Any, num_consts: int, num_carry: int, **params: Any
+) -> Any:
     nonzeros = [type(t) is not Zero for t in tangents]
     flags = lambda j, nz: linearize_jaxpr(j, nz).out_nonzeros  # noqa: E731
     carry_nz = _carry_nonzeros(jaxpr, nonzeros, num_consts, num_carry, flags)
@@ -157,10 +159,14 @@ class _ResidualPlan:
 
     __slots__ = ("hoisted", "known", "num_carry", "places")
 
-    def __init__(self, hoisted: ClosedJaxpr, known: ClosedJaxpr, places: list[tuple[str, int]], num_carry: int):
+    def __init__(
+        self, hoisted: ClosedJaxpr, known: ClosedJaxpr, places: list[tuple[str, int]], num_carry: int
+    ):
         self.hoisted, self.known, self.places, self.num_carry = hoisted, known, places, num_carry
 
-    def collect(self, consts: Any, invariant: Any, xs: Any, outs: Any, extra: Any) -> tuple[list[Any], list[Any]]:
+    def collect(
+        self, consts: Any, invariant: Any, xs: Any, outs: Any, extra: Any
+    ) -> tuple[list[Any], list[Any]]:
         """Residuals that stay the same, and stacked ones, each in the order of `places`."""
         found = {"const": consts, "hoisted": invariant, "xs": xs, "ys": outs, "extra": extra}
         fixed = [found[kind][i] for kind, i in self.places if kind in ("const", "hoisted")]
@@ -186,11 +192,13 @@ def _residual_plan(parts: LinearizedJaxpr, num_consts: int, num_carry: int, num_
     return plan
 
 
-def _make_residual_plan(parts: LinearizedJaxpr, num_consts: int, num_carry: int, num_outs: int) -> _ResidualPlan:
+def _make_residual_plan(
+    parts: LinearizedJaxpr, num_consts: int, num_carry: int, num_outs: int
+) -> _ResidualPlan:
     known = parts.known
     body = known.jaxpr
     const_vars, carry_vars, xs_vars = split_list(body.invars, num_consts, num_carry)
-    same_each_step, moving_eqns, invariant_eqns = set([*body.constvars, *const_vars]), [], []
+    same_each_step, moving_eqns, invariant_eqns = {*body.constvars, *const_vars}, [], []
     for eqn in body.eqns:
         if not eqn.effects and all(type(v) is Literal or v in same_each_step for v in eqn.invars):
             same_each_step.update(eqn.outvars)
@@ -231,13 +239,17 @@ def _make_residual_plan(parts: LinearizedJaxpr, num_consts: int, num_carry: int,
         eqns=moving_eqns,
     )
     loop, _ = dce_jaxpr(loop, [True] * len(loop.outvars), keep_inputs=True)
-    return _ResidualPlan(ClosedJaxpr(before, known.consts), ClosedJaxpr(loop, known.consts), places, num_carry)
+    return _ResidualPlan(
+        ClosedJaxpr(before, known.consts), ClosedJaxpr(loop, known.consts), places, num_carry
+    )
 
 
 # --- transposition --------------------------------------------------------------------------------
 
 
-def _transpose(cotangents: Any, *args: Any, jaxpr: Any, num_consts: int, num_carry: int, **params: Any) -> Any:
+def _transpose(
+    cotangents: Any, *args: Any, jaxpr: Any, num_consts: int, num_carry: int, **params: Any
+) -> Any:
     linear = list(map(is_undefined_primal, args))
     carry_linear = _linear_carry(jaxpr, linear, num_consts, num_carry)
     if not all(carry_linear):
@@ -249,7 +261,9 @@ def _transpose(cotangents: Any, *args: Any, jaxpr: Any, num_consts: int, num_car
     backward = _transposed_body(jaxpr, const_linear, xs_linear, num_carry, ys_nz)
 
     known_consts = [c for c, is_linear in zip(consts, const_linear, strict=True) if not is_linear]
-    ct_consts = [zeros_like_aval(c.aval) for c, is_linear in zip(consts, const_linear, strict=True) if is_linear]
+    ct_consts = [
+        zeros_like_aval(c.aval) for c, is_linear in zip(consts, const_linear, strict=True) if is_linear
+    ]
     known_xs = [x for x, is_linear in zip(xs, xs_linear, strict=True) if not is_linear]
     results = bind(
         backward,
@@ -284,7 +298,12 @@ def _linear_carry(closed: ClosedJaxpr, linear: Sequence[bool], num_consts: int, 
 
 
 def _transpose_with_known_carry(
-    cotangents: Any, args: Any, carry_linear: Sequence[bool], closed: ClosedJaxpr, num_consts: int, params: Any
+    cotangents: Any,
+    args: Any,
+    carry_linear: Sequence[bool],
+    closed: ClosedJaxpr,
+    num_consts: int,
+    params: Any,
 ) -> list[Any]:
     """Runs the known part of the carry (a counter, say) forward, then treats it as inputs of the loop."""
     jaxpr, num_carry = closed.jaxpr, len(carry_linear)
@@ -330,7 +349,11 @@ def _transpose_with_known_carry(
 
 
 def _transposed_body(
-    closed: ClosedJaxpr, const_linear: Sequence[bool], xs_linear: Sequence[bool], num_carry: int, ys_nz: Sequence[bool]
+    closed: ClosedJaxpr,
+    const_linear: Sequence[bool],
+    xs_linear: Sequence[bool],
+    num_carry: int,
+    ys_nz: Sequence[bool],
 ) -> ClosedJaxpr:
     key = ("scan transpose", tuple(const_linear), tuple(xs_linear), tuple(ys_nz))
     known = closed.memo.get(key)
@@ -355,9 +378,15 @@ def _transposed_body(
         )
         consts, xs, ys = iter(given_consts), iter(given_xs), iter(ct_ys)
         operands = [
-            *(UndefinedPrimal(v.aval) if lin else next(consts) for v, lin in zip(const_vars, const_linear, strict=True)),
+            *(
+                UndefinedPrimal(v.aval) if lin else next(consts)
+                for v, lin in zip(const_vars, const_linear, strict=True)
+            ),
             *(UndefinedPrimal(v.aval) for v in carry_vars),
-            *(UndefinedPrimal(v.aval) if lin else next(xs) for v, lin in zip(xs_vars, xs_linear, strict=True)),
+            *(
+                UndefinedPrimal(v.aval) if lin else next(xs)
+                for v, lin in zip(xs_vars, xs_linear, strict=True)
+            ),
         ]
         cts = [*ct_carry, *(next(ys) if nz else Zero(v.aval) for v, nz in zip(ys_vars, ys_nz, strict=True))]
         found = backward_pass(jaxpr, closed.consts, operands, cts)
@@ -379,9 +408,13 @@ def _transposed_body(
 # --- batching and dead code -----------------------------------------------------------------------
 
 
-def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Any, num_consts: int, num_carry: int, **params: Any) -> Any:
+def _batch(
+    trace: Any, args: Any, dims: Any, *, jaxpr: Any, num_consts: int, num_carry: int, **params: Any
+) -> Any:
     size, options = trace.size, {"name": trace.name, "spmd_name": trace.spmd_name}
-    consts_dims, carry_dims, xs_dims = split_list([None if d is None else 0 for d in dims], num_consts, num_carry)
+    consts_dims, carry_dims, xs_dims = split_list(
+        [None if d is None else 0 for d in dims], num_consts, num_carry
+    )
     place = lambda flags: [0 if flag else None for flag in flags]  # noqa: E731
 
     def out_flags(flags: list[bool]) -> list[bool]:
@@ -395,7 +428,9 @@ def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Any, num_consts: int, num
     batched, _ = batch_jaxpr(jaxpr, size, in_dims, [*place(batched_carry), *ys_dims], **options)
 
     consts, carry, xs = split_list(list(zip(args, dims, strict=True)), num_consts, num_carry)
-    carry = [_carry_in_front(x, d, size) if flag else x for (x, d), flag in zip(carry, batched_carry, strict=True)]
+    carry = [
+        _carry_in_front(x, d, size) if flag else x for (x, d), flag in zip(carry, batched_carry, strict=True)
+    ]
     carry_avals = [get_aval(x) for x in carry]
     batched = strengthen_outputs(batched, [*carry_avals, *batched.out_avals[num_carry:]])
     outs = bind(
@@ -430,7 +465,9 @@ def _dce(used: Any, eqn: Any) -> Any:
     key = ("scan dce", tuple(flags), num_consts)
     known = closed.memo.get(key)
     if known is None:
-        keep = [False] * num_consts + used_carry + [False] * (len(closed.jaxpr.invars) - num_consts - num_carry)
+        keep = (
+            [False] * num_consts + used_carry + [False] * (len(closed.jaxpr.invars) - num_consts - num_carry)
+        )
         shorter, used_inputs = dce_jaxpr(closed.jaxpr, flags, keep)
         known = closed.memo[key] = (ClosedJaxpr(shorter, closed.consts), used_inputs)
     shorter_closed, used_inputs = known
