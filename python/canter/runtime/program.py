@@ -29,7 +29,15 @@ from .nonfinite import check_finite, checks_are_on
 from .passes import remove_dead_code
 from .placement import common_device, place, sharding_of
 
-__all__ = ["CompileOptions", "Executable", "FastPath", "LoweredProgram", "executable_for", "forget_recent", "lower"]
+__all__ = [
+    "CompileOptions",
+    "Executable",
+    "FastPath",
+    "LoweredProgram",
+    "executable_for",
+    "forget_recent",
+    "lower",
+]
 
 _EXECUTABLES_KEPT = 256
 _COPY_FIRST = object()  # in the place of a layout, see Executable.fast_path
@@ -114,7 +122,11 @@ class LoweredProgram:
 
         start = time.perf_counter()
         loaded = compile_or_load(
-            self.module, [device], options=dict(self.options.flags + flags), name=self.options.name, recent=_recent
+            self.module,
+            [device],
+            options=dict(self.options.flags + flags),
+            name=self.options.name,
+            recent=_recent,
         )
         log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
         return Executable(loaded, self, device)
@@ -170,12 +182,25 @@ class Executable:
     Calling it takes all flat arguments, pruned ones included, and returns the list of results.
     """
 
-    __slots__ = ("_committed_handlers", "_handlers", "device", "kept", "loaded", "lowered", "sharding")
+    __slots__ = (
+        "_committed_handlers",
+        "_handlers",
+        "device",
+        "keepalives",
+        "kept",
+        "loaded",
+        "name",
+        "out_avals",
+        "sharding",
+    )
 
     def __init__(self, loaded: Any, lowered: LoweredProgram, device: Any):
         self.loaded = loaded
-        self.lowered = lowered
+        # Not the module: it can be large, and nothing needs it any more.
+        self.name = lowered.options.name
         self.kept = lowered.kept
+        self.out_avals = lowered.out_avals
+        self.keepalives = lowered.keepalives
         self.device = device
         self.sharding = sharding_of(device)
         self._handlers: Any = None
@@ -185,7 +210,7 @@ class Executable:
         """What makes arrays of the results."""
         known = self._committed_handlers if committed else self._handlers
         if known is None:
-            known = [_result_handler(aval, self.sharding, committed) for aval in self.lowered.out_avals]
+            known = [_result_handler(aval, self.sharding, committed) for aval in self.out_avals]
             if committed:
                 self._committed_handlers = known
             else:
@@ -199,7 +224,7 @@ class Executable:
         results = self.loaded.execute_sharded(operands)
         outs = results.consume_with_handlers(self.handlers(committed))
         if checks_are_on():
-            check_finite(self.lowered.options.name, outs)
+            check_finite(self.name, outs)
         return outs
 
     def fast_path(
@@ -219,7 +244,7 @@ class Executable:
         """
         if checks_are_on() or not all(map(_is_c_argument, leaves)):
             return None
-        avals = [_physical(aval) for aval in self.lowered.out_avals]
+        avals = [_physical(aval) for aval in self.out_avals]
         if not all(map(_is_plain, avals)):
             return None
         layouts = [
