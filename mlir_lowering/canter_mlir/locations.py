@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
+
+from canter.core import source as user_source
+from canter.core.config import traceback_in_locations_limit
 
 from .mlir_door import ir, location_cache
 
 __all__ = ["Locations"]
 
-_FRAMES = 10
-_packages: tuple[str, ...] | None = None
-
-
-def _own_packages() -> tuple[str, ...]:
-    """The folders of Canter's packages, whose frames are of no interest to users."""
-    global _packages
-    if _packages is None:
-        import canter
-        import canter_pjrt
-
-        files = [__file__, canter.__file__, canter_pjrt.__file__]
-        _packages = tuple(os.path.dirname(os.path.abspath(str(file))) + os.sep for file in files)
-    return _packages
+_ALL_FRAMES = 1000
 
 
 def _user_filename(code: Any) -> str | None:
+    """The file of a frame, or None for the framework's own, which are of no interest to users."""
     filename: str = code.co_filename
-    return None if filename.startswith(_own_packages()) else filename
+    return filename if user_source.is_user_file(filename) else None
 
 
 class Locations:
@@ -41,7 +31,9 @@ class Locations:
 
     def __init__(self, context: Any, tracebacks: bool = True):
         self.unknown = ir.Location.unknown()
-        self._cache = location_cache(_user_filename, _FRAMES, context) if tracebacks else None
+        limit = traceback_in_locations_limit.value
+        frames = _ALL_FRAMES if limit < 0 else limit
+        self._cache = location_cache(_user_filename, frames, context) if tracebacks and frames else None
         self._names: dict[Any, str] = {}
         self._named: dict[str, Any] = {}
 

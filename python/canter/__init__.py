@@ -121,11 +121,10 @@ __all__ = [*_names, "__version__", "__version_info__"]
 
 
 def __getattr__(name: str) -> Any:
-    found = _names.get(name)
-    if found is not None:
-        module, inner = found
+    module = _names.get(name)
+    if module is not None:
         _import_module(f"{__name__}.numpy.array_methods")  # gives arrays and tracers their operators
-        value = getattr(_import_module(f"{__name__}.{module}"), inner)
+        value = getattr(_import_module(f"{__name__}.{module}"), name)
     elif name in _submodules:
         value = _import_module(f"{__name__}.{name}")
     else:
