@@ -8,13 +8,13 @@ deleted array is used.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import source
 from ..core.avals import ShapedArray
 
-__all__ = ["donators_of", "register", "warn_of_unusable"]
+__all__ = ["check_donated_once", "donators_of", "register", "warn_of_unusable"]
 
 _REMEMBERED = 1024
 # (shape, dtype) of a donated argument -> descriptions of the arguments, newest last.
@@ -50,6 +50,28 @@ def warn_of_unusable(
             f"Some donated buffers were not usable: {shown}. No result of {name} is left that has the same "
             "shape and dtype, so nothing can be written into them; do not donate them."
         )
+
+
+def check_donated_once(args: Sequence[Any], donated: Sequence[bool], describe: Callable[[int], str]) -> None:
+    """Checks that no array is donated and passed a second time in the same call.
+
+    Args:
+      args: flat arguments.
+      donated: which of them are donated.
+      describe: names an argument, for the message.
+
+    Raises:
+      ValueError: an array is.
+    """
+    first: dict[int, int] = {}
+    for position, arg in enumerate(args):
+        other = first.setdefault(id(arg), position)
+        if other != position and (donated[position] or donated[other]) and hasattr(arg, "is_deleted"):
+            taken, used = (other, position) if donated[other] else (position, other)
+            raise ValueError(
+                f"The same array is passed as {describe(taken)}, which is donated, and as {describe(used)}. "
+                "Pass a copy as one of them (x.copy()), or do not donate it."
+            )
 
 
 def register(

@@ -41,6 +41,7 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, eval_trace, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
+from . import donation
 from .backend import on_clear
 from .nonfinite import explain
 from .passes import constants_to_arguments
@@ -367,6 +368,10 @@ class Jitted:
         check_arguments_concrete(args)
         device, committed = device_for(args, lambda i: self.describe_argument(program, call, i), self.device)
         options = self.options_for(program, call)
+        if options.donated:
+            donation.check_donated_once(
+                args, options.donated, lambda i: self.describe_argument(program, call, i)
+            )
         executable = executable_for(
             program.lifted,
             options,
