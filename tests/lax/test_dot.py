@@ -56,6 +56,47 @@ CASES = [
 ]
 
 
+def np_groups(sizes, count):
+    """For each group, the slice of its positions."""
+    ends = np.minimum(np.cumsum(sizes), count)
+    return [slice(max(end - size, 0), end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def np_ragged_rows(x, y, sizes):
+    out = np.zeros((len(x), y.shape[-1]))
+    for group, matrix in zip(np_groups(sizes, len(x)), y, strict=True):
+        out[group] = x[group] @ matrix
+    return out
+
+
+SUMMED = lax.RaggedDotDimensionNumbers((((2,), (1,)), ((0,), (0,))), (2,), ())
+BATCH = lax.RaggedDotDimensionNumbers((((1,), (1,)), ((0,), (0,))), (0,), ())
+
+
+def grouped(sizes, *shapes):
+    return lambda rng: (
+        *(rng.normal(size=shape) for shape in shapes),
+        rng.permutation(sizes).astype(np.int32),
+    )
+
+
+CASES += [
+    Case("ragged_dot", lax.ragged_dot, grouped((2, 0, 1), (5, 3), (3, 3, 2)), np_ragged_rows),
+    Case(
+        "ragged sums",
+        lambda x, y, sizes: lax.ragged_dot_general(x, y, sizes, SUMMED),
+        grouped((1, 3), (2, 3, 5), (2, 5, 2)),
+        lambda x, y, sizes: np.stack([x[..., g] @ y[:, g] for g in np_groups(sizes, 5)]),
+    ),
+    Case(
+        "ragged batch",
+        lambda x, y, sizes: lax.ragged_dot_general(x, y, sizes, BATCH),
+        grouped((1, 2), (4, 2), (4, 2, 3)),
+        lambda x, y, sizes: np.einsum("bi,bij->bj", x, y),
+    ),
+]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_values(case):
     check_values(case)
@@ -162,6 +203,17 @@ ERRORS = [
     (dot(x23.astype(int), x23.T.astype(int), preferred_element_type="int8"), TypeError, ["narrower", "int8"]),
     (dot(x23 * 1j, x23.T * 1j, preferred_element_type="float32"), TypeError, ["float32", "complex64"]),
     (lambda: lax.dot(x23, x23), ValueError, ["(2, 3) and (2, 3)", "dimension_numbers"]),
+    (lambda: lax.ragged_dot(x23, np.zeros((2, 3, 1), np.float32), [1.0]), TypeError, ["list"]),
+    (
+        lambda: lax.ragged_dot(x23, np.zeros((2, 3, 1), np.float32), np.ones(3, int)),
+        TypeError,
+        ["3 groups", "(2, 3, 1)"],
+    ),
+    (
+        lambda: lax.ragged_dot(x23, x23, np.ones(2, int), group_offset=1),
+        NotImplementedError,
+        ["group_offset"],
+    ),
     (lambda: lax.batch_matmul(x23, x23[0]), ValueError, ["batch_matmul", "(2, 3)", "(3,)"]),
 ]
 

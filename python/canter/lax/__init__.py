@@ -692,6 +692,11 @@ from .products import (
 from .products import (
     dot_general_p as dot_general_p,
 )
+from .ragged import (
+    RaggedDotDimensionNumbers as RaggedDotDimensionNumbers,
+    ragged_dot as ragged_dot,
+    ragged_dot_general as ragged_dot_general,
+)
 from .reductions import (
     argmax as argmax,
 )

@@ -327,7 +327,7 @@ def shift(dims: Iterable[int], by: int = 1) -> tuple[int, ...]:
     return tuple(dim + by for dim in dims)
 
 
-def _gather_batch(
+def gather_batch(
     args: Any,
     dims: Any,
     *,
@@ -338,6 +338,7 @@ def _gather_batch(
     mode: GatherScatterMode,
     fill_value: Any,
 ) -> tuple[Any, int]:
+    """The batching rule of gather; dynamic slices with batched starts use it too."""
     operand, indices = args
     operand_dim, indices_dim = dims
     numbers = dimension_numbers
@@ -346,7 +347,8 @@ def _gather_batch(
     if indices_dim is not None:
         indices = moveaxis(indices, indices_dim, 0)
     collapsed, index_map = numbers.collapsed_slice_dims, numbers.start_index_map
-    operand_batching, indices_batching = (), ()
+    operand_batching: tuple[int, ...] = ()
+    indices_batching: tuple[int, ...] = ()
     offset_dims = shift(numbers.offset_dims)
     batched_numbers = (numbers.operand_batching_dims, numbers.start_indices_batching_dims)
     if operand_dim is None:
@@ -384,7 +386,7 @@ gather_p = Primitive("gather")
 gather_p.def_abstract_eval(_gather_shape_rule)
 gather_p.def_jvp(_gather_jvp)
 gather_p.def_transpose(_gather_transpose)
-gather_p.def_batching(_gather_batch)
+gather_p.def_batching(gather_batch)
 
 
 # ----------------------------------------------------------------------------------------------

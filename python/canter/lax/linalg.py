@@ -753,7 +753,8 @@ def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:
       >>> lax.linalg.tridiagonal(cnp.eye(3))[1].tolist()
       [1.0, 1.0, 1.0]
     """
-    return tuple(tridiagonal_p.bind(a, lower=bool(lower)))  # type: ignore[return-value]
+    reflectors, diagonal, below, taus = tridiagonal_p.bind(a, lower=bool(lower))
+    return reflectors, diagonal, below, taus
 
 
 def _tridiagonal_solve_shapes(dl: Any, d: Any, du: Any, b: Any, **_: Any) -> Any:

@@ -51,7 +51,8 @@ def matmul(x: Any, y: Any) -> Any:
 
 def _index_grids(shape: tuple[int, ...]) -> tuple[Any, Any]:
     """For matrices of a shape, the number of the row and of the column of each element."""
-    return tuple(ops.broadcasted_iota(np.int32, shape, len(shape) + axis) for axis in (-2, -1))  # type: ignore[return-value]
+    ndim = len(shape)
+    return ops.broadcasted_iota(np.int32, shape, ndim - 2), ops.broadcasted_iota(np.int32, shape, ndim - 1)
 
 
 def triangle(x: Any, lower: bool, offset: int = 0) -> Any:

@@ -91,28 +91,29 @@ class DotAlgorithm(NamedTuple):
     allow_imprecise_accumulation: bool = False
 
 
-_PRESETS = (
-    "DEFAULT",
-    "ANY_F8_ANY_F8_F32",
-    "ANY_F8_ANY_F8_F32_FAST_ACCUM",
-    "ANY_F8_ANY_F8_ANY",
-    "ANY_F8_ANY_F8_ANY_FAST_ACCUM",
-    "F16_F16_F16",
-    "F16_F16_F32",
-    "BF16_BF16_BF16",
-    "BF16_BF16_F32",
-    "BF16_BF16_F32_X3",
-    "BF16_BF16_F32_X6",
-    "BF16_BF16_F32_X9",
-    "TF32_TF32_F32",
-    "TF32_TF32_F32_X3",
-    "F32_F32_F32",
-    "F64_F64_F64",
-)
+class DotAlgorithmPreset(enum.Enum):
+    """Algorithms of dot products that have a name.
 
+    A name says the dtypes of the operands and of the sums, as in BF16_BF16_F32; X3, X6 and X9 are
+    decompositions into that many products. Not every backend has every one.
+    """
 
-class _PresetBase(enum.Enum):
-    """What the presets can do; their names stand in a table."""
+    DEFAULT = 0
+    ANY_F8_ANY_F8_F32 = 1
+    ANY_F8_ANY_F8_F32_FAST_ACCUM = 2
+    ANY_F8_ANY_F8_ANY = 3
+    ANY_F8_ANY_F8_ANY_FAST_ACCUM = 4
+    F16_F16_F16 = 5
+    F16_F16_F32 = 6
+    BF16_BF16_BF16 = 7
+    BF16_BF16_F32 = 8
+    BF16_BF16_F32_X3 = 9
+    BF16_BF16_F32_X6 = 10
+    BF16_BF16_F32_X9 = 11
+    TF32_TF32_F32 = 12
+    TF32_TF32_F32_X3 = 13
+    F32_F32_F32 = 14
+    F64_F64_F64 = 15
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
@@ -141,15 +142,6 @@ class _PresetBase(enum.Enum):
             narrow = tuple(dtype for dtype in (lhs_dtype, rhs_dtype) if dtype != kept)
             return (kept, *dict.fromkeys(narrow))
         return (kept,)
-
-
-DotAlgorithmPreset = _PresetBase("DotAlgorithmPreset", {name: i for i, name in enumerate(_PRESETS)})  # type: ignore[misc]
-DotAlgorithmPreset.__module__ = __name__
-DotAlgorithmPreset.__doc__ = """Algorithms of dot products that have a name.
-
-    A name says the dtypes of the operands and of the sums, as in BF16_BF16_F32; X3, X6 and X9 are
-    decompositions into that many products. Not every backend has every one.
-    """
 
 
 def _operand_types(name: str) -> tuple[Any, ...] | None:

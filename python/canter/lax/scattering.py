@@ -161,9 +161,10 @@ def _gather_back(
 # batching
 
 
-def _scatter_batch(
+def scatter_batch(
     primitive: Primitive, args: Any, dims: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any
 ) -> tuple[Any, int]:
+    """The batching rule of a scatter; updates of dynamic slices with batched starts use it too."""
     operand, indices, updates = args
     operand_dim, indices_dim, updates_dim = dims
     numbers = dimension_numbers
@@ -208,7 +209,7 @@ def _update_jaxpr(name: str, dtype: Any, weak_type: bool) -> tuple[Any, tuple[An
 def _scatter_primitive(name: str) -> Primitive:
     primitive = Primitive(name)
     primitive.def_abstract_eval(_scatter_shape_rule)
-    primitive.def_batching(functools.partial(_scatter_batch, primitive))
+    primitive.def_batching(functools.partial(scatter_batch, primitive))
     return primitive
 
 

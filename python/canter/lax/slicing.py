@@ -13,9 +13,9 @@ from ..core.avals import get_aval
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, bdim_at_front, deflinear, instantiate_zeros, is_undefined_primal
 from .common import const, normalize_axis, ops
-from .gathering import GatherDimensionNumbers, GatherScatterMode, gather_p
+from .gathering import GatherDimensionNumbers, GatherScatterMode, gather_batch
 from .joining import batch_size, pad
-from .scattering import ScatterDimensionNumbers, scatter_p
+from .scattering import ScatterDimensionNumbers, scatter_batch, scatter_p
 from .shapes import aval_of, expand_dims, int_tuple, shape_of, squeeze, with_shape
 
 __all__ = [
@@ -34,6 +34,12 @@ __all__ = [
 ]
 
 _INDEX_TYPES = (int, np.integer)
+_INT32 = np.dtype(np.int32)
+# The range of each dtype that counts positions.
+_LIMITS = {
+    np.dtype(kind): (0, 2**bits - 1) if kind[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for kind, bits in (("int32", 32), ("int64", 64), ("uint32", 32), ("uint64", 64))
+}
 
 
 # ----------------------------------------------------------------------------------------------
@@ -250,7 +256,7 @@ def _index_dtype(name: str, indices: Sequence[Any]) -> Any:
     """The common dtype of the dynamic indices, at least 32 bits wide so that it can count any axis."""
     found: Any = None
     for axis, index in enumerate(indices):
-        if type(index) is int:
+        if isinstance(index, _INDEX_TYPES):
             continue
         aval = aval_of(index)
         if aval.shape:
@@ -259,15 +265,9 @@ def _index_dtype(name: str, indices: Sequence[Any]) -> Any:
             )
         if not dtypes.issubdtype(aval.dtype, np.integer):
             raise TypeError(f"{name}: start index {axis} must be an integer, got dtype {aval.dtype.name}.")
-        if not isinstance(index, np.integer):
-            found = (
-                aval.dtype
-                if found is None or found == aval.dtype
-                else dtypes.promote_types(found, aval.dtype)
-            )
-    if found is None or found.itemsize < 4:
-        return np.dtype(np.int32)
-    return found
+        same = found is None or found == aval.dtype
+        found = aval.dtype if same else dtypes.promote_types(found, aval.dtype)
+    return _INT32 if found is None or found.itemsize < 4 else found
 
 
 def _from_beginning(index: Any, size: int, dtype: Any, negative: bool) -> Any:
@@ -275,8 +275,8 @@ def _from_beginning(index: Any, size: int, dtype: Any, negative: bool) -> Any:
         position = int(index)
         if negative and position < 0:
             position += size
-        limits = np.iinfo(dtype)
-        return dtype.type(min(max(position, int(limits.min)), int(limits.max)))
+        least, greatest = _LIMITS[dtype]
+        return dtype.type(min(max(position, least), greatest))
     aval = get_aval(index)
     if aval.dtype != dtype:
         index = ops.convert_element_type(index, dtype)
@@ -463,7 +463,7 @@ def _dynamic_slice_batch(args: Any, dims: Any, *, slice_sizes: Any) -> tuple[Any
     axes = tuple(range(len(slice_sizes)))
     numbers = GatherDimensionNumbers(offset_dims=axes, collapsed_slice_dims=(), start_index_map=axes)
     index, index_dim = _stacked_indices(indices, index_dims)
-    return gather_p.batch_rule(
+    return gather_batch(
         (operand, index),
         (operand_dim, index_dim),
         dimension_numbers=numbers,
@@ -633,7 +633,8 @@ def _dynamic_update_slice_batch(args: Any, dims: Any) -> tuple[Any, int]:
         update_window_dims=axes, inserted_window_dims=(), scatter_dims_to_operand_dims=axes
     )
     index, index_dim = _stacked_indices(indices, index_dims)
-    return scatter_p.batch_rule(
+    return scatter_batch(
+        scatter_p,
         (operand, index, update),
         (operand_dim, index_dim, update_dim),
         update_jaxpr=None,
