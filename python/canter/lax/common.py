@@ -108,20 +108,28 @@ ops: Any = _Operations()
 # Operands and their checks
 
 
+# Python's scalar type for a dtype that Python's numbers have by default, else None: (dtype, x64) -> type.
+_python_types: dict[Any, type | None] = {}
+
+
 def const(example: Any, value: Any) -> Any:
-    """The scalar `value` in the dtype of `example`, weakly typed where `example` is.
+    """The scalar `value` in the dtype of `example`, never strongly typed where `example` is weakly.
 
     Args:
       example: an array, tracer or number.
       value: a Python number that its dtype can hold.
     """
-    aval = get_aval(example)
-    dtype = aval.dtype
-    if aval.weak_type:
-        scalar = dtypes.scalar_type_of(aval)(value)
-        if python_scalar_aval(scalar).dtype == dtype:
-            return scalar
-    return dtype.type(value)
+    dtype = get_aval(example).dtype
+    key = dtype, dtypes.x64_enabled()
+    try:
+        scalar_type = _python_types[key]
+    except KeyError:
+        scalar_type = dtypes.scalar_type_of(dtype)
+        if python_scalar_aval(scalar_type(0)).dtype != dtype:
+            scalar_type = None
+        _python_types[key] = scalar_type
+    # Python's numbers are the cheapest operands to trace; being weak they take the dtype of the other.
+    return dtype.type(value) if scalar_type is None else scalar_type(value)
 
 
 def shapes_text(shapes: Sequence[Sequence[int]]) -> str:

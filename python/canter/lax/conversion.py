@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -131,16 +132,30 @@ def _convert_element_type(
     return convert_element_type_p.bind(operand, new_dtype=new_dtype, weak_type=weak_type, sharding=sharding)
 
 
+# Python numbers already folded: (type, value, sign, dtype, weak type) -> number. The sign tells -0.0 from 0.0.
+_folded: dict[Any, Any] = {}
+
+
 def _fold(value: Any, new_dtype: Any, weak_type: bool = False) -> Any:
     """The number in another dtype, or None where the device's conversion may differ from NumPy's."""
+    kind = type(value)
+    if kind is not int and kind is not float and kind is not bool:
+        return _compute_fold(value, new_dtype, weak_type)
+    key = kind, value, kind is float and math.copysign(1.0, value), new_dtype, weak_type, dtypes.x64_enabled()
+    known = _folded.get(key)
+    if known is None:
+        known = _compute_fold(value, new_dtype, weak_type)
+        if len(_folded) < 4096:
+            _folded[key] = known
+    return known
+
+
+def _compute_fold(value: Any, new_dtype: Any, weak_type: bool) -> Any:
     if isinstance(new_dtype, dtypes.ExtendedDType):
         return None
     source = get_aval(value).dtype
-    if (
-        dtypes.issubdtype(new_dtype, np.integer)
-        and not dtypes.issubdtype(source, np.integer)
-        and source.kind != "b"
-    ):
+    to_integer, from_integer = (dtypes.issubdtype(d, np.integer) for d in (new_dtype, source))
+    if to_integer and not from_integer and source.kind != "b":
         limits = dtypes.iinfo(new_dtype)
         if source.kind == "c" or not limits.min <= float(value) <= limits.max:
             return None

@@ -280,7 +280,8 @@ def _scaled(g: Any, factor: Any) -> Any:
 
 def _abs_jvp(g: Any, y: Any, x: Any) -> Any:
     if not _is_complex(x):
-        return ops.select(ops.ge(x, const(x, 0)), g, neg(g))
+        positive = ops.convert_element_type(ops.ge(x, const(x, 0)), get_aval(x).dtype)
+        return ops.mul(g, ops.sub(ops.mul(positive, const(positive, 2)), const(positive, 1)))
     # d|x| = Re(conj(x) dx) / |x|, and 0 at 0, where conj(x) is 0.
     nonzero = ops.select_n(ops.eq(y, const(y, 0)), y, ops.full_like(y, 1))
     return real(ops.mul(g, ops.div(conj(x), ops.complex(nonzero, const(nonzero, 0)))))

@@ -158,7 +158,7 @@ def igamma_grad_a(a: ArrayLike, x: ArrayLike) -> Array:
     Example:
       >>> from canter import lax
       >>> round(float(lax.igamma_grad_a(1.0, 1.0)), 4)
-      -0.4318
+      -0.4317
     """
     return igamma_grad_a_p.bind(a, x)
 
