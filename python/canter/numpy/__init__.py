@@ -277,6 +277,53 @@ if TYPE_CHECKING:
     from .linear_algebra import vdot as vdot
     from .linear_algebra import vecdot as vecdot
     from .linear_algebra import vecmat as vecmat
+    from .statistics import bincount as bincount
+    from .statistics import convolve as convolve
+    from .statistics import corrcoef as corrcoef
+    from .statistics import correlate as correlate
+    from .statistics import cov as cov
+    from .statistics import diff as diff
+    from .statistics import digitize as digitize
+    from .statistics import ediff1d as ediff1d
+    from .statistics import gradient as gradient
+    from .statistics import histogram as histogram
+    from .statistics import histogram_bin_edges as histogram_bin_edges
+    from .statistics import median as median
+    from .statistics import nanmax as nanmax
+    from .statistics import nanmean as nanmean
+    from .statistics import nanmedian as nanmedian
+    from .statistics import nanmin as nanmin
+    from .statistics import nanpercentile as nanpercentile
+    from .statistics import nanprod as nanprod
+    from .statistics import nanquantile as nanquantile
+    from .statistics import nanstd as nanstd
+    from .statistics import nansum as nansum
+    from .statistics import nanvar as nanvar
+    from .statistics import percentile as percentile
+    from .statistics import quantile as quantile
+    from .statistics import trapezoid as trapezoid
+    from .statistics import unwrap as unwrap
+    from .sets import intersect1d as intersect1d
+    from .sets import isin as isin
+    from .sets import setdiff1d as setdiff1d
+    from .sets import setxor1d as setxor1d
+    from .sets import union1d as union1d
+    from .sets import unique as unique
+    from .sets import unique_all as unique_all
+    from .sets import unique_counts as unique_counts
+    from .sets import unique_inverse as unique_inverse
+    from .sets import unique_values as unique_values
+    from .padding import pad as pad
+    from .functional import apply_along_axis as apply_along_axis
+    from .functional import apply_over_axes as apply_over_axes
+    from .functional import c_ as c_
+    from .functional import ix_ as ix_
+    from .functional import mgrid as mgrid
+    from .functional import ogrid as ogrid
+    from .functional import r_ as r_
+    from .functional import ravel_multi_index as ravel_multi_index
+    from .functional import unravel_index as unravel_index
+    from .functional import vectorize as vectorize
     from .dtype_functions import can_cast as can_cast
     from .dtype_functions import finfo as finfo
     from .dtype_functions import iinfo as iinfo
@@ -334,6 +381,13 @@ _modules: dict[str, str] = {
         "sorting": "argmax argmin argpartition argsort argwhere compress extract flatnonzero lexsort nanargmax "
         "nanargmin nonzero partition searchsorted sort sort_complex",
         "linear_algebra": "cross dot einsum einsum_path inner kron matmul matvec outer tensordot vdot vecdot vecmat",
+        "statistics": "bincount convolve corrcoef correlate cov diff digitize ediff1d gradient histogram "
+        "histogram_bin_edges median nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile "
+        "nanstd nansum nanvar percentile quantile trapezoid unwrap",
+        "sets": "intersect1d isin setdiff1d setxor1d union1d unique unique_all unique_counts unique_inverse "
+        "unique_values",
+        "padding": "pad",
+        "functional": "apply_along_axis apply_over_axes c_ ix_ mgrid ogrid r_ ravel_multi_index unravel_index vectorize",
         "dtype_functions": "can_cast finfo iinfo isdtype isscalar issubdtype promote_types result_type",
     }.items()
     for name in names.split()
@@ -358,9 +412,7 @@ def __getattr__(name: str) -> Any:
     elif name in _submodules:
         return _import_module(f"{__name__}.{name}")
     else:
-        from ..core.errors import unknown_attribute
-
-        raise unknown_attribute(__name__, name, __dir__())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 

@@ -17,10 +17,19 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
-from .index_plan import ARRAY, AT, FULL, Plan, array_operands, has_operand, read_index, slice_length, with_new_axes
+from .index_plan import (
+    ARRAY,
+    AT,
+    FULL,
+    Plan,
+    array_operands,
+    has_operand,
+    read_index,
+    slice_length,
+    with_new_axes,
+)
 from .index_plan import _common_shape as common_shape
 from .util import (
-    broadcast_to,
     canonical_axis,
     check_arraylike,
     convert,

@@ -17,7 +17,16 @@ from canter.runtime.composite import composite
 from . import ufunc_bodies as bodies
 from .creation import asarray
 from .shaping import concatenate, moveaxis, ravel
-from .util import broadcast_to, canonical_axes, canonical_axis, check_arraylike, convert, dtype_of, refuse_out, shape_of
+from .util import (
+    broadcast_to,
+    canonical_axes,
+    canonical_axis,
+    check_arraylike,
+    convert,
+    dtype_of,
+    refuse_out,
+    shape_of,
+)
 
 __all__ = [
     "delete", "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "fill_diagonal", "insert", "trace",

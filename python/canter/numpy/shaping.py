@@ -21,17 +21,18 @@ from . import ufunc_bodies as bodies
 from .creation import asarray, place
 from .util import (
     aval_of,
-    broadcast_to as broadcast_known,
     canonical_axes,
     canonical_axis,
     canonical_shape,
     check_arraylike,
     convert,
     dtype_of,
-    hashable_axis,
     promote_dtypes,
     refuse_out,
     shape_of,
+)
+from .util import (
+    broadcast_to as broadcast_known,
 )
 
 __all__ = [
