@@ -620,6 +620,11 @@ from .enums import (
 from .enums import (
     Tolerance as Tolerance,
 )
+from .fourier import (
+    FftType as FftType,
+    fft as fft,
+    fft_p as fft_p,
+)
 from .gathering import (
     GatherDimensionNumbers as GatherDimensionNumbers,
 )
