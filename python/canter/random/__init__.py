@@ -1,0 +1,36 @@
+"""Random numbers from explicit keys: the same key gives the same numbers, everywhere.
+
+    from canter import random
+    key = random.key(0)
+    key, subkey = random.split(key)
+    random.normal(subkey, (3,))
+
+Numbers are those that JAX 0.10.2 draws from the same key.
+"""
+
+from .keys import PRNGKey as PRNGKey
+from .keys import clone as clone
+from .keys import fold_in as fold_in
+from .keys import key as key
+from .keys import key_data as key_data
+from .keys import key_dtype as key_dtype
+from .keys import key_impl as key_impl
+from .keys import split as split
+from .keys import wrap_key_data as wrap_key_data
+from .samplers import bernoulli as bernoulli
+from .samplers import bits as bits
+from .samplers import cauchy as cauchy
+from .samplers import exponential as exponential
+from .samplers import gumbel as gumbel
+from .samplers import laplace as laplace
+from .samplers import logistic as logistic
+from .samplers import lognormal as lognormal
+from .samplers import maxwell as maxwell
+from .samplers import normal as normal
+from .samplers import rademacher as rademacher
+from .samplers import randint as randint
+from .samplers import truncated_normal as truncated_normal
+from .samplers import uniform as uniform
+from .selection import categorical as categorical
+from .selection import choice as choice
+from .selection import permutation as permutation

@@ -1,0 +1,182 @@
+"""The bodies of the samplers that turn the bits of each number on its own into a sample.
+
+A body takes a key's raw words and works on tracers too; on arrays it is one compiled call. The
+public functions of samplers.py check arguments and call them. The samples of a key are those that
+JAX 0.10.2 draws with it, to the last bit: the order of operations here is part of that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from canter import lax
+from canter import numpy as cnp
+from canter.core import dtypes
+from canter.core.avals import get_aval
+from canter.numpy.util import convert
+from canter.runtime.composite import composite
+
+from .arguments import STATIC
+from .keys import PRNGImpl
+
+__all__ = [
+    "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves", "laplace_body",
+    "logistic_body", "lognormal_body", "maxwell_body", "normal_body", "rademacher_body", "randint_body", "truncated_normal_body", "uniform_body",
+]  # fmt: skip
+
+Shape = tuple[int, ...]
+_HALF_INT = np.dtype(np.int32)
+
+
+def halves(words: Any, impl: PRNGImpl, count: int = 2) -> list[Any]:
+    """The raw keys that a raw key splits into."""
+    keys = impl.split(words, (count,))
+    return [lax.index_in_dim(keys, i, 0, keepdims=False) for i in range(count)]
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+@composite(static_argnames=STATIC)
+def bits_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    return impl.random_bits(words, np.dtype(dtype).itemsize * 8, shape)
+
+
+@composite(static_argnames=STATIC)
+def uniform_body(words: Any, low: Any, high: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """Random bits as the mantissa of a number in [1, 2), moved to [low, high)."""
+    low, high = convert(low, dtype), convert(high, dtype)
+    mantissa, width = dtypes.finfo(dtype).nmant, dtype.itemsize * 8
+    # Types with few bits draw no more of them than they can use.
+    drawn = 8 if mantissa < 8 else width
+    unsigned = np.dtype(f"uint{width}")
+    random = convert(impl.random_bits(words, drawn, shape), unsigned)
+    one = np.ones((), dtype).view(unsigned)[()]
+    random = lax.bitwise_or(lax.shift_right_logical(random, unsigned.type(drawn - mantissa)), one)
+    floats = lax.bitcast_convert_type(random, dtype) - np.ones((), dtype)[()]
+    # Rounding may fall below the lower bound, never on the upper one.
+    return cnp.maximum(low, floats * (high - low) + low)
+
+
+@composite(static_argnames=STATIC)
+def normal_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    if dtypes.issubdtype(dtype, np.complexfloating):
+        part = np.dtype(f"float{dtype.itemsize * 4}")
+        re, im = (normal_body(k, impl=impl, shape=shape, dtype=part) for k in halves(words, impl))
+        return (convert(re, dtype) + dtype.type(1j) * convert(im, dtype)) / np.asarray(np.sqrt(2), dtype)[()]
+    one = np.ones((), dtype)
+    above_minus_one = np.nextafter(-one, 0 * one, dtype=dtype)[()]
+    draw = uniform_body(words, above_minus_one, one[()], impl=impl, shape=shape, dtype=dtype)
+    return np.asarray(np.sqrt(2), dtype)[()] * lax.erf_inv(draw)
+
+
+@composite(static_argnames=(*STATIC, "open_end"))
+def randint_body(
+    words: Any, low: Any, high: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, open_end: bool
+) -> Any:
+    """Integers in [low, high): two draws make the remainder by the span nearly unbiased."""
+    limits = np.iinfo(dtype)
+    work = dtype if dtype.itemsize >= 4 else _HALF_INT
+    unsigned = np.dtype(f"uint{work.itemsize * 8}")
+    low, beyond_low = _clamped(low, limits.min, limits.max, work)
+    high, beyond = _clamped(high, limits.min, limits.max + (work != dtype), work)
+    beyond = True if open_end else beyond & (work == dtype)
+    higher, lower = (impl.random_bits(k, work.itemsize * 8, shape) for k in halves(words, impl))
+    span = cnp.where(high <= low, unsigned.type(1), convert(high - low, unsigned))
+    span = cnp.where(beyond & (high > low), span + unsigned.type(1), span)
+    multiplier = lax.rem(unsigned.type(1 << (work.itemsize * 4)), span)
+    multiplier = lax.rem(multiplier * multiplier, span)
+    remainder = cnp.broadcast_to(span, shape)
+    offset = lax.rem(lax.rem(higher, remainder) * multiplier + lax.rem(lower, remainder), remainder)
+    return convert(low + convert(offset, work), dtype)
+
+
+def _clamped(bound: Any, low: int, high: int, work: Any) -> tuple[Any, Any]:
+    """A bound inside the range of a dtype, and whether it lay above it."""
+    aval = get_aval(bound)
+    if not dtypes.issubdtype(aval.dtype, np.integer):
+        bound, aval = convert(bound, work), aval.update(dtype=work)
+    own = np.iinfo(aval.dtype)
+    least, most = (aval.dtype.type(min(max(n, own.min), own.max)) for n in (low, high))
+    above = bound > most if high < own.max else np.False_
+    return convert(cnp.minimum(most, cnp.maximum(least, convert(bound, aval.dtype))), work), above
+
+
+@composite(static_argnames=("impl", "shape", "mode"))
+def bernoulli_body(words: Any, p: Any, *, impl: PRNGImpl, shape: Shape, mode: str) -> Any:
+    dtype = get_aval(p).dtype
+    if mode == "low":
+        return uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype) < convert(p, dtype)
+    draws = uniform_body(words, 0.0, 1.0, impl=impl, shape=(2, *shape), dtype=dtype)
+    coarse, fine = (lax.index_in_dim(draws, i, 0, keepdims=False) for i in range(2))
+    return fine * dtypes.finfo(dtype).eps < convert(p, dtype) - coarse
+
+
+@composite(static_argnames=(*STATIC, "mode"))
+def gumbel_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, mode: str) -> Any:
+    info = dtypes.finfo(dtype)
+    if mode == "low":
+        draw = uniform_body(words, info.tiny, 1.0, impl=impl, shape=shape, dtype=dtype)
+        return -lax.log(-lax.log(draw))
+    # A second draw refines the low end of the first, where one draw is too coarse for the tail.
+    draws = uniform_body(words, 0.0, 1.0, impl=impl, shape=(2, *shape), dtype=dtype)
+    coarse, fine = (lax.index_in_dim(draws, i, 0, keepdims=False) for i in range(2))
+    refined = coarse + info.eps * fine + info.tiny
+    return -lax.log(-lax.log1p(-cnp.where(coarse >= 0.5, coarse, refined)))
+
+
+@composite(static_argnames=STATIC)
+def truncated_normal_body(words: Any, lower: Any, upper: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    root = np.asarray(np.sqrt(2), dtype)[()]
+    lower, upper = convert(lower, dtype), convert(upper, dtype)
+    draw = uniform_body(
+        words, lax.erf(lower / root), lax.erf(upper / root), impl=impl, shape=shape, dtype=dtype
+    )
+    samples = root * lax.erf_inv(draw)
+    inner = lax.nextafter(lax.stop_gradient(lower), lax.full_like(lower, np.inf))
+    outer = lax.nextafter(lax.stop_gradient(upper), lax.full_like(upper, -np.inf))
+    return cnp.minimum(outer, cnp.maximum(inner, samples))
+
+
+@composite(static_argnames=STATIC)
+def exponential_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    return -lax.log1p(-uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype))
+
+
+@composite(static_argnames=STATIC)
+def laplace_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    low = np.asarray(-1 + dtypes.finfo(dtype).epsneg, dtype)[()]
+    draw = uniform_body(words, low, 1.0, impl=impl, shape=shape, dtype=dtype)
+    return lax.sign(draw) * lax.log1p(-lax.abs(draw))
+
+
+@composite(static_argnames=STATIC)
+def logistic_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    draw = uniform_body(words, dtypes.finfo(dtype).tiny, 1.0, impl=impl, shape=shape, dtype=dtype)
+    return lax.log(draw) - lax.log1p(-draw)
+
+
+@composite(static_argnames=STATIC)
+def cauchy_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    draw = uniform_body(words, dtypes.finfo(dtype).eps, 1.0, impl=impl, shape=shape, dtype=dtype)
+    return lax.tan(np.asarray(np.pi, dtype)[()] * (draw - np.asarray(0.5, dtype)[()]))
+
+
+@composite(static_argnames=STATIC)
+def rademacher_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    real = dtypes.canonicalize_dtype(np.float64)
+    positive = bernoulli_body(words, real.type(0.5), impl=impl, shape=shape, mode="low")
+    return dtype.type(2) * convert(positive, dtype) - dtype.type(1)
+
+
+@composite(static_argnames=STATIC)
+def maxwell_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    vectors = normal_body(words, impl=impl, shape=(*shape, 3), dtype=dtype)
+    return lax.sqrt(cnp.sum(vectors * vectors, axis=-1))
+
+
+@composite(static_argnames=STATIC)
+def lognormal_body(words: Any, sigma: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    return lax.exp(normal_body(words, impl=impl, shape=shape, dtype=dtype) * convert(sigma, dtype))
