@@ -16,7 +16,9 @@ TRANSFORMED = {
     "jvp": lambda f: ct.jvp(f, (VECTOR,), (VECTOR,)),
     "vmap": lambda f: ct.vmap(f)(np.ones((2, 3), np.float32)),
     "scan": lambda f: lax.scan(lambda c, _: (f(c), None), VECTOR, length=2),
-    "vmap of grad of jit": lambda f: ct.vmap(ct.grad(ct.jit(lambda x: lax.reduce_sum(f(x), (0,)))))(VECTOR[None]),
+    "vmap of grad of jit": lambda f: ct.vmap(ct.grad(ct.jit(lambda x: lax.reduce_sum(f(x), (0,)))))(
+        VECTOR[None]
+    ),
 }
 
 

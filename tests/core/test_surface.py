@@ -11,7 +11,9 @@ import pytest
 def declared_names(module):
     """Names imported under TYPE_CHECKING, with the module that each comes from."""
     tree = ast.parse(Path(module.__file__).read_text())
-    (block,) = [n for n in tree.body if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    (block,) = [
+        n for n in tree.body if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"
+    ]
     return {alias.asname: (node.module, alias.name) for node in block.body for alias in node.names}
 
 

@@ -361,14 +361,22 @@ jax_jit.set_enable_x64_state(enable_x64)
 jax_jit.set_disable_jit_state(disable_jit)
 jax_jit.set_post_hook_state(post_hook)
 
-# Options of JAX's that have only one sensible setting here: setting that one is harmless and allowed.
+# Options of JAX's that have only one setting here: setting that one is allowed, any other raises.
 _FIXED: dict[str, Any] = {
-    "threefry_partitionable": True,
-    "use_shardy_partitioner": True,
-    "use_direct_linearize": True,
+    "array_garbage_collection_guard": None,
+    "compilation_cache_max_size": -1,
+    "debug_key_reuse": False,
     "enable_custom_prng": False,
+    "explain_cache_misses": False,
+    "include_full_tracebacks_in_locations": True,
+    "legacy_prng_key": "allow",
+    "persistent_cache_enable_xla_caches": "none",
+    "pjrt_client_create_options": None,
     "pmap_shmap_merge": True,
     "softmax_custom_jvp": True,
+    "threefry_partitionable": True,
+    "use_direct_linearize": True,
+    "use_shardy_partitioner": True,
 }
 
 
@@ -403,7 +411,7 @@ class Configuration:
         elif bare in _FIXED:
             if value != _FIXED[bare]:
                 raise NotImplementedError(
-                    f"config.{name} is always {_FIXED[bare]} in Canter and cannot be set to {value!r}."
+                    f"config.{name} is always {_FIXED[bare]!r} in Canter and cannot be set to {value!r}."
                 )
         else:
             _find(name).set(value)

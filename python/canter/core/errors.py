@@ -31,7 +31,6 @@ __all__ = [
     "api_boundary",
     "argument_path",
     "argument_paths",
-    "at_user_line",
     "describe_value",
     "filter_traceback",
     "origin",
@@ -44,10 +43,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 # ---------------------------------------------------------------- what a tracer stands for
 
 
-def at_user_line(traceback: Any = None, lead: str = "at ") -> str:
-    """`at file:line (function)` for the user's innermost line, or nothing where there is none."""
-    frame = source.user_frame(traceback)
-    return "" if frame is None else f"{lead}{frame}"
+def _line(lead: str) -> str:
+    """A sentence that ends with the user's innermost line, or nothing where there is none."""
+    frame = source.user_frame()
+    return "" if frame is None else f"{lead}{frame}."
 
 
 def _innermost(tracer: Any) -> Any:
@@ -55,7 +54,7 @@ def _innermost(tracer: Any) -> Any:
     for _ in range(64):
         inner = getattr(tracer, "primal", None)
         if inner is None:
-            inner = getattr(tracer, "val", None)
+            inner = getattr(tracer, "value", None)
         if inner is None or not hasattr(inner, "_trace"):
             return tracer
         tracer = inner
@@ -65,7 +64,7 @@ def _innermost(tracer: Any) -> Any:
 def origin(tracer: Any) -> str:
     """A sentence on where a tracer's value comes from."""
     inner = _innermost(tracer)
-    trace = getattr(inner, "_trace", None)
+    trace: Any = getattr(inner, "_trace", None)
     var = getattr(inner, "var", None)
     if var is None or not hasattr(trace, "eqns"):
         return ""
@@ -112,7 +111,7 @@ def describe_value(value: Any) -> str:
 
 def _tracer_message(tracer: Any, need: str, advice: str) -> str:
     lines = [f"{need}, but {_situation(tracer)} only its type is known: {tracer.aval.str_short()}."]
-    lines += [line for line in (origin(tracer), at_user_line(lead="It was needed at ")) if line]
+    lines += [line for line in (origin(tracer), _line("It was needed at ")) if line]
     return "\n".join([*lines, advice])
 
 
@@ -211,7 +210,7 @@ class UnexpectedTracerError(JAXTypeError):
             f"A value of type {tracer.aval.str_short()} has leaked out of the function that computed it: "
             "it exists only while that function is being transformed.",
             origin(tracer),
-            at_user_line(lead="It was used at "),
+            _line("It was used at "),
             "Return the value from the function instead of keeping it in a global, an attribute, a list or a "
             "closure; and do not cache functions of arrays (functools.lru_cache) across transformations.",
         ]
