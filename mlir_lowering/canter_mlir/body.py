@@ -33,13 +33,14 @@ def lower_equations(
     """
     env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, args, strict=True))
-    rules, type_of, location_of = module.rules, module.types.of, module.locations.of
+    rules, known_types, type_of = module.rules, module.types.known, module.types.of
+    location_of = module.locations.under(prefix)
     for eqn in jaxpr.eqns:
         primitive = eqn.primitive
         rule = rules.get(primitive)
         if rule is None:
             rule = rules[primitive] = _rule_or_error(module, eqn)
-        location = location_of(primitive.name, eqn.source_info, prefix)
+        location = location_of(primitive.name, eqn.source_info)
         if type(rule) is ElementwiseOp:
             var = eqn.outvars[0]
             aval = var.aval
@@ -55,7 +56,8 @@ def lower_equations(
             attributes = rule.attributes
             if rule.takes_accuracy and eqn.params.get("accuracy") is not None:
                 attributes = {"result_accuracy": module.types.accuracy(eqn.params["accuracy"])}
-            env[var] = _create(rule.name, (type_of(aval),), operands, attributes, loc=location).result
+            kind = known_types.get((shape, aval.dtype)) or type_of(aval)
+            env[var] = _create(rule.name, (kind,), operands, attributes, None, 0, location).result
             continue
         operands = [
             module.constant(atom.val, atom.aval.dtype, location) if type(atom) is Literal else env[atom]

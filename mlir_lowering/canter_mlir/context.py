@@ -124,7 +124,7 @@ class ModuleContext:
                 "stablehlo.broadcast_in_dim",
                 (types.tensor(shape, dtype),),
                 (scalar,),
-                {"broadcast_dimensions": types.ints(())},
+                types.named_ints("broadcast_dimensions", ()),
                 loc=location,
             ).result
             self.block_constants[key] = found
@@ -142,7 +142,7 @@ class ModuleContext:
             "stablehlo.broadcast_in_dim",
             (self.types.of(ShapedArray(shape, aval.dtype)),),
             (value,),
-            {"broadcast_dimensions": self.types.ints(dims)},
+            self.types.named_ints("broadcast_dimensions", dims),
             loc=location,
         ).result
 
@@ -167,12 +167,22 @@ class LoweringRuleContext:
       module_context: the module under construction.
       primitive: the primitive of the equation.
       avals_in, avals_out: avals of its operands and results.
+      types: builds types and attributes, each once.
       location: the MLIR location to give to operations.
       name_stack: names of the scopes around the equation.
       eqn: the equation itself; None for a rule that was called by another rule.
     """
 
-    __slots__ = ("avals_in", "avals_out", "eqn", "location", "module_context", "name_stack", "primitive")
+    __slots__ = (
+        "avals_in",
+        "avals_out",
+        "eqn",
+        "location",
+        "module_context",
+        "name_stack",
+        "primitive",
+        "types",
+    )
 
     def __init__(
         self,
@@ -185,6 +195,7 @@ class LoweringRuleContext:
         eqn: Any = None,
     ):
         self.module_context = module_context
+        self.types = module_context.types
         self.primitive = primitive
         self.avals_in = avals_in
         self.avals_out = avals_out
@@ -194,14 +205,9 @@ class LoweringRuleContext:
 
     def replace(self, **changes: Any) -> LoweringRuleContext:
         """A copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in LoweringRuleContext.__slots__}
+        fields = {name: getattr(self, name) for name in LoweringRuleContext.__slots__ if name != "types"}
         fields.update(changes)
         return LoweringRuleContext(**fields)
-
-    @property
-    def types(self) -> TypeTable:
-        """Builds types and attributes."""
-        return self.module_context.types
 
     @property
     def platform(self) -> str:
@@ -220,8 +226,8 @@ class LoweringRuleContext:
         Returns:
           The result.
         """
-        kind = self.module_context.types.of(aval_out)
-        return _create(name, (kind,), operands, attributes, loc=self.location).result
+        kind = self.types.of(aval_out)
+        return _create(name, (kind,), operands, attributes, None, 0, self.location).result
 
     def build(
         self,
@@ -232,7 +238,7 @@ class LoweringRuleContext:
         regions: int = 0,
     ) -> Any:
         """Emits an operation of any number of results and regions, and returns the operation."""
-        types = [self.module_context.types.of(aval) for aval in avals_out]
+        types = [self.types.of(aval) for aval in avals_out]
         return _create(name, types, operands, attributes, None, regions, loc=self.location)
 
     def block(self, region: Any, arg_avals: Sequence[Any]) -> Any:

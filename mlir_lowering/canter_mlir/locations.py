@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from canter.core import source as user_source
@@ -34,7 +35,7 @@ class Locations:
         limit = traceback_in_locations_limit.value
         frames = _ALL_FRAMES if limit < 0 else limit
         self._cache = location_cache(_user_filename, frames, context) if tracebacks and frames else None
-        self._names: dict[Any, str] = {}
+        self._names: dict[Any, dict[Any, str]] = {}
         self._named: dict[str, Any] = {}
 
     def name(self, name: str) -> Any:
@@ -44,22 +45,27 @@ class Locations:
             found = self._named[name] = ir.Location.name(name)
         return found
 
-    def of(self, primitive_name: str, source: Any, prefix: tuple[Any, ...]) -> Any:
-        """The location of an equation.
+    def under(self, prefix: tuple[Any, ...]) -> Callable[[str, Any], Any]:
+        """A function that gives the locations of the equations of one jaxpr.
 
         Args:
-          primitive_name: what its name ends with.
-          source: its `SourceInfo`, or None.
-          prefix: names of the scopes around the jaxpr it stands in.
+          prefix: names of the scopes around the jaxpr.
+
+        Returns:
+          A function of the name of a primitive, and the `SourceInfo` of the equation or None.
         """
-        if source is None:
-            traceback, stack = None, ()
-        else:
-            traceback, stack = source
-        key = primitive_name, stack, prefix
-        name = self._names.get(key)
-        if name is None:
-            name = self._names[key] = "/".join(map(str, (*prefix, *stack, primitive_name)))
-        if traceback is None or self._cache is None:
-            return self.name(name)
-        return ir.Location.name(name, self._cache.get(traceback))
+        names = self._names.setdefault(prefix, {})
+        get_lines = self._cache.get if self._cache is not None else None
+        named, of_name = ir.Location.name, self.name
+
+        def location_of(primitive_name: str, source: Any) -> Any:
+            traceback, stack = (None, ()) if source is None else source
+            key = primitive_name, stack
+            name = names.get(key)
+            if name is None:
+                name = names[key] = "/".join(map(str, (*prefix, *stack, primitive_name)))
+            if traceback is None or get_lines is None:
+                return of_name(name)
+            return named(name, get_lines(traceback))
+
+        return location_of

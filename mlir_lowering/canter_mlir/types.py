@@ -129,8 +129,9 @@ class TypeTable:
     """
 
     def __init__(self) -> None:
-        self._of_aval: dict[Any, Any] = {}
-        self._tensors: dict[Any, Any] = {}
+        # (shape, dtype) -> type. Avals themselves would be slower keys: their hash and equality are
+        # methods in Python.
+        self.known: dict[Any, Any] = {}
         self._elements: dict[Any, Any] = {}
         self._attributes: dict[Any, Any] = {}
         self._scalars: dict[Any, Any] = {}
@@ -139,27 +140,29 @@ class TypeTable:
 
     def of(self, aval: Any) -> Any:
         """The MLIR type of values of an aval."""
-        found = self._of_aval.get(aval)
+        try:
+            found = self.known.get((aval.shape, aval.dtype))
+        except AttributeError:
+            return self._of_other(aval)
         if found is None:
-            found = self._of_aval[aval] = self._build(aval)
+            dtype = aval.dtype
+            found = self.tensor(tuple(aval.shape) + element_shape(dtype), physical_dtype(dtype))
+            self.known[aval.shape, dtype] = found
         return found
 
-    def _build(self, aval: Any) -> Any:
-        if isinstance(aval, AbstractToken):
-            return stablehlo_attributes.TokenType.get()
+    def _of_other(self, aval: Any) -> Any:
         if isinstance(aval, ir.Type):
             return aval
-        shape = getattr(aval, "shape", None)
-        if shape is None:
-            raise TypeError(f"A value of type {aval} cannot be lowered: only arrays and tokens can.")
-        return self.tensor(tuple(shape) + element_shape(aval.dtype), physical_dtype(aval.dtype))
+        if isinstance(aval, AbstractToken):
+            return stablehlo_attributes.TokenType.get()
+        raise TypeError(f"A value of type {aval} cannot be lowered: only arrays and tokens can.")
 
     def tensor(self, shape: Sequence[int], dtype: Any) -> Any:
         """The type of arrays of a shape and a plain dtype."""
         key = tuple(shape), dtype
-        found = self._tensors.get(key)
+        found = self.known.get(key)
         if found is None:
-            found = self._tensors[key] = ir.RankedTensorType.get(list(shape), self.element(dtype))
+            found = self.known[key] = ir.RankedTensorType.get(list(shape), self.element(dtype))
         return found
 
     def element(self, dtype: Any) -> Any:
@@ -190,6 +193,14 @@ class TypeTable:
         found = self._attributes.get(values)
         if found is None:
             found = self._attributes[values] = ir.DenseI64ArrayAttr.get(list(map(int, values)))
+        return found
+
+    def named_ints(self, name: str, values: Sequence[int]) -> dict[str, Any]:
+        """A dictionary of one attribute, an array of integers. It is shared: do not change it."""
+        key = name, tuple(values)
+        found = self._attributes.get(key)
+        if found is None:
+            found = self._attributes[key] = {name: self.ints(values)}
         return found
 
     def bools(self, values: Sequence[bool]) -> Any:

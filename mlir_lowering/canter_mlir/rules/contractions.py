@@ -117,6 +117,17 @@ def _same_dtype(ctx: Any, operands: list[Any], avals: list[Any], out: Any) -> tu
     return converted, targets
 
 
+def _dot_attributes(ctx: Any, numbers: Any, precision: Any) -> dict[str, Any]:
+    """Dimension numbers and precision; the dictionary is shared: do not change it."""
+    return ctx.types._memo(
+        ("dot", numbers, precision),
+        lambda: {
+            "dot_dimension_numbers": stablehlo_attributes.DotDimensionNumbers.get(*map(list, numbers)),
+            "precision_config": precision_attribute(ctx, precision),
+        },
+    )
+
+
 def _dot_general(
     ctx: Any,
     lhs: Any,
@@ -129,22 +140,17 @@ def _dot_general(
 ) -> Any:
     reject_sharding(ctx, out_sharding)
     (lhs_contracting, rhs_contracting), (lhs_batch, rhs_batch) = dimension_numbers
-    types, out = ctx.types, ctx.avals_out[0]
+    out = ctx.avals_out[0]
     key = tuple(map(tuple, (lhs_batch, rhs_batch, lhs_contracting, rhs_contracting)))
-    attributes = {
-        "dot_dimension_numbers": types._memo(
-            ("dot", key), lambda: stablehlo_attributes.DotDimensionNumbers.get(*map(list, key))
-        )
-    }
     dtype, operands, avals = out.dtype, [lhs, rhs], list(ctx.avals_in)
     if _is_algorithm(precision):
         algorithm, operands, dtype = _algorithm(ctx, precision, operands, avals, out)
+        attributes = dict(_dot_attributes(ctx, key, None))
         if algorithm is not None:
             attributes["algorithm"] = algorithm
-        precision = None
     else:
         operands, avals = _same_dtype(ctx, operands, avals, out)
-    attributes["precision_config"] = precision_attribute(ctx, precision)
+        attributes = _dot_attributes(ctx, key, precision)
     product = out if dtype == out.dtype else ShapedArray(out.shape, dtype)
     result = ctx.op("stablehlo.dot_general", operands, product, attributes)
     return result if dtype == out.dtype else ctx.convert(result, out)

@@ -14,7 +14,7 @@ from canter.core.jaxpr import ClosedJaxpr
 from ..mlir_door import stablehlo_attributes
 from ..registry import register_table
 from ..types import element_shape, physical_aval
-from .reductions import combine_block, highest, jaxpr_block, lowest, reduce_with
+from .reductions import combination, combine_block, highest, jaxpr_block, lowest, reduce_with
 
 __all__: list[str] = []
 
@@ -165,8 +165,14 @@ def _scatter_indices(ctx: Any, indices: Any, mode: str, sizes: list[int], number
     return _dropped(ctx, indices, aval, last)
 
 
-def _scatter(combine: Any) -> Any:
-    """The rule of a scatter; `combine` gives (region) -> None and fills the update computation."""
+def _scatter(operation_name: str | None, reduction: str | None = None) -> Any:
+    """The rule of a scatter.
+
+    Args:
+      operation_name: what combines an element and its update; None: the primitive's jaxpr, if it
+        has one, else the update replaces the element.
+      reduction: instead, the name of the reduction that combines them.
+    """
 
     def lower(
         ctx: Any,
@@ -205,6 +211,7 @@ def _scatter(combine: Any) -> Any:
             "stablehlo.scatter", (operand, indices, updates), ctx.avals_out, attributes, regions=1
         )
         region, dtype = operation.regions[0], physical_aval(aval).dtype
+        combine = operation_name if reduction is None else combination(reduction, dtype)
         if combine is None and update_jaxpr is not None and not trailing:
             closed = (
                 update_jaxpr
@@ -223,12 +230,6 @@ def _replace(ctx: Any, old: Any, new: Any, aval: Any) -> Any:
     return new
 
 
-def _extremum_of(name: str) -> Any:
-    from .reductions import _REDUCTIONS
-
-    return _REDUCTIONS[name][0]
-
-
 register_table(
     {
         "gather": _gather,
@@ -236,12 +237,12 @@ register_table(
         "scatter-add": _scatter("stablehlo.add"),
         "scatter-sub": _scatter("stablehlo.subtract"),
         "scatter-mul": _scatter("stablehlo.multiply"),
-        "scatter-min": _scatter(_extremum_of("min")),
-        "scatter-max": _scatter(_extremum_of("max")),
+        "scatter-min": _scatter(None, "min"),
+        "scatter-max": _scatter(None, "max"),
         "scatter_add": _scatter("stablehlo.add"),
         "scatter_sub": _scatter("stablehlo.subtract"),
         "scatter_mul": _scatter("stablehlo.multiply"),
-        "scatter_min": _scatter(_extremum_of("min")),
-        "scatter_max": _scatter(_extremum_of("max")),
+        "scatter_min": _scatter(None, "min"),
+        "scatter_max": _scatter(None, "max"),
     }
 )

@@ -11,11 +11,14 @@ from canter.core import dtypes
 from canter.core.avals import ShapedArray
 from canter.core.jaxpr import ClosedJaxpr
 
+from ..mlir_door import ir
 from ..registry import register_table
 from .elementwise import complex_compare, reject_sharding
 from .shapes import iota
 
 __all__: list[str] = []
+
+_create = ir.Operation.create
 
 
 def lowest(dtype: Any) -> Any:
@@ -68,17 +71,14 @@ def _one(dtype: Any) -> Any:
 Combine = str | Callable[[Any, Any, Any, Any], Any]
 
 
-def _extremum(name: str, direction: str) -> Callable[[Any, Any, Any, Any], Any]:
+def _complex_extremum(direction: str) -> Combine:
     def combine(ctx: Any, x: Any, y: Any, aval: Any) -> Any:
-        if aval.dtype.kind != "c":
-            return ctx.op(name, (x, y), aval)
         return ctx.op("stablehlo.select", (complex_compare(ctx, direction, x, y, aval), x, y), aval)
 
     return combine
 
 
-_max = _extremum("stablehlo.maximum", "GT")
-_min = _extremum("stablehlo.minimum", "LT")
+_COMPLEX: dict[str, Combine] = {"max": _complex_extremum("GT"), "min": _complex_extremum("LT")}
 
 
 def _logaddexp(ctx: Any, x: Any, y: Any, aval: Any) -> Any:
@@ -94,10 +94,17 @@ def _logaddexp(ctx: Any, x: Any, y: Any, aval: Any) -> Any:
 
 def combine_block(ctx: Any, region: Any, dtype: Any, combine: Combine) -> None:
     """Fills a region with the combination of two scalars."""
+    if isinstance(combine, str):
+        # By far the most frequent, so without the general way's costs.
+        kind, location = ctx.types.tensor((), dtype), ctx.location
+        block = region.blocks.append(kind, kind, arg_locs=(location, location))
+        end = ir.InsertionPoint(block)
+        out = _create(combine, (kind,), block.arguments, None, None, 0, location, end).result
+        _create("stablehlo.return", (), (out,), None, None, 0, location, end)
+        return
     scalar = ShapedArray((), dtype)
     with ctx.block(region, (scalar, scalar)) as (x, y):
-        out = ctx.op(combine, (x, y), scalar) if isinstance(combine, str) else combine(ctx, x, y, scalar)
-        ctx.return_((out,))
+        ctx.return_((combine(ctx, x, y, scalar),))
 
 
 def jaxpr_block(ctx: Any, region: Any, closed: ClosedJaxpr) -> None:
@@ -109,7 +116,7 @@ def jaxpr_block(ctx: Any, region: Any, closed: ClosedJaxpr) -> None:
 def reduce_with(ctx: Any, combine: Combine, x: Any, init: Any, axes: Sequence[int], aval_out: Any) -> Any:
     """Reduces dimensions of one array, from the number `init`."""
     start = ctx.constant(init, aval_out.dtype)
-    attributes = {"dimensions": ctx.types.ints(axes)}
+    attributes = ctx.types.named_ints("dimensions", axes)
     operation = ctx.build("stablehlo.reduce", (x, start), (aval_out,), attributes, regions=1)
     combine_block(ctx, operation.regions[0], aval_out.dtype, combine)
     return operation.result
@@ -119,8 +126,8 @@ def reduce_with(ctx: Any, combine: Combine, x: Any, init: Any, axes: Sequence[in
 _REDUCTIONS: dict[str, tuple[Combine, Callable[[Any], Any]]] = {
     "sum": ("stablehlo.add", _zero),
     "prod": ("stablehlo.multiply", _one),
-    "max": (_max, lowest),
-    "min": (_min, highest),
+    "max": ("stablehlo.maximum", lowest),
+    "min": ("stablehlo.minimum", highest),
     "and": ("stablehlo.and", _ones),
     "or": ("stablehlo.or", _zero),
     "xor": ("stablehlo.xor", _zero),
@@ -128,13 +135,20 @@ _REDUCTIONS: dict[str, tuple[Combine, Callable[[Any], Any]]] = {
 }
 
 
+def combination(name: str, dtype: Any) -> Combine:
+    """What a named reduction combines elements of a dtype with."""
+    general = _REDUCTIONS[name][0]
+    return _COMPLEX.get(name, general) if dtype.kind == "c" else general
+
+
 def _named_reduction(name: str) -> Any:
-    combine, identity = _REDUCTIONS[name]
+    identity = _REDUCTIONS[name][1]
 
     def lower(ctx: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
-        reject_sharding(ctx, out_sharding)
+        if out_sharding is not None:
+            reject_sharding(ctx, out_sharding)
         out = ctx.avals_out[0]
-        return reduce_with(ctx, combine, x, identity(out.dtype), axes, out)
+        return reduce_with(ctx, combination(name, out.dtype), x, identity(out.dtype), axes, out)
 
     return lower
 
@@ -215,7 +229,7 @@ def window_reduction(ctx: Any, combine: Combine, x: Any, init: Any, aval_out: An
 
 
 def _named_window(name: str) -> Any:
-    combine, identity = _REDUCTIONS[name]
+    identity = _REDUCTIONS[name][1]
 
     def lower(
         ctx: Any,
@@ -230,7 +244,7 @@ def _named_window(name: str) -> Any:
         out = ctx.avals_out[0]
         return window_reduction(
             ctx,
-            combine,
+            combination(name, out.dtype),
             x,
             identity(out.dtype),
             out,
@@ -375,7 +389,7 @@ def _select_and_gather_add(
 
 def _cumulative(name: str) -> Any:
     """A window that grows from one end of the axis; XLA turns it into a tree of short windows."""
-    combine, identity = _REDUCTIONS[name]
+    identity = _REDUCTIONS[name][1]
 
     def lower(ctx: Any, x: Any, *, axis: int, reverse: bool) -> Any:
         aval = ctx.avals_out[0]
@@ -386,7 +400,7 @@ def _cumulative(name: str) -> Any:
         ones = (1,) * aval.ndim
         return window_reduction(
             ctx,
-            combine,
+            combination(name, aval.dtype),
             x,
             identity(aval.dtype),
             aval,

@@ -18,6 +18,12 @@ from .elementwise import reject_sharding
 __all__: list[str] = []
 
 
+def _trailing(aval: Any) -> range:
+    """The physical dimensions behind those of an array: none but for extended dtypes."""
+    ndim = len(aval.shape)
+    return range(ndim, ndim + len(element_shape(aval.dtype)))
+
+
 def reshape(ctx: Any, x: Any, aval_out: Any) -> Any:
     """The same elements, in row-major order, under another shape."""
     return ctx.op("stablehlo.reshape", (x,), aval_out)
@@ -25,18 +31,15 @@ def reshape(ctx: Any, x: Any, aval_out: Any) -> Any:
 
 def broadcast_in_dim(ctx: Any, x: Any, aval_out: Any, dims: Sequence[int]) -> Any:
     """The operand's dimensions become the given ones of the result; it repeats along the others."""
-    extra = len(element_shape(aval_out.dtype))
-    dims = (*dims, *range(aval_out.ndim, aval_out.ndim + extra))
-    return ctx.op(
-        "stablehlo.broadcast_in_dim", (x,), aval_out, {"broadcast_dimensions": ctx.types.ints(dims)}
-    )
+    dims = (*dims, *_trailing(aval_out))
+    attributes = ctx.types.named_ints("broadcast_dimensions", dims)
+    return ctx.op("stablehlo.broadcast_in_dim", (x,), aval_out, attributes)
 
 
 def transpose(ctx: Any, x: Any, aval_out: Any, permutation: Sequence[int]) -> Any:
     """Dimensions in another order."""
-    extra = len(element_shape(aval_out.dtype))
-    permutation = (*permutation, *range(aval_out.ndim, aval_out.ndim + extra))
-    return ctx.op("stablehlo.transpose", (x,), aval_out, {"permutation": ctx.types.ints(permutation)})
+    permutation = (*permutation, *_trailing(aval_out))
+    return ctx.op("stablehlo.transpose", (x,), aval_out, ctx.types.named_ints("permutation", permutation))
 
 
 def slice_(
