@@ -344,9 +344,9 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
       >>> cnp.from_dlpack(np.arange(3, dtype=np.float32))
       Array([0., 1., 2.], dtype=float32)
     """
-    from canter.dlpack import from_dlpack as read
+    from canter.runtime.dlpack import from_dlpack as read
 
-    return read(x, device=device, copy=copy)
+    return read(x, device, copy)
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Any:
