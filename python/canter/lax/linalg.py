@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray
-from ..core.primitive import Primitive
-from ..transforms.rules import bdim_at_front
 from . import linalg_derivatives as derivatives
 from .common import check_dtype, const, ops
-from .joining import batch_size
 from .linalg_derivatives import adjoint, triangle
+from .linalg_forms import (
+    hessenberg,
+    hessenberg_p,
+    schur,
+    schur_p,
+    symmetric_product,
+    symmetric_product_p,
+    tridiagonal,
+    tridiagonal_p,
+    tridiagonal_solve,
+    tridiagonal_solve_p,
+)
+from .linalg_primitives import check_matrix, matrix_primitive, real_dtype, sized
 from .shapes import aval_of, expand_dims, shape_of, squeeze
 
 __all__ = [
@@ -82,59 +92,15 @@ class SvdAlgorithm(enum.Enum):
 
 
 # ----------------------------------------------------------------------------------------------
-# declaring primitives
-
-
-def _check_matrix(name: str, aval: Any, square: bool = False) -> None:
-    if len(aval.shape) < 2 or (square and aval.shape[-1] != aval.shape[-2]):
-        what = "square matrices" if square else "matrices"
-        raise ValueError(f"{name} takes {what} along the last two axes, got an array of shape {aval.shape}.")
-    check_dtype(name, aval.dtype, (np.floating, np.complexfloating))
-
-
-def _sized(aval: Any, *sizes: int, dtype: Any = None) -> ShapedArray:
-    """An aval with the batch axes of a matrix and other sizes behind them."""
-    return ShapedArray((*aval.shape[:-2], *sizes), dtype or aval.dtype)
-
-
-def _real(dtype: Any) -> Any:
-    return dtypes.finfo(dtype).dtype
-
-
-def _primitive(
-    name: str,
-    shape_rule: Callable[..., Any],
-    *,
-    multiple_results: bool = False,
-    jvp: Callable[..., Any] | None = None,
-    transpose: Callable[..., Any] | None = None,
-) -> Primitive:
-    """A primitive that works on the last axes of its operands, matched along leading ones."""
-    primitive = Primitive(name, multiple_results)
-
-    def batch(args: Any, dims: Any, **params: Any) -> Any:
-        size = batch_size(args, dims)
-        out = primitive.bind(*(bdim_at_front(x, d, size) for x, d in zip(args, dims, strict=True)), **params)
-        return (out, [0] * len(out)) if multiple_results else (out, 0)
-
-    primitive.def_abstract_eval(shape_rule)
-    primitive.def_batching(batch)
-    if jvp is not None:
-        primitive.def_jvp(lambda primals, tangents, **params: jvp(primitive, primals, tangents, params))
-    primitive.transpose_rule = transpose
-    return primitive
-
-
-# ----------------------------------------------------------------------------------------------
 # Cholesky
 
 
 def _cholesky_shapes(x: Any) -> Any:
-    _check_matrix("cholesky", x, square=True)
-    return _sized(x, *x.shape[-2:])
+    check_matrix("cholesky", x, square=True)
+    return sized(x, *x.shape[-2:])
 
 
-cholesky_p = _primitive("cholesky", _cholesky_shapes, jvp=derivatives.cholesky_jvp)
+cholesky_p = matrix_primitive("cholesky", _cholesky_shapes, jvp=derivatives.cholesky_jvp)
 
 
 def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
@@ -158,7 +124,7 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
       >>> lax.linalg.cholesky(cnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
       [[2.0, 0.0], [1.0, 2.0]]
     """
-    _check_matrix("cholesky", aval_of(x), square=True)
+    check_matrix("cholesky", aval_of(x), square=True)
     if symmetrize_input:
         x = symmetrize(x)
     return triangle(cholesky_p.bind(x), lower=True)
@@ -174,8 +140,8 @@ def symmetrize(x: Any) -> Any:
 
 
 def _triangular_solve_shapes(a: Any, b: Any, *, left_side: bool, **_: Any) -> Any:
-    _check_matrix("triangular_solve", a, square=True)
-    _check_matrix("triangular_solve", b)
+    check_matrix("triangular_solve", a, square=True)
+    check_matrix("triangular_solve", b)
     if a.dtype != b.dtype:
         raise TypeError(
             f"triangular_solve: a and b must have the same dtype, got {a.dtype.name} and {b.dtype.name}."
@@ -189,7 +155,7 @@ def _triangular_solve_shapes(a: Any, b: Any, *, left_side: bool, **_: Any) -> An
     return ShapedArray(b.shape, b.dtype)
 
 
-triangular_solve_p = _primitive(
+triangular_solve_p = matrix_primitive(
     "triangular_solve",
     _triangular_solve_shapes,
     jvp=derivatives.triangular_solve_jvp,
@@ -253,13 +219,13 @@ def triangular_solve(
 
 
 def _lu_shapes(x: Any) -> list[Any]:
-    _check_matrix("lu", x)
+    check_matrix("lu", x)
     rows, columns = x.shape[-2:]
-    pivots = _sized(x, min(rows, columns), dtype=np.dtype(np.int32))
-    return [_sized(x, rows, columns), pivots, _sized(x, rows, dtype=np.dtype(np.int32))]
+    pivots = sized(x, min(rows, columns), dtype=np.dtype(np.int32))
+    return [sized(x, rows, columns), pivots, sized(x, rows, dtype=np.dtype(np.int32))]
 
 
-lu_p = _primitive("lu", _lu_shapes, multiple_results=True, jvp=derivatives.lu_jvp)
+lu_p = matrix_primitive("lu", _lu_shapes, multiple_results=True, jvp=derivatives.lu_jvp)
 
 
 def lu(x: Any) -> tuple[Any, Any, Any]:
@@ -298,7 +264,7 @@ def _lu_pivots_shapes(pivots: Any, *, permutation_size: int) -> Any:
     return ShapedArray((*pivots.shape[:-1], permutation_size), pivots.dtype)
 
 
-lu_pivots_to_permutation_p = _primitive("lu_pivots_to_permutation", _lu_pivots_shapes)
+lu_pivots_to_permutation_p = matrix_primitive("lu_pivots_to_permutation", _lu_pivots_shapes)
 
 
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
@@ -329,14 +295,14 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
 
 
 def _qr_shapes(x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any) -> list[Any]:
-    _check_matrix("qr", x)
+    check_matrix("qr", x)
     rows, columns = x.shape[-2:]
     inner = rows if full_matrices else min(rows, columns)
-    shapes = [_sized(x, rows, inner), _sized(x, inner, columns)]
-    return [*shapes, _sized(x, columns, dtype=np.dtype(np.int32))] if pivoting else shapes
+    shapes = [sized(x, rows, inner), sized(x, inner, columns)]
+    return [*shapes, sized(x, columns, dtype=np.dtype(np.int32))] if pivoting else shapes
 
 
-qr_p = _primitive("qr", _qr_shapes, multiple_results=True, jvp=derivatives.qr_jvp)
+qr_p = matrix_primitive("qr", _qr_shapes, multiple_results=True, jvp=derivatives.qr_jvp)
 
 
 def qr(
@@ -370,7 +336,7 @@ def qr(
 
 
 def _householder_shapes(a: Any, taus: Any) -> Any:
-    _check_matrix("householder_product", a)
+    check_matrix("householder_product", a)
     rows, columns = a.shape[-2:]
     if columns > rows or taus.shape[:-1] != a.shape[:-2] or taus.shape[-1] > columns or taus.dtype != a.dtype:
         raise ValueError(
@@ -378,10 +344,10 @@ def _householder_shapes(a: Any, taus: Any) -> Any:
             "dtype; "
             f"got {a.str_short()} and {taus.str_short()}."
         )
-    return _sized(a, rows, columns)
+    return sized(a, rows, columns)
 
 
-householder_product_p = _primitive("householder_product", _householder_shapes)
+householder_product_p = matrix_primitive("householder_product", _householder_shapes)
 
 
 def householder_product(a: Any, taus: Any) -> Any:
@@ -407,8 +373,8 @@ def householder_product(a: Any, taus: Any) -> Any:
 
 
 def _ormqr_shapes(a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Any:
-    _check_matrix("ormqr", a)
-    _check_matrix("ormqr", c)
+    check_matrix("ormqr", a)
+    check_matrix("ormqr", c)
     if a.shape[:-2] != c.shape[:-2] or c.shape[-2 if left else -1] != a.shape[-2]:
         raise ValueError(
             f"ormqr: c must have the batch axes of a and, on the side of the product, its rows; "
@@ -417,7 +383,7 @@ def _ormqr_shapes(a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> 
     return ShapedArray(c.shape, c.dtype)
 
 
-ormqr_p = _primitive("ormqr", _ormqr_shapes)
+ormqr_p = matrix_primitive("ormqr", _ormqr_shapes)
 
 
 def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Any:
@@ -450,12 +416,12 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
 
 
 def _eigh_shapes(x: Any, **_: Any) -> list[Any]:
-    _check_matrix("eigh", x, square=True)
+    check_matrix("eigh", x, square=True)
     size = x.shape[-1]
-    return [_sized(x, size, size), _sized(x, size, dtype=_real(x.dtype))]
+    return [sized(x, size, size), sized(x, size, dtype=real_dtype(x.dtype))]
 
 
-eigh_p = _primitive("eigh", _eigh_shapes, multiple_results=True, jvp=derivatives.eigh_jvp)
+eigh_p = matrix_primitive("eigh", _eigh_shapes, multiple_results=True, jvp=derivatives.eigh_jvp)
 
 
 def eigh(
@@ -490,7 +456,7 @@ def eigh(
       >>> lax.linalg.eigh(cnp.array([[2.0, 0.0], [0.0, 1.0]]))[1].tolist()
       [1.0, 2.0]
     """
-    _check_matrix("eigh", aval_of(x), square=True)
+    check_matrix("eigh", aval_of(x), square=True)
     if symmetrize_input:
         x = symmetrize(x)
     vectors, values = eigh_p.bind(
@@ -515,17 +481,17 @@ def _subset(name: str, subset: Sequence[int], count: int) -> tuple[int, int]:
 
 
 def _svd_shapes(x: Any, *, full_matrices: bool, compute_uv: bool, **_: Any) -> list[Any]:
-    _check_matrix("svd", x)
+    check_matrix("svd", x)
     rows, columns = x.shape[-2:]
     rank = min(rows, columns)
-    values = _sized(x, rank, dtype=_real(x.dtype))
+    values = sized(x, rank, dtype=real_dtype(x.dtype))
     if not compute_uv:
         return [values]
     left, right = (rows, columns) if full_matrices else (rank, rank)
-    return [values, _sized(x, rows, left), _sized(x, right, columns)]
+    return [values, sized(x, rows, left), sized(x, right, columns)]
 
 
-svd_p = _primitive("svd", _svd_shapes, multiple_results=True, jvp=derivatives.svd_jvp)
+svd_p = matrix_primitive("svd", _svd_shapes, multiple_results=True, jvp=derivatives.svd_jvp)
 
 
 def svd(
@@ -580,14 +546,14 @@ def svd(
 def _eig_shapes(
     x: Any, *, compute_left_eigenvectors: bool, compute_right_eigenvectors: bool, **_: Any
 ) -> list[Any]:
-    _check_matrix("eig", x, square=True)
+    check_matrix("eig", x, square=True)
     size = x.shape[-1]
     dtype = dtypes.to_complex_dtype(x.dtype)
-    vectors = [_sized(x, size, size, dtype=dtype)] * (compute_left_eigenvectors + compute_right_eigenvectors)
-    return [_sized(x, size, dtype=dtype), *vectors]
+    vectors = [sized(x, size, size, dtype=dtype)] * (compute_left_eigenvectors + compute_right_eigenvectors)
+    return [sized(x, size, dtype=dtype), *vectors]
 
 
-eig_p = _primitive("eig", _eig_shapes, multiple_results=True, jvp=derivatives.eig_jvp)
+eig_p = matrix_primitive("eig", _eig_shapes, multiple_results=True, jvp=derivatives.eig_jvp)
 
 
 def eig(
@@ -636,214 +602,3 @@ def eig(
         enable_eigvec_derivs=bool(enable_eigvec_derivs),
         implementation=implementation,
     )
-
-
-# ----------------------------------------------------------------------------------------------
-# other forms
-
-
-def _schur_shapes(x: Any, *, compute_schur_vectors: bool, **_: Any) -> list[Any]:
-    _check_matrix("schur", x, square=True)
-    return [_sized(x, *x.shape[-2:])] * (2 if compute_schur_vectors else 1)
-
-
-schur_p = _primitive("schur", _schur_shapes, multiple_results=True)
-
-
-def schur(
-    x: Any,
-    *,
-    compute_schur_vectors: bool = True,
-    sort_eig_vals: bool = False,
-    select_callable: Callable[..., Any] | None = None,
-) -> tuple[Any, ...]:
-    """Schur decomposition: `x = vs @ t @ vs.conj().T` with (quasi) triangular t.
-
-    Args:
-      x: matrices, shape `(..., n, n)`, floating or complex.
-      compute_schur_vectors: whether vs is wanted.
-      sort_eig_vals: not supported, must be False.
-      select_callable: not supported, must be None.
-
-    Returns:
-      t, and vs if wanted.
-
-    Raises:
-      ValueError: the matrices are not square.
-      NotImplementedError: an order of eigenvalues is asked for.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.schur(cnp.eye(2))[0].tolist()
-      [[1.0, 0.0], [0.0, 1.0]]
-    """
-    if sort_eig_vals or select_callable is not None:
-        raise NotImplementedError(
-            "schur cannot order the eigenvalues; leave out sort_eig_vals and select_callable."
-        )
-    return tuple(
-        schur_p.bind(
-            x, compute_schur_vectors=bool(compute_schur_vectors), sort_eig_vals=False, select_callable=None
-        )
-    )
-
-
-def _hessenberg_shapes(a: Any) -> list[Any]:
-    _check_matrix("hessenberg", a, square=True)
-    size = a.shape[-1]
-    return [_sized(a, size, size), _sized(a, max(size - 1, 0))]
-
-
-hessenberg_p = _primitive("hessenberg", _hessenberg_shapes, multiple_results=True)
-
-
-def hessenberg(a: Any) -> tuple[Any, Any]:
-    """Reduces matrices to Hessenberg form by Householder reflectors, as LAPACK's gehrd.
-
-    Args:
-      a: matrices, shape `(..., n, n)`, floating or complex.
-
-    Returns:
-      The Hessenberg matrix with the reflectors below its first subdiagonal, and their coefficients.
-
-    Raises:
-      ValueError: the matrices are not square.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.hessenberg(cnp.eye(3))[1].tolist()
-      [0.0, 0.0]
-    """
-    reduced, taus = hessenberg_p.bind(a)
-    return reduced, taus
-
-
-def _tridiagonal_shapes(a: Any, *, lower: bool) -> list[Any]:
-    _check_matrix("tridiagonal", a, square=True)
-    size, real = a.shape[-1], _real(a.dtype)
-    return [
-        _sized(a, size, size),
-        _sized(a, size, dtype=real),
-        _sized(a, size - 1, dtype=real),
-        _sized(a, size - 1),
-    ]
-
-
-tridiagonal_p = _primitive("tridiagonal", _tridiagonal_shapes, multiple_results=True)
-
-
-def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:
-    """Reduces Hermitian matrices to tridiagonal form by Householder reflectors, as LAPACK's sytrd.
-
-    Args:
-      a: Hermitian matrices, shape `(..., n, n)`, floating or complex.
-      lower: which triangle is read.
-
-    Returns:
-      The reflectors in a matrix, the diagonal, the subdiagonal, and the reflectors' coefficients.
-
-    Raises:
-      ValueError: the matrices are not square.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.tridiagonal(cnp.eye(3))[1].tolist()
-      [1.0, 1.0, 1.0]
-    """
-    reflectors, diagonal, below, taus = tridiagonal_p.bind(a, lower=bool(lower))
-    return reflectors, diagonal, below, taus
-
-
-def _tridiagonal_solve_shapes(dl: Any, d: Any, du: Any, b: Any, **_: Any) -> Any:
-    _check_matrix("tridiagonal_solve", b)
-    if not (dl.shape == d.shape == du.shape == b.shape[:-1] and dl.dtype == d.dtype == du.dtype == b.dtype):
-        got = ", ".join(x.str_short() for x in (dl, d, du, b))
-        raise ValueError(
-            "tridiagonal_solve takes three diagonals (..., n) and right-hand sides (..., n, m) of one dtype; "
-            f"got {got}."
-        )
-    return ShapedArray(b.shape, b.dtype)
-
-
-tridiagonal_solve_p = _primitive(
-    "tridiagonal_solve",
-    _tridiagonal_solve_shapes,
-    jvp=derivatives.tridiagonal_solve_jvp,
-    transpose=derivatives.tridiagonal_solve_transpose,
-)
-
-
-def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False) -> Any:
-    """Solves systems with tridiagonal matrices.
-
-    Args:
-      dl: the diagonal below, shape `(..., n)`; its first element is not read.
-      d: the diagonal, shape `(..., n)`.
-      du: the diagonal above, shape `(..., n)`; its last element is not read.
-      b: right-hand sides, shape `(..., n, m)`.
-      perturb_singular: whether to replace pivots that vanish by small numbers.
-
-    Returns:
-      The solutions, of the shape of b.
-
-    Raises:
-      ValueError: shapes or dtypes do not fit.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> zero, two = cnp.zeros(3), cnp.full((3,), 2.0)
-      >>> lax.linalg.tridiagonal_solve(zero, two, zero, cnp.ones((3, 1))).tolist()
-      [[0.5], [0.5], [0.5]]
-    """
-    return tridiagonal_solve_p.bind(dl, d, du, b, perturb_singular=bool(perturb_singular))
-
-
-def _symmetric_product_shapes(a: Any, c: Any, *, alpha: float, beta: float) -> Any:
-    _check_matrix("symmetric_product", a)
-    _check_matrix("symmetric_product", c, square=True)
-    if a.shape[:-1] != c.shape[:-1] or a.dtype != c.dtype:
-        raise ValueError(
-            "symmetric_product takes a (..., n, k) and c (..., n, n) of one dtype; got "
-            f"{a.str_short()} and {c.str_short()}."
-        )
-    return ShapedArray(c.shape, c.dtype)
-
-
-symmetric_product_p = _primitive(
-    "symmetric_product", _symmetric_product_shapes, jvp=derivatives.symmetric_product_jvp
-)
-
-
-def symmetric_product(
-    a_matrix: Any, c_matrix: Any, *, alpha: float = 1.0, beta: float = 0.0, symmetrize_output: bool = False
-) -> Any:
-    """`alpha * a @ a.T + beta * c` for symmetric c.
-
-    Args:
-      a_matrix: shape `(..., n, k)`.
-      c_matrix: symmetric matrices, shape `(..., n, n)`.
-      alpha: a number.
-      beta: a number.
-      symmetrize_output: whether the upper triangle is copied from the lower one.
-
-    Returns:
-      The product, shape `(..., n, n)`.
-
-    Raises:
-      ValueError: shapes or dtypes do not fit.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.symmetric_product(cnp.ones((2, 3)), cnp.zeros((2, 2))).tolist()
-      [[3.0, 3.0], [3.0, 3.0]]
-    """
-    result = symmetric_product_p.bind(a_matrix, c_matrix, alpha=float(alpha), beta=float(beta))
-    if symmetrize_output:
-        upper = derivatives.swap_last(triangle(result, lower=True, offset=-1))
-        result = ops.add(triangle(result, lower=True), upper)
-    return result
