@@ -64,14 +64,21 @@ cache.use_settings(_cache_settings)
 
 def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:
     def refuse(value: Any, in_thread: bool) -> None:
-        if clients.is_created() and value != config.flags[flag].value:
+        if clients.is_created() and value != config.flags[flag].value and not _says_what_is(flag, value):
             raise RuntimeError(
-                f"The flag {flag} cannot change once devices are in use. Set it before the first use of a "
-                f"device, "
+                f"The flag {flag} cannot change once devices are in use. Set it before the first use of a device, "
                 f"or by the environment variable CANTER_{flag.upper()}."
             )
 
     return refuse
+
+
+def _says_what_is(flag: str, value: Any) -> bool:
+    """Whether a value asks for what is running already."""
+    if flag == "platforms":
+        return value is not None and list(backends()) == [name.strip() for name in value.split(",")]
+    cpu = backends().get("cpu")
+    return cpu is not None and value == len(cpu.devices())
 
 
 for _flag in ("num_cpu_devices", "platforms"):
