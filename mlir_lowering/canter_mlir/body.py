@@ -35,6 +35,7 @@ def lower_equations(
     env.update(zip(jaxpr.invars, args, strict=True))
     rules, known_types, type_of = module.rules, module.types.known, module.types.of
     location_of = module.locations.under(prefix)
+    spread: dict[Any, Any] = {}  # (variable without dimensions, shape) -> its value at that shape
     for eqn in jaxpr.eqns:
         primitive = eqn.primitive
         rule = rules.get(primitive)
@@ -52,7 +53,11 @@ def lower_equations(
                 elif atom.aval.shape == shape:
                     operands.append(env[atom])
                 else:
-                    operands.append(module.broadcast(env[atom], atom.aval, shape, location))
+                    wide = spread.get((atom, shape))
+                    if wide is None:
+                        wide = module.broadcast(env[atom], atom.aval, shape, location)
+                        spread[atom, shape] = wide
+                    operands.append(wide)
             attributes = rule.attributes
             if rule.takes_accuracy and eqn.params.get("accuracy") is not None:
                 attributes = {"result_accuracy": module.types.accuracy(eqn.params["accuracy"])}
@@ -91,6 +96,7 @@ def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     for platform in module.platforms[:1]:
         rule = find_rule(primitive, platform)
         if rule is not None:
+            module.has_outside_rules |= getattr(rule, "from_outside", False)
             return rule
     others = registered_platforms(primitive)
     where = _user_line(eqn)

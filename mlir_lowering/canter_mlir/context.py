@@ -37,6 +37,7 @@ class ModuleContext:
         self.locations = locations
         self.keepalives: list[Any] = []
         self.rules: dict[Any, Any] = {}
+        self.has_outside_rules = False
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
         # block starts with none: what it emits is out of sight afterwards.
         self.block_constants: dict[Any, Any] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from canter.core import config
 from canter.core.jaxpr import ClosedJaxpr
 
 from . import rules
@@ -14,7 +15,6 @@ from .body import fill_function
 from .context import ModuleContext
 from .locations import Locations
 from .mlir_door import ir, new_context
-from .types import physical_aval
 
 __all__ = ["lower_jaxpr_to_module", "match_donations"]
 
@@ -49,8 +49,10 @@ def match_donations(
 
 
 def _memory_key(aval: Any) -> Any:
-    aval = physical_aval(aval)
-    return getattr(aval, "shape", None), getattr(aval, "dtype", None)
+    try:
+        return aval.shape, aval.dtype
+    except AttributeError:  # a token
+        return aval
 
 
 @contextmanager
@@ -105,7 +107,8 @@ def lower_jaxpr_to_module(
 
     Raises:
       NotImplementedError: a primitive has no rule on the platform.
-      ValueError: a rule emitted an illegal operation.
+      ValueError: a rule from outside emitted an illegal operation. Canter's own rules are verified
+        by the compiler, and here when `config.enable_checks` is on.
 
     Example:
       >>> import canter as ct
@@ -131,7 +134,9 @@ def lower_jaxpr_to_module(
         attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
         attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
         _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts)
-        _verify(module)
+        # The compiler verifies what it gets, so this is for programs that may not get there.
+        if builder.has_outside_rules or config.enable_checks.value:
+            _verify(module)
     if keepalives is not None:
         keepalives.extend(builder.keepalives)
     return module

@@ -105,6 +105,7 @@ def _with_location(rule: Rule) -> Rule:
         with ctx.location:
             return rule(ctx, *operands, **params)
 
+    lower.from_outside = True  # type: ignore[attr-defined]
     return lower
 
 

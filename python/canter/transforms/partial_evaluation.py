@@ -42,6 +42,14 @@ def dce_jaxpr(
     live = {v for v in outvars if type(v) is not Literal}
     kept: list[JaxprEqn] = []
     for eqn in reversed(jaxpr.eqns):
+        if len(eqn.outvars) == 1 and eqn.primitive.dce_rule is None and not eqn.effects:
+            # Most equations; the general way below does the same in twice the time.
+            if eqn.outvars[0] in live:
+                kept.append(eqn)
+                for v in eqn.invars:
+                    if type(v) is not Literal:
+                        live.add(v)
+            continue
         used = [v in live for v in eqn.outvars]
         if not any(used) and not eqn.effects:
             continue
