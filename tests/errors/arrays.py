@@ -189,6 +189,11 @@ def dict_of_mixed_keys():
     ct.grad(lambda d: d["a"])({1: 1.0, "a": 2.0})  # <-
 
 
+@mistake(ValueError, "sorting", fix="OrderedDict")
+def dict_of_mixed_keys_for_jit():
+    ct.jit(lambda d: d["a"])({1: 1.0, "a": 2.0})  # <-
+
+
 @mistake(ValueError, "registered", "Counter", fix="once")
 def class_registered_twice():
     class Counter(collections.Counter):

@@ -29,7 +29,7 @@ def result_that_is_no_array():
     ct.jit(lambda x: {"out": object()})(VECTOR)  # <-
 
 
-@mistake(ValueError, "list", "[3, 1]", "unhashable", fix="Non-hashable static arguments are not supported")
+@mistake(ValueError, "list", "[3, 1]", "unhashable", fix="Pass a tuple instead of a list")
 def static_argument_without_hash():
     ct.jit(lambda x, shape: cnp.reshape(x, shape), static_argnames="shape")(VECTOR, shape=[3, 1])  # <-
 

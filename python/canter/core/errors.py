@@ -292,11 +292,22 @@ def unknown_attribute(module: str, name: str, known: Sequence[str]) -> Attribute
 _NOTE = "(Canter's own frames are left out; set CANTER_TRACEBACK_FILTERING=off to see them.)"
 
 
+# What to do about errors that jaxlib's C++ raises before any Python runs: a part of the message, the advice.
+_ADVICE = {
+    "Non-hashable static arguments are not supported. An": "Pass a tuple instead of a list, a frozen dataclass instead of a mutable one; "
+    "an array should not be static.",
+    "sorting pytree dictionary keys": "Use keys of one type, for example strings, or a collections.OrderedDict.",
+}
+
+
 def filter_traceback(error: BaseException) -> None:
     """Removes Canter's own frames from an exception's traceback, as `traceback_filtering` says.
 
-    The exceptions that caused it are filtered too.
+    The exceptions that caused it are filtered too. Errors of C++ get a note that says what to do.
     """
+    for words, advice in _ADVICE.items():
+        if words in str(error) and advice not in (*getattr(error, "__notes__", ()), *str(error).splitlines()):
+            error.add_note(advice)
     mode = config.traceback_filtering.value
     if mode == "off":
         return
