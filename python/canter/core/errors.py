@@ -294,8 +294,9 @@ _NOTE = "(Canter's own frames are left out; set CANTER_TRACEBACK_FILTERING=off t
 
 # What to do about errors that jaxlib's C++ raises before any Python runs: a part of the message, the advice.
 _ADVICE = {
-    "Non-hashable static arguments are not supported. An": "Pass a tuple instead of a list, a frozen dataclass instead of a mutable one; "
-    "an array should not be static.",
+    "Non-hashable static arguments are not supported. An": (
+        "Pass a tuple instead of a list, a frozen dataclass instead of a mutable one; an array should not be static."
+    ),
     "sorting pytree dictionary keys": "Use keys of one type, for example strings, or a collections.OrderedDict.",
 }
 
