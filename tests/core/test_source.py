@@ -60,6 +60,14 @@ def test_warnings_point_to_the_user():
     assert caught[0].filename == __file__
 
 
+def test_each_line_warns_once():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            source.warn("careful")
+    assert len(caught) == 1
+
+
 @errors.api_boundary
 def _boundary(function):
     return function()

@@ -130,6 +130,9 @@ def summarize(traceback: Any, unknown: str = "unknown location") -> str:
     return str(user_frame(traceback) or unknown)
 
 
+_registries: dict[str, dict[Any, Any]] = {}
+
+
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line, wherever in the framework the warning arises."""
     import warnings
@@ -138,4 +141,5 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     if frame is None:
         warnings.warn(message, category, stacklevel=2)
     else:
-        warnings.warn_explicit(message, category, frame.file_name, frame.line_number)
+        registry = _registries.setdefault(frame.file_name, {})  # so that each line warns once
+        warnings.warn_explicit(message, category, frame.file_name, frame.line_number, registry=registry)
