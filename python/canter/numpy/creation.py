@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -396,15 +397,10 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     from canter.transforms.vmap import vmap
 
     shape = canonical_shape(shape)
-    for i in range(len(shape)):
-        in_axes = [0 if j == i else None for j in range(len(shape))]
-        function = vmap(function, in_axes=tuple(in_axes[: len(shape)]))
     if kwargs:
-        plain = function
-
-        def function(*indices: Any) -> Any:  # type: ignore[misc]
-            return plain(*indices, **kwargs)
-
+        function = functools.partial(function, **kwargs)
+    for mapped in reversed(range(len(shape))):  # the outermost vmap makes the leading dimension
+        function = vmap(function, in_axes=tuple(0 if axis == mapped else None for axis in range(len(shape))))
     return function(*(arange(n, dtype=dtype) for n in shape))
 
 

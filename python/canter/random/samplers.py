@@ -10,7 +10,7 @@ import numpy as np
 from canter.core import dtypes
 from canter.core.avals import get_aval
 
-from . import uniform as bodies
+from . import bodies
 from .arguments import as_number, parameter_shape, prepare, sample_shape
 
 __all__ = [
@@ -96,7 +96,7 @@ def randint(
     Example:
       >>> import canter as ct
       >>> ct.random.randint(ct.random.key(0), (4,), 0, 10).tolist()
-      [9, 0, 7, 4]
+      [9, 0, 2, 3]
     """
     if dtype is not None and not dtypes.issubdtype(dtype, np.integer):
         raise TypeError(f"randint only accepts integer dtypes, got {np.dtype(dtype)}.")

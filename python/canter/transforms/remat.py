@@ -58,7 +58,7 @@ def checkpoint(
       >>> import canter.numpy as cnp
       >>> f = ct.checkpoint(lambda x: cnp.sin(cnp.sin(x)))
       >>> round(float(ct.grad(f)(1.0)), 4)
-      0.3601
+      0.36
     """
     if concrete:
         raise NotImplementedError("checkpoint(concrete=True) is not supported; use static_argnums.")
