@@ -146,6 +146,9 @@ def _dropped(ctx: Any, indices: Any, aval: Any, last: list[int]) -> Any:
     StableHLO drops updates out of bounds element by element; a window is kept or dropped as one.
     """
     flags = _in_bounds(ctx, indices, aval, last)
+    if aval.dtype.itemsize < 4:  # whose greatest value may be within the array
+        aval = aval.update(dtype=np.dtype(np.int32))
+        indices = ctx.convert(indices, aval)
     dims = {"broadcast_dimensions": ctx.types.ints(range(aval.ndim - 1))}
     spread = ctx.op("stablehlo.broadcast_in_dim", (flags,), ShapedArray(aval.shape, _BOOL), dims)
     return ctx.op("stablehlo.select", (spread, indices, ctx.full(_beyond(aval.dtype), aval)), aval)
