@@ -90,7 +90,7 @@ def scalar_type(name: str) -> _ScalarMeta:
         doc = (
             f"The scalar type of dtype {name}: calling it makes an array of that dtype.\n\n"
             "Args:\n  x: a number, array or nested sequence of numbers.\n\n"
-            f"Example:\n  >>> import canter.numpy as cnp\n  >>> cnp.{name}(1).dtype\n  dtype({name!r})\n"
+            f"Example:\n  >>> import canter.numpy as cnp\n  >>> print(cnp.{name}.dtype)\n  {dtype}\n"
         )
         members = {"dtype": dtype, "__doc__": doc, "__module__": "canter.numpy"}
         made = _ScalarMeta(name, (object,), members)
