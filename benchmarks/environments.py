@@ -16,12 +16,15 @@ class Unavailable(Exception):
 def python_of(framework: str) -> str:
     """The interpreter for `framework`; a peer's environment is made on first use.
 
-    CANTER_BENCH_JAX and CANTER_BENCH_TORCH name the interpreters of environments that exist already.
+    CANTER_BENCH_JAX and CANTER_BENCH_TORCH name the interpreters of environments that exist already; the word none
+    leaves a peer out.
     """
     if framework == "canter":
         return sys.executable
     variable = f"CANTER_BENCH_{framework.upper()}"
     if given := os.environ.get(variable):
+        if given == "none":
+            raise Unavailable(f"left out by {variable}=none")
         if not os.access(given, os.X_OK):
             raise Unavailable(f"{variable} names {given}, which is no program")
         return given
