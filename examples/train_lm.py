@@ -260,7 +260,8 @@ def read_text(path: str | None, context: int) -> np.ndarray:
 def save_checkpoint(path: pathlib.Path, params: Params) -> None:
     """One array a leaf, under the name of its path in the tree."""
     leaves, _ = ct.tree_util.tree_flatten_with_path(params)
-    np.savez(path, **{ct.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves})
+    arrays: Params = {ct.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves}
+    np.savez(path, **arrays)
 
 
 def load_checkpoint(path: pathlib.Path, like: Params) -> Params:
