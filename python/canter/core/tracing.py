@@ -64,12 +64,12 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
 class JaxprTracer(Tracer):
     """The result of an equation being recorded, or an argument."""
 
-    __slots__ = ("var",)
+    __slots__ = ("_var",)  # not `var`, which is a method of arrays
 
     def __init__(self, trace: JaxprTrace, aval: Any, var: Var):
         self._trace = trace
         self.aval = aval
-        self.var = var
+        self._var = var
 
     def _describe(self) -> str:
         return f" while tracing {self._trace.debug_info.func_name}"
@@ -105,7 +105,7 @@ class JaxprTrace(Trace):
         avals = []
         for arg in args:
             if type(arg) is JaxprTracer and arg._trace is self:
-                invars.append(arg.var)
+                invars.append(arg._var)
                 avals.append(arg.aval)
             else:
                 atom = self.to_atom(arg)
@@ -123,7 +123,7 @@ class JaxprTrace(Trace):
             self.effects = self.effects | effects
         if primitive.multiple_results:
             tracers = [JaxprTracer(self, aval, Var(aval)) for aval in out]
-            outvars = [tracer.var for tracer in tracers]
+            outvars = [tracer._var for tracer in tracers]
             self.eqns.append(JaxprEqn(invars, outvars, primitive, params, effects, source))
             return tracers
         var = Var(out)
@@ -137,7 +137,7 @@ class JaxprTrace(Trace):
             return Literal(value, python_scalar_aval(value))
         if isinstance(value, Tracer):
             if value._trace is self:
-                return value.var  # type: ignore[attr-defined]
+                return value._var  # type: ignore[attr-defined]
             if not value._trace.is_alive():
                 raise escaped_tracer_error(value)
         known = self.constants.get(id(value))

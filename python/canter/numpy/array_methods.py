@@ -14,7 +14,7 @@ import numpy as np
 from canter import lax
 from canter.core import dtypes
 from canter.core.trace import Tracer
-from canter.runtime.composite import composite, composite_operator
+from canter.runtime.composite import composite, composite_operator, refuse_sequences
 from canter_pjrt.jaxlib_door import ArrayImpl
 
 from . import creation, indexing, linear_algebra, matrices, reductions, selection, shaping, sorting, ufuncs
@@ -80,6 +80,7 @@ def _tracer_operator(body: Callable[[Any, Any], Any], name: str) -> Callable[[An
             return body(self, other.__jax_array__())
         if hasattr(other, "aval"):
             return body(self, other)
+        refuse_sequences(name, self, other)
         return NotImplemented
 
     return _named(method, name)
@@ -98,6 +99,7 @@ def _array_operator(body: Callable[[Any, Any], Any], name: str) -> Any:
 def _pow(self: Any, other: Any, modulo: Any = None) -> Any:
     if modulo is not None or not (isinstance(other, _OPERANDS) or hasattr(other, "aval")):
         if not hasattr(other, "__jax_array__"):
+            refuse_sequences("__pow__", self, other)
             return NotImplemented
         other = other.__jax_array__()
     return ufuncs.power(self, other)
@@ -105,6 +107,7 @@ def _pow(self: Any, other: Any, modulo: Any = None) -> Any:
 
 def _rpow(self: Any, other: Any, modulo: Any = None) -> Any:
     if modulo is not None or not (isinstance(other, _OPERANDS) or hasattr(other, "aval")):
+        refuse_sequences("__rpow__", self, other)
         return NotImplemented
     return ufuncs._power(other, self)
 
@@ -181,6 +184,8 @@ def _bitcast(x: Any, *, target: Any) -> Any:
         return _bitcast.__wrapped__(lax.reshape(parts, (*shape[:-1], shape[-1] * 2)), target=target)
     if dtype_rank(target) == 3 and dtype_rank(source) != 3:
         real = np.dtype(f"float{4 * target.itemsize}")
+        if not shape or (shape[-1] * dtypes.itemsize_bits(source)) % dtypes.itemsize_bits(target):
+            raise TypeError(f"view: the last axis of shape {shape} of {source} is not a multiple of {target}'s size.")
         flat = _bitcast.__wrapped__(x, target=real)
         pairs = lax.reshape(flat, (*shape[:-1], shape_of(flat)[-1] // 2, 2))
         last = len(shape)
@@ -192,7 +197,7 @@ def _bitcast(x: Any, *, target: Any) -> Any:
         raise ValueError(f"view: a 0-d array of {source} cannot be read as {target} of another size.")
     if want > have:
         ratio = want // have
-        if shape[-1] % ratio:
+        if shape[-1] % ratio:  # a partial element would be left over
             raise TypeError(
                 f"view: the last axis, of size {shape[-1]}, is not a multiple of {ratio}, as reading {source} as "
                 f"{target} needs."

@@ -53,13 +53,14 @@ def slice_length(span: int, step: int) -> int:
     return -(-span // abs(step)) if span else 0
 
 
-def read_index(shape: tuple[int, ...], index: Any, strict: bool) -> tuple[Plan, list[Any]]:
+def read_index(shape: tuple[int, ...], index: Any, strict: bool, wrap: bool = True) -> tuple[Plan, list[Any]]:
     """Reads an index expression for an array of a shape.
 
     Args:
       shape: the array's shape.
       index: what stood between the brackets.
       strict: whether static integers out of bounds raise; else they become operands as they are.
+      wrap: whether negative integers count from the end; else they are out of bounds.
 
     Returns:
       The plan and its operands.
@@ -70,7 +71,7 @@ def read_index(shape: tuple[int, ...], index: Any, strict: bool) -> tuple[Plan, 
       NonConcreteBooleanIndexError: a traced mask.
     """
     items = index if type(index) is tuple else (index,)
-    return _Reader(shape, _expanded(shape, items), strict).read()
+    return _Reader(shape, _expanded(shape, items), strict, wrap).read()
 
 
 def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
@@ -179,8 +180,8 @@ def _positions(mask: Any) -> list[Any]:
 class _Reader:
     """Goes once over the items."""
 
-    def __init__(self, shape: tuple[int, ...], items: list[Any], strict: bool):
-        self.shape, self.items, self.strict = shape, items, strict
+    def __init__(self, shape: tuple[int, ...], items: list[Any], strict: bool, wrap: bool):
+        self.shape, self.items, self.strict, self.wrap = shape, items, strict, wrap
         self.entries: list[Entry] = []
         self.operands: list[Any] = []
         self.result: list[Any] = []
@@ -262,7 +263,7 @@ class _Reader:
         self.entries.append(AT)
         if type(item) is int:
             if -size <= item < size:
-                item = item + size if item < 0 else item
+                item = item + size if item < 0 and self.wrap else item
             elif self.strict:
                 raise _out_of_bounds(item, axis, size, self.shape)
         self.operands.append(item)
@@ -279,7 +280,8 @@ class _Reader:
                 if low < -size or high >= size:
                     raise _out_of_bounds(high if high >= size else low, axis, size, self.shape)
             if item.size and size <= 0x7FFFFFFF:
-                item = np.where(item < 0, item.astype(np.int64) + size, item)
+                if self.wrap:
+                    item = np.where(item < 0, item.astype(np.int64) + size, item)
                 item = np.clip(item, -0x80000000, 0x7FFFFFFF).astype(np.int32)
         self.operands.append(item)
 

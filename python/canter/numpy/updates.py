@@ -238,7 +238,7 @@ class IndexUpdateRef:
             if mask_shape == shape[: len(mask_shape)] and builtins.all(n == 1 for n in lead) and len(lead) <= 1:
                 _check_values(values, (*(1,) * len(lead), *shape[len(mask_shape) :]), index)
                 return _update_mask(x, values, index, kind=kind)
-        plan, operands = read_index(shape, index, strict=False)
+        plan, operands = read_index(shape, index, strict=False, wrap=bool(wrap_negative_indices))
         if type(values) not in PYTHON_RANK:
             _check_values(values, result_shape(shape, plan, operands), index)
         if mode is None and wrap_negative_indices and plan.is_basic and _is_safe_box(shape, plan, operands):
@@ -291,7 +291,7 @@ class IndexUpdateRef:
         from .creation import place
 
         x = self.array
-        plan, operands = read_index(shape_of(x), self.index, strict=False)
+        plan, operands = read_index(shape_of(x), self.index, strict=False, wrap=bool(wrap_negative_indices))
         if mode is None and plan.is_basic and _is_safe_box(shape_of(x), plan, operands):
             out = _take_basic_in_bounds(x, operands, plan=plan)
         else:
@@ -337,7 +337,7 @@ class IndexUpdateRef:
           Array([ 0., 10., 20.], dtype=float32)
         """
         x = self.array
-        plan, operands = read_index(shape_of(x), self.index, strict=False)
+        plan, operands = read_index(shape_of(x), self.index, strict=False, wrap=bool(wrap_negative_indices))
         original = shape_of(x)
         out = lax.reshape(x, with_new_axes(original, plan.new_axes)) if plan.new_axes else x
         numbers = GatherPlan(out, plan, operands, wrap_negative_indices)

@@ -16,7 +16,7 @@ from ..core.trace import Tracer, eval_trace, state
 from .jit import Jitted, dispatcher
 from .signature import argument_spec
 
-__all__ = ["composite", "composite_operator"]
+__all__ = ["composite", "composite_operator", "refuse_sequences"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,8 +41,23 @@ class OperatorComposite(Composite):
     def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
         for arg in args:
             if not _is_operand(arg):
+                refuse_sequences(self.name, *args)
                 return NotImplemented, None, False
         return super().cache_miss(*args, **kwargs)
+
+
+def refuse_sequences(operator: str, *operands: Any) -> None:
+    """Raises TypeError where an operand is a list or another of Python's containers.
+
+    Left to Python, `[1] + x` would ask the list, whose own error says nothing of arrays.
+    """
+    for operand in operands:
+        if isinstance(operand, (list, tuple, set, dict)):
+            kinds = " and ".join(repr(type(x).__name__) for x in operands)
+            raise TypeError(
+                f"unsupported operand type(s) for {operator}: {kinds}. "
+                f"Make an array of the {type(operand).__name__} first, with canter.numpy.asarray."
+            )
 
 
 def _is_operand(value: Any) -> bool:
