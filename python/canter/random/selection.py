@@ -20,7 +20,7 @@ from canter.runtime.composite import composite
 from .arguments import parameter_shape, prepare, sample_shape
 from .keys import PRNGImpl, is_key
 from .samplers import gumbel_mode
-from .uniform import gumbel_body, halves, randint_body, uniform_body
+from .bodies import gumbel_body, halves, randint_body, uniform_body
 
 __all__ = ["categorical", "choice", "permutation"]
 
