@@ -6,6 +6,7 @@ from typing import Any
 
 from canter.core.jaxpr import ClosedJaxpr
 
+from ..mlir_door import ir
 from ..registry import register_table
 
 __all__: list[str] = []
@@ -60,8 +61,18 @@ def _remat(
     return ctx.inline(_closed(jaxpr), operands)
 
 
+def _outlined(ctx: Any, *operands: Any, jaxpr: Any, name: str) -> Any:
+    """A call that the compiler keeps: it is the wall across which nothing is fused."""
+    results = ctx.call(jaxpr, operands, name)
+    if results:
+        kept = ir.DictAttr.get({"inlineable": ir.StringAttr.get("false")})
+        results[0].owner.attributes["mhlo.frontend_attributes"] = kept
+    return results
+
+
 register_table(
     {
+        "outlined_call": _outlined,
         "jit": _jit,
         "pjit": _jit,
         "closed_call": _inlined("call_jaxpr", "jaxpr"),

@@ -10,7 +10,7 @@ __all__: list[str] = []
 
 
 def _threefry2x32(*words: Any) -> Any:
-    from canter.random.threefry import threefry_rounds
+    from canter.lax.threefry import threefry_rounds
 
     return threefry_rounds(*words)
 

@@ -312,6 +312,11 @@ transfer_guard_device_to_host = _flag(
     "What an implicit copy from device to host does.", on_change=_set_guard("device_to_host"),
 )  # fmt: skip
 
+outline_repetitions = _flag(
+    "outline_repetitions", True, _boolean,
+    "Whether repeated layers of a program become calls of one function (CPU only).",
+)  # fmt: skip
+
 # Flags of the compilation cache.
 enable_compilation_cache = _flag(
     "enable_compilation_cache", True, _boolean, "Whether compiled programs are kept on disk."

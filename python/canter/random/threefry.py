@@ -1,6 +1,5 @@
 """The Threefry-2x32 counter-based generator.
 
-Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (20 rounds).
 Everything here works on raw keys: arrays of two 32-bit words along the last axis.
 """
 
@@ -12,52 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import lax
-from ..core.avals import ShapedArray, get_aval
-from ..core.primitive import Primitive
-from ..transforms.rules import broadcast_batch
+from ..core.avals import get_aval
+from ..lax.threefry import threefry2x32_p
 
-__all__ = ["fold_in", "random_bits", "seed", "split", "threefry2x32_p", "threefry_rounds"]
+__all__ = ["fold_in", "random_bits", "seed", "split"]
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
 _UINT32 = np.dtype(np.uint32)
-
-threefry2x32_p = Primitive("threefry2x32", multiple_results=True)
-
-
-def _abstract(*avals: Any) -> Any:
-    shape = next((a.shape for a in avals if a.shape), ())
-    for aval in avals:
-        if aval.dtype != _UINT32 or aval.shape not in ((), shape):
-            raise TypeError(
-                f"threefry2x32 takes uint32 arrays of one shape, got {[a.str_short() for a in avals]}."
-            )
-    return [ShapedArray(shape, _UINT32)] * 2
-
-
-def _batch(args: Any, dims: Any) -> Any:
-    outs, dim = broadcast_batch(threefry2x32_p, args, dims, {})
-    return outs, [dim, dim]
-
-
-threefry2x32_p.def_abstract_eval(_abstract)
-threefry2x32_p.def_batching(_batch)
-
-
-def threefry_rounds(key0: Any, key1: Any, x0: Any, x1: Any) -> list[Any]:
-    """The 20 rounds on a block of two words, as array operations."""
-    schedule = (key0, key1, lax.bitwise_xor(lax.bitwise_xor(key0, key1), _PARITY))
-    x0, x1 = lax.add(x0, schedule[0]), lax.add(x1, schedule[1])
-    for group in range(5):
-        for distance in _ROTATIONS[group % 2]:
-            x0 = lax.add(x0, x1)
-            rotated = lax.bitwise_or(
-                lax.shift_left(x1, np.uint32(distance)), lax.shift_right_logical(x1, np.uint32(32 - distance))
-            )
-            x1 = lax.bitwise_xor(rotated, x0)
-        x0 = lax.add(x0, schedule[(group + 1) % 3])
-        x1 = lax.add(lax.add(x1, schedule[(group + 2) % 3]), np.uint32(group + 1))
-    return [x0, x1]
 
 
 def _words(key: Any) -> tuple[Any, Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core import config
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from ..transforms.outlining import outline_repetitions
 from ..transforms.partial_evaluation import dce_jaxpr
 
-__all__ = ["constants_to_arguments", "embeds", "remove_dead_code"]
+__all__ = ["constants_to_arguments", "embeds", "outline", "remove_dead_code"]
 
 _EMBEDDED_SIZE = 16  # NumPy constants up to so many elements stay in the program, where XLA folds them
 
@@ -25,6 +27,13 @@ def remove_dead_code(jaxpr: Jaxpr, keep_unused: bool) -> tuple[Jaxpr, list[bool]
       The shorter program, and which arguments it has kept.
     """
     return dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), keep_inputs=keep_unused)
+
+
+def outline(jaxpr: Jaxpr, platforms: tuple[str, ...]) -> Jaxpr:
+    """Turns repeated layers into calls, on the platform where that makes compiling and running faster."""
+    if platforms != ("cpu",) or not config.outline_repetitions.value:
+        return jaxpr
+    return outline_repetitions(jaxpr)
 
 
 def embeds(constant: Any) -> bool:

@@ -26,7 +26,7 @@ from . import array as _array  # noqa: F401  results need the methods that it se
 from . import donation
 from .backend import current_default_device
 from .nonfinite import check_finite, checks_are_on
-from .passes import remove_dead_code
+from .passes import outline, remove_dead_code
 from .placement import common_device, place, sharding_of
 
 __all__ = [
@@ -152,6 +152,7 @@ def lower(
 
     start = time.perf_counter()
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
+    jaxpr = outline(jaxpr, platforms)
     donated = (
         [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
     )

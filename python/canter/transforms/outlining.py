@@ -1,0 +1,271 @@
+"""Outlining: the repeated layers of a program become calls of one function.
+
+A model written as a Python loop over its layers is traced into one long program, in which the compiler
+fuses across layers again and again: its time grows with the square of the depth. This pass finds
+sub-programs that repeat one after the other, and turns each repetition into a call that the compiler
+keeps as it is. Repetitions are sought among the few heavy equations (matrix products, convolutions,
+inner programs), then extended to all equations around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+from ..core.primitive import Primitive
+
+__all__ = ["outline_repetitions", "outlined_call_p"]
+
+MIN_REPETITIONS = 4
+MIN_HEAVY = 2  # in one repetition; lighter ones are better fused than called
+MIN_EQUATIONS = 16
+_HEAVY = frozenset(("dot_general", "conv_general_dilated", "ragged_dot_general"))
+
+outlined_call_p = Primitive("outlined_call", multiple_results=True)
+outlined_call_p.call_primitive = True
+outlined_call_p.def_effectful_abstract_eval(lambda *avals, jaxpr, name: (jaxpr.out_avals, jaxpr.effects))
+
+
+class Repetition(NamedTuple):
+    """Equations `start` to `start + period * count`, the same `count` times."""
+
+    start: int
+    period: int
+    count: int
+
+
+def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
+    """The program with its repeated parts as calls; the same object where nothing repeats.
+
+    Args:
+      jaxpr: the program, without dead code. It is only lowered afterwards: the calls have no
+        derivative or batching rules.
+    """
+    eqns = [_outline_inside(eqn) if eqn.primitive.call_primitive else eqn for eqn in jaxpr.eqns]
+    if any(new is not old for new, old in zip(eqns, jaxpr.eqns, strict=True)):
+        jaxpr = jaxpr.replace(eqns=eqns)
+    heavy = [i for i, eqn in enumerate(eqns) if _is_heavy(eqn)]
+    if len(heavy) < MIN_REPETITIONS * MIN_HEAVY:
+        return jaxpr
+    tokens = _Tokens(eqns)
+    found = _repetitions(tokens, heavy)
+    if not found:
+        return jaxpr
+    uses = _Uses(jaxpr)
+    new_eqns: list[JaxprEqn] = []
+    position = 0
+    for repetition in found:
+        repetition = _best_cut(repetition, uses)
+        new_eqns.extend(eqns[position : repetition.start])
+        new_eqns.extend(_outlined(eqns, repetition, uses))
+        position = repetition.start + repetition.period * repetition.count
+    new_eqns.extend(eqns[position:])
+    return jaxpr.replace(eqns=new_eqns)
+
+
+def _is_heavy(eqn: JaxprEqn) -> bool:
+    return eqn.primitive.name in _HEAVY or eqn.primitive.call_primitive
+
+
+def _outline_inside(eqn: JaxprEqn) -> JaxprEqn:
+    """The equation with its inner programs outlined."""
+    changed = {}
+    for name, value in eqn.params.items():
+        new = _outline_value(value)
+        if new is not value:
+            changed[name] = new
+    return eqn.replace(params={**eqn.params, **changed}) if changed else eqn
+
+
+def _outline_value(value: Any) -> Any:
+    if type(value) is ClosedJaxpr:
+        known = value.memo.get("outlined")
+        if known is None:
+            inner = outline_repetitions(value.jaxpr)
+            known = value if inner is value.jaxpr else ClosedJaxpr(inner, value.consts)
+            value.memo["outlined"] = known
+        return known
+    if type(value) is Jaxpr:
+        return outline_repetitions(value)
+    if type(value) is tuple and value and type(value[0]) is ClosedJaxpr:
+        new = tuple(map(_outline_value, value))
+        return value if all(a is b for a, b in zip(new, value, strict=True)) else new
+    return value
+
+
+# --- finding repetitions --------------------------------------------------------------------------
+
+
+class _Tokens:
+    """Numbers that are equal for equations that differ only in their variables."""
+
+    def __init__(self, eqns: Sequence[JaxprEqn]):
+        self.eqns = eqns
+        self.numbers: dict[Any, int] = {}
+        self.known: list[int] = [-1] * len(eqns)
+
+    def __getitem__(self, index: int) -> int:
+        token = self.known[index]
+        if token < 0:
+            token = self.known[index] = self._number(self.eqns[index])
+        return token
+
+    def _number(self, eqn: JaxprEqn) -> int:
+        if eqn.effects:
+            return len(self.numbers) + len(self.known) + id(eqn)
+        operands = tuple((v.aval, repr(v.val)) if type(v) is Literal else v.aval for v in eqn.invars)
+        key = eqn.primitive, operands, tuple(v.aval for v in eqn.outvars), _hashable_params(eqn.params)
+        try:
+            return self.numbers.setdefault(key, len(self.numbers))
+        except TypeError:  # a parameter that cannot be hashed: an equation like no other
+            return self.numbers.setdefault(id(eqn), len(self.numbers))
+
+
+def _hashable_params(params: dict[str, Any]) -> Any:
+    return tuple(params.items())
+
+
+def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
+    """Repetitions that do not overlap, in their order; longer stretches are preferred."""
+    words = np.array([tokens[i] for i in heavy])
+    candidates = []
+    for step in range(1, len(heavy) // MIN_REPETITIONS + 1):
+        if step < MIN_HEAVY:
+            continue
+        for first, length in _runs(words[:-step] == words[step:]):
+            if length >= (MIN_REPETITIONS - 1) * step:
+                candidates.append((-(length + step), step, first, length))
+    taken = np.zeros(len(tokens.eqns), bool)
+    found = []
+    for _, step, first, length in sorted(candidates):
+        repetition = _extended(tokens, heavy, step, first, length, taken)
+        if repetition is not None:
+            start, period, count = repetition
+            taken[start : start + period * count] = True
+            found.append(repetition)
+    return sorted(found)
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Start and length of each stretch of true flags."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return [(int(start), int(stop - start)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _extended(
+    tokens: _Tokens, heavy: Sequence[int], step: int, first: int, length: int, taken: np.ndarray
+) -> Repetition | None:
+    """The repetition of all equations around one of the heavy equations, if there is one."""
+    periods = [heavy[i + step] - heavy[i] for i in range(first, first + length)]
+    period = max(set(periods), key=periods.count)
+    middle = heavy[first + periods.index(period)]
+    start = stop = middle
+    total = len(tokens.eqns)
+    while start > 0 and not taken[start - 1] and tokens[start - 1] == tokens[start - 1 + period]:
+        start -= 1
+    while stop + period < total and not taken[stop + period] and tokens[stop] == tokens[stop + period]:
+        stop += 1
+    count = (stop + period - start) // period
+    if count < MIN_REPETITIONS or period < MIN_EQUATIONS or taken[start : stop + period].any():
+        return None
+    return Repetition(start, period, count)
+
+
+# --- cutting --------------------------------------------------------------------------------------
+
+
+class _Uses:
+    """Where each variable is defined and last used."""
+
+    def __init__(self, jaxpr: Jaxpr):
+        self.defined: dict[Var, int] = {}
+        self.last: dict[Var, int] = {}
+        for i, eqn in enumerate(jaxpr.eqns):
+            for v in eqn.invars:
+                if type(v) is not Literal:
+                    self.last[v] = i
+            for v in eqn.outvars:
+                self.defined[v] = i
+        for v in jaxpr.outvars:
+            if type(v) is not Literal:
+                self.last[v] = len(jaxpr.eqns)
+
+
+def _best_cut(repetition: Repetition, uses: _Uses) -> Repetition:
+    """Moves the boundaries to where the fewest values pass from one repetition to the next.
+
+    Values that are used much later, as residuals are, pass every boundary and do not count.
+    """
+    start, period, count = repetition
+    stop = start + period * count
+    crossing = np.zeros(stop - start + 1, np.int64)
+    for v, defined in uses.defined.items():
+        last = uses.last.get(v, defined)
+        if start <= defined < stop and last - defined <= 2 * period:
+            crossing[defined - start + 1] += 1
+            crossing[min(last + 1, stop) - start] -= 1
+    passing = np.cumsum(crossing)[:-1].reshape(count, period).sum(0)
+    offset = int(np.argmin(passing[1:])) + 1 if period > 1 else 0
+    if passing[0] <= passing[offset]:
+        offset = 0
+    return Repetition(start + offset, period, count - (offset > 0))
+
+
+class _Segment:
+    """One repetition: its equations, the values it takes, and the places of those it gives."""
+
+    def __init__(self, eqns: Sequence[JaxprEqn], stop: int, uses: _Uses):
+        self.eqns = eqns
+        self.inputs: list[Var] = []
+        self.results: list[Var] = []  # all variables defined inside, in order
+        self.given: set[int] = set()  # places in `results` of those used outside
+        inside: dict[Any, int] = {}
+        slots: dict[Any, int] = {}
+        wiring = []
+        for eqn in eqns:
+            for v in eqn.invars:
+                if type(v) is Literal:
+                    continue
+                if v in inside:
+                    wiring.append(inside[v])
+                else:
+                    if v not in slots:
+                        slots[v] = -1 - len(slots)
+                        self.inputs.append(v)
+                    wiring.append(slots[v])
+            for v in eqn.outvars:
+                if uses.last.get(v, -1) >= stop:
+                    self.given.add(len(self.results))
+                inside[v] = len(self.results)
+                self.results.append(v)
+        self.wiring = tuple(wiring)
+
+
+def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, uses: _Uses) -> list[JaxprEqn]:
+    """The equations of a repetition as calls; repetitions that are wired differently stay as they are."""
+    start, period, count = repetition
+    bounds = [(start + t * period, start + (t + 1) * period) for t in range(count)]
+    segments = [_Segment(eqns[a:b], b, uses) for a, b in bounds]
+    wirings = [segment.wiring for segment in segments]
+    common = max(set(wirings), key=wirings.count)
+    alike = [segment for segment in segments if segment.wiring == common]
+    if len(alike) < MIN_REPETITIONS:
+        return list(eqns[start : start + period * count])
+    model = alike[0]
+    given = sorted(set().union(*(segment.given for segment in alike)))
+    body = Jaxpr((), model.inputs, [model.results[i] for i in given], list(model.eqns))
+    closed = ClosedJaxpr(body, ())
+    result: list[JaxprEqn] = []
+    for segment in segments:
+        if segment.wiring != common:
+            result.extend(segment.eqns)
+            continue
+        outvars = [
+            segment.results[i] if i in segment.given else DropVar(segment.results[i].aval) for i in given
+        ]
+        params = {"jaxpr": closed, "name": "block"}
+        result.append(JaxprEqn(list(segment.inputs), outvars, outlined_call_p, params))
+    return result
