@@ -1,8 +1,9 @@
 """Repeated layers become calls, and nothing else changes."""
 
-import canter as ct
 import numpy as np
 import pytest
+
+import canter as ct
 from canter import lax
 from canter.transforms.outlining import outline_repetitions
 
@@ -24,7 +25,7 @@ def layer(x, p):
 
 
 def params(depth):
-    weights = lambda: RNG.normal(size=(WIDTH, WIDTH)) / 2  # noqa: E731
+    weights = lambda: RNG.normal(size=(WIDTH, WIDTH)) / 2
     return [{"in": weights(), "out": weights()} for _ in range(depth)]
 
 

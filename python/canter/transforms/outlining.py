@@ -30,11 +30,11 @@ outlined_call_p.def_effectful_abstract_eval(lambda *avals, jaxpr, name: (jaxpr.o
 
 
 class Repetition(NamedTuple):
-    """Equations `start` to `start + period * count`, the same `count` times."""
+    """Equations `start` to `start + period * repeats`: the same ones `repeats` times."""
 
     start: int
     period: int
-    count: int
+    repeats: int
 
 
 def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
@@ -61,7 +61,7 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         repetition = _best_cut(repetition, uses)
         new_eqns.extend(eqns[position : repetition.start])
         new_eqns.extend(_outlined(eqns, repetition, uses))
-        position = repetition.start + repetition.period * repetition.count
+        position = repetition.start + repetition.period * repetition.repeats
     new_eqns.extend(eqns[position:])
     return jaxpr.replace(eqns=new_eqns)
 
@@ -143,8 +143,8 @@ def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
     for _, step, first, length in sorted(candidates):
         repetition = _extended(tokens, heavy, step, first, length, taken)
         if repetition is not None:
-            start, period, count = repetition
-            taken[start : start + period * count] = True
+            start, period, repeats = repetition
+            taken[start : start + period * repeats] = True
             found.append(repetition)
     return sorted(found)
 
@@ -168,10 +168,10 @@ def _extended(
         start -= 1
     while stop + period < total and not taken[stop + period] and tokens[stop] == tokens[stop + period]:
         stop += 1
-    count = (stop + period - start) // period
-    if count < MIN_REPETITIONS or period < MIN_EQUATIONS or taken[start : stop + period].any():
+    repeats = (stop + period - start) // period
+    if repeats < MIN_REPETITIONS or period < MIN_EQUATIONS or taken[start : stop + period].any():
         return None
-    return Repetition(start, period, count)
+    return Repetition(start, period, repeats)
 
 
 # --- cutting --------------------------------------------------------------------------------------
@@ -199,19 +199,19 @@ def _best_cut(repetition: Repetition, uses: _Uses) -> Repetition:
 
     Values that are used much later, as residuals are, pass every boundary and do not count.
     """
-    start, period, count = repetition
-    stop = start + period * count
+    start, period, repeats = repetition
+    stop = start + period * repeats
     crossing = np.zeros(stop - start + 1, np.int64)
     for v, defined in uses.defined.items():
         last = uses.last.get(v, defined)
         if start <= defined < stop and last - defined <= 2 * period:
             crossing[defined - start + 1] += 1
             crossing[min(last + 1, stop) - start] -= 1
-    passing = np.cumsum(crossing)[:-1].reshape(count, period).sum(0)
+    passing = np.cumsum(crossing)[:-1].reshape(repeats, period).sum(0)
     offset = int(np.argmin(passing[1:])) + 1 if period > 1 else 0
     if passing[0] <= passing[offset]:
         offset = 0
-    return Repetition(start + offset, period, count - (offset > 0))
+    return Repetition(start + offset, period, repeats - (offset > 0))
 
 
 class _Segment:
@@ -246,14 +246,14 @@ class _Segment:
 
 def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, uses: _Uses) -> list[JaxprEqn]:
     """The equations of a repetition as calls; repetitions that are wired differently stay as they are."""
-    start, period, count = repetition
-    bounds = [(start + t * period, start + (t + 1) * period) for t in range(count)]
+    start, period, repeats = repetition
+    bounds = [(start + t * period, start + (t + 1) * period) for t in range(repeats)]
     segments = [_Segment(eqns[a:b], b, uses) for a, b in bounds]
     wirings = [segment.wiring for segment in segments]
     common = max(set(wirings), key=wirings.count)
     alike = [segment for segment in segments if segment.wiring == common]
     if len(alike) < MIN_REPETITIONS:
-        return list(eqns[start : start + period * count])
+        return list(eqns[start : start + period * repeats])
     model = alike[0]
     given = sorted(set().union(*(segment.given for segment in alike)))
     body = Jaxpr((), model.inputs, [model.results[i] for i in given], list(model.eqns))
