@@ -13,8 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from jaxlib.mlir import ir as _ir
-from jaxlib.mlir import passmanager
+from jaxlib.mlir import ir as _ir, passmanager
 from jaxlib.mlir._mlir_libs import _chlo, _jax_mlir_ext, _sdy, _stablehlo
 
 __all__ = [

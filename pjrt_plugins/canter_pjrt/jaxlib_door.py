@@ -20,8 +20,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from jaxlib import _hlo, _jax  # type: ignore[attr-defined]
-from jaxlib import version as _jaxlib_version
+from jaxlib import _hlo, _jax, version as _jaxlib_version  # type: ignore[attr-defined]
 from jaxlib._jax import (
     Array,
     ArrayCopySemantics,

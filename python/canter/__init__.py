@@ -13,76 +13,83 @@ from typing import TYPE_CHECKING, Any
 
 from .core.single_framework import refuse_second_framework as _refuse_second_framework
 from .core.uncaught import filter_uncaught as _filter_uncaught
-from .version import __version__ as __version__
-from .version import __version_info__ as __version_info__
+from .version import __version__ as __version__, __version_info__ as __version_info__
 
 _refuse_second_framework()
 _filter_uncaught()
 
 if TYPE_CHECKING:
     from .core.avals import typeof as typeof
-    from .core.config import check_tracer_leaks as check_tracer_leaks
-    from .core.config import checking_leaks as checking_leaks
-    from .core.config import config as config
-    from .core.config import debug_infs as debug_infs
-    from .core.config import debug_nans as debug_nans
-    from .core.config import default_device as default_device
-    from .core.config import default_matmul_precision as default_matmul_precision
-    from .core.config import default_prng_impl as default_prng_impl
-    from .core.config import disable_jit as disable_jit
-    from .core.config import enable_checks as enable_checks
-    from .core.config import enable_x64 as enable_x64
-    from .core.config import log_compiles as log_compiles
-    from .core.config import numpy_dtype_promotion as numpy_dtype_promotion
-    from .core.config import numpy_rank_promotion as numpy_rank_promotion
-    from .core.config import transfer_guard as transfer_guard
-    from .core.config import transfer_guard_device_to_device as transfer_guard_device_to_device
-    from .core.config import transfer_guard_device_to_host as transfer_guard_device_to_host
-    from .core.config import transfer_guard_host_to_device as transfer_guard_host_to_device
+    from .core.config import (
+        check_tracer_leaks as check_tracer_leaks,
+        checking_leaks as checking_leaks,
+        config as config,
+        debug_infs as debug_infs,
+        debug_nans as debug_nans,
+        default_device as default_device,
+        default_matmul_precision as default_matmul_precision,
+        default_prng_impl as default_prng_impl,
+        disable_jit as disable_jit,
+        enable_checks as enable_checks,
+        enable_x64 as enable_x64,
+        log_compiles as log_compiles,
+        numpy_dtype_promotion as numpy_dtype_promotion,
+        numpy_rank_promotion as numpy_rank_promotion,
+        transfer_guard as transfer_guard,
+        transfer_guard_device_to_device as transfer_guard_device_to_device,
+        transfer_guard_device_to_host as transfer_guard_device_to_host,
+        transfer_guard_host_to_device as transfer_guard_host_to_device,
+    )
     from .core.dtypes import float0 as float0
-    from .runtime.abstract import eval_shape as eval_shape
-    from .runtime.abstract import make_jaxpr as make_jaxpr
-    from .runtime.array import Array as Array
-    from .runtime.array import Shard as Shard
-    from .runtime.backend import Device as Device
-    from .runtime.backend import default_backend as default_backend
-    from .runtime.backend import device_count as device_count
-    from .runtime.backend import devices as devices
-    from .runtime.backend import host_count as host_count
-    from .runtime.backend import host_id as host_id
-    from .runtime.backend import host_ids as host_ids
-    from .runtime.backend import live_arrays as live_arrays
-    from .runtime.backend import local_device_count as local_device_count
-    from .runtime.backend import local_devices as local_devices
-    from .runtime.backend import process_count as process_count
-    from .runtime.backend import process_index as process_index
-    from .runtime.backend import process_indices as process_indices
-    from .runtime.device_put import block_until_ready as block_until_ready
-    from .runtime.device_put import copy_to_host_async as copy_to_host_async
-    from .runtime.device_put import device_get as device_get
-    from .runtime.device_put import device_put as device_put
-    from .runtime.jit import clear_caches as clear_caches
-    from .runtime.jit import jit as jit
+    from .runtime.abstract import eval_shape as eval_shape, make_jaxpr as make_jaxpr
+    from .runtime.array import Array as Array, Shard as Shard
+    from .runtime.backend import (
+        Device as Device,
+        default_backend as default_backend,
+        device_count as device_count,
+        devices as devices,
+        host_count as host_count,
+        host_id as host_id,
+        host_ids as host_ids,
+        live_arrays as live_arrays,
+        local_device_count as local_device_count,
+        local_devices as local_devices,
+        process_count as process_count,
+        process_index as process_index,
+        process_indices as process_indices,
+    )
+    from .runtime.device_put import (
+        block_until_ready as block_until_ready,
+        copy_to_host_async as copy_to_host_async,
+        device_get as device_get,
+        device_put as device_put,
+    )
+    from .runtime.jit import clear_caches as clear_caches, jit as jit
     from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
-    from .transforms.custom_rules import custom_jvp as custom_jvp
-    from .transforms.custom_rules import custom_vjp as custom_vjp
-    from .transforms.derivatives import grad as grad
-    from .transforms.derivatives import hessian as hessian
-    from .transforms.derivatives import jacfwd as jacfwd
-    from .transforms.derivatives import jacobian as jacobian
-    from .transforms.derivatives import jacrev as jacrev
-    from .transforms.derivatives import jvp as jvp
-    from .transforms.derivatives import linear_transpose as linear_transpose
-    from .transforms.derivatives import linearize as linearize
-    from .transforms.derivatives import value_and_grad as value_and_grad
-    from .transforms.derivatives import vjp as vjp
-    from .transforms.remat import checkpoint as checkpoint
-    from .transforms.remat import checkpoint_policies as checkpoint_policies
-    from .transforms.remat import remat as remat
-    from .transforms.scopes import closure_convert as closure_convert
-    from .transforms.scopes import ensure_compile_time_eval as ensure_compile_time_eval
-    from .transforms.scopes import named_call as named_call
-    from .transforms.scopes import named_scope as named_scope
+    from .transforms.custom_rules import custom_jvp as custom_jvp, custom_vjp as custom_vjp
+    from .transforms.derivatives import (
+        grad as grad,
+        hessian as hessian,
+        jacfwd as jacfwd,
+        jacobian as jacobian,
+        jacrev as jacrev,
+        jvp as jvp,
+        linear_transpose as linear_transpose,
+        linearize as linearize,
+        value_and_grad as value_and_grad,
+        vjp as vjp,
+    )
+    from .transforms.remat import (
+        checkpoint as checkpoint,
+        checkpoint_policies as checkpoint_policies,
+        remat as remat,
+    )
+    from .transforms.scopes import (
+        closure_convert as closure_convert,
+        ensure_compile_time_eval as ensure_compile_time_eval,
+        named_call as named_call,
+        named_scope as named_scope,
+    )
     from .transforms.vmap import vmap as vmap
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.

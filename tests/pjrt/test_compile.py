@@ -7,8 +7,12 @@ import canter.runtime.array  # noqa: F401  (arrays need their Python methods)
 from canter.core.avals import ShapedArray
 from canter_pjrt import clients, compile
 from canter_pjrt.compile import CompilerOptionError
-from canter_pjrt.jaxlib_door import JaxRuntimeError, SingleDeviceSharding, batched_device_put
-from canter_pjrt.jaxlib_door import array_result_handler as result_handler
+from canter_pjrt.jaxlib_door import (
+    JaxRuntimeError,
+    SingleDeviceSharding,
+    array_result_handler as result_handler,
+    batched_device_put,
+)
 
 DOUBLE = """
 func.func public @main(%a: tensor<4xf32>) -> tensor<4xf32> {

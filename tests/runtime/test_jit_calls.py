@@ -305,7 +305,9 @@ def test_debug_nans_names_the_line():
 
     here = root.__code__.co_firstlineno + 1
     with config.debug_nans(True):
-        with pytest.raises(FloatingPointError, match=rf"nan.* in sqrt\(f32\[\]\) at .*test_jit_calls.py:{here}"):
+        with pytest.raises(
+            FloatingPointError, match=rf"nan.* in sqrt\(f32\[\]\) at .*test_jit_calls.py:{here}"
+        ):
             jit(f)(1.0)
         assert float(jit(f)(-4.0)) == 3.0
     with config.debug_infs(True), pytest.raises(FloatingPointError, match=r"inf.* in log"):
@@ -317,7 +319,11 @@ def test_log_compiles(caplog):
     with config.log_compiles(True), caplog.at_level("WARNING", logger="canter"):
         jit(lambda x: lax.neg(x))(1.0)
     text = caplog.text
-    for words in ("Finished tracing <lambda>", "Compiling jit(<lambda>)", "Finished XLA compilation of jit(<lambda>)"):
+    for words in (
+        "Finished tracing <lambda>",
+        "Compiling jit(<lambda>)",
+        "Finished XLA compilation of jit(<lambda>)",
+    ):
         assert words in text
 
 
@@ -393,7 +399,11 @@ def test_committed_arguments_decide_the_device():
 
 def test_device_options():
     target = devices()[3]
-    for options in ({"device": target}, {"in_shardings": on([1], target).sharding}, {"out_shardings": [target]}):
+    for options in (
+        {"device": target},
+        {"in_shardings": on([1], target).sharding},
+        {"out_shardings": [target]},
+    ):
         f = jit(lambda x: [lax.neg(x)], **options)
         for _ in range(3):
             (out,) = f(lax.neg(np.ones(2, np.float32)))

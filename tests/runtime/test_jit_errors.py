@@ -103,6 +103,8 @@ def test_unusable_donation_warns():
 def test_an_array_donated_twice():
     f = jit(lambda a, b: (lax.neg(a["w"]), lax.neg(b)), donate_argnums=0)
     x = lax.neg(ARRAY)
-    with pytest.raises(ValueError, match=r"argument a\['w'\] of <lambda>, which is donated, and as argument b"):
+    with pytest.raises(
+        ValueError, match=r"argument a\['w'\] of <lambda>, which is donated, and as argument b"
+    ):
         f({"w": x}, x)
     assert not x.is_deleted()

@@ -9,30 +9,36 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .avals import AbstractToken as AbstractToken
-    from .avals import AbstractValue as AbstractValue
-    from .avals import ShapedArray as ShapedArray
-    from .avals import abstract_token as abstract_token
-    from .avals import get_aval as get_aval
+    from .avals import (
+        AbstractToken as AbstractToken,
+        AbstractValue as AbstractValue,
+        ShapedArray as ShapedArray,
+        abstract_token as abstract_token,
+        get_aval as get_aval,
+    )
     from .checker import check_jaxpr as check_jaxpr
     from .effects import Effect as Effect
-    from .jaxpr import Atom as Atom
-    from .jaxpr import ClosedJaxpr as ClosedJaxpr
-    from .jaxpr import DebugInfo as DebugInfo
-    from .jaxpr import DropVar as DropVar
-    from .jaxpr import Jaxpr as Jaxpr
-    from .jaxpr import JaxprEqn as JaxprEqn
-    from .jaxpr import Literal as Literal
-    from .jaxpr import Var as Var
-    from .jaxpr import eval_jaxpr as eval_jaxpr
-    from .jaxpr import jaxpr_as_fun as jaxpr_as_fun
-    from .jaxpr import jaxprs_in_params as jaxprs_in_params
-    from .jaxpr import subjaxprs as subjaxprs
+    from .jaxpr import (
+        Atom as Atom,
+        ClosedJaxpr as ClosedJaxpr,
+        DebugInfo as DebugInfo,
+        DropVar as DropVar,
+        Jaxpr as Jaxpr,
+        JaxprEqn as JaxprEqn,
+        Literal as Literal,
+        Var as Var,
+        eval_jaxpr as eval_jaxpr,
+        jaxpr_as_fun as jaxpr_as_fun,
+        jaxprs_in_params as jaxprs_in_params,
+        subjaxprs as subjaxprs,
+    )
     from .primitive import Primitive as Primitive
-    from .trace import Trace as Trace
-    from .trace import Tracer as Tracer
-    from .trace import concrete_or_error as concrete_or_error
-    from .trace import trace_state_clean as trace_state_clean
+    from .trace import (
+        Trace as Trace,
+        Tracer as Tracer,
+        concrete_or_error as concrete_or_error,
+        trace_state_clean as trace_state_clean,
+    )
 
 _names = {
     public: module

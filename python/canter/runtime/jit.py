@@ -544,7 +544,9 @@ def _reduce(self: Any) -> Any:
     if found is self:
         return self.__qualname__
     if jitted.device is not None:
-        raise TypeError(f"{describe_function(jitted.function)}, jitted for {jitted.device}, cannot be pickled.")
+        raise TypeError(
+            f"{describe_function(jitted.function)}, jitted for {jitted.device}, cannot be pickled."
+        )
     return _rejit, (
         type(jitted), jitted.function, jitted.spec, jitted.keep_unused, jitted.inline, jitted.compiler_flags,
     )  # fmt: skip

@@ -80,5 +80,7 @@ def _located(eqn: Any, error: FloatingPointError) -> FloatingPointError:
     types = ", ".join(var.aval.str_short() for var in eqn.invars)
     message = str(error).split(", in a result")[0]
     return FloatingPointError(
-        f"{message}({types})" + (f" at {where}" if where else "") + ". canter.config.debug_nans or debug_infs is set."
+        f"{message}({types})"
+        + (f" at {where}" if where else "")
+        + ". canter.config.debug_nans or debug_infs is set."
     )

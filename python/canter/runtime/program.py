@@ -22,8 +22,10 @@ from ..core.avals import ShapedArray, abstract_token
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.trace import Tracer, escaped_tracer_error
-from . import array as _array  # noqa: F401  results need the methods that it sets on the C++ class
-from . import donation
+from . import (
+    array as _array,  # noqa: F401  results need the methods that it sets on the C++ class
+    donation,
+)
 from .backend import current_default_device
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
