@@ -46,6 +46,7 @@ def run(test: doctest.DocTest) -> None:
     assert results.failed == 0, "".join(report)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_examples_of_documents(path):
     text = re.sub(r"^```.*$", "", path.read_text(), flags=re.MULTILINE)
