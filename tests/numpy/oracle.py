@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import canter as ct
 import numpy as np
+
+import canter as ct
 
 
 def numbers(shape: Any, dtype: str, seed: int = 0, low: int = -4, high: int = 5) -> np.ndarray:
@@ -26,7 +27,9 @@ def numbers(shape: Any, dtype: str, seed: int = 0, low: int = -4, high: int = 5)
 
 def tolerance(dtype: Any) -> float:
     """How far results of a dtype may be from NumPy's, relatively."""
-    return {"float16": 2e-2, "bfloat16": 5e-2, "float32": 2e-5, "complex64": 3e-5}.get(np.dtype(dtype).name, 1e-12)
+    return {"float16": 2e-2, "bfloat16": 5e-2, "float32": 2e-5, "complex64": 3e-5}.get(
+        np.dtype(dtype).name, 1e-12
+    )
 
 
 def check(found: Any, wanted: Any, rtol: float | None = None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import ml_dtypes
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check
 
 # data, dtype, weak type of the array
@@ -100,7 +100,11 @@ def test_full_and_like():
     assert cnp.full(2, 1).weak_type and not cnp.full(2, 1, "int32").weak_type
     assert cnp.full(2, 3.0, bool).dtype == bool
     x = cnp.ones((2, 3), "int8")
-    for f, value in ((cnp.zeros_like, 0), (cnp.ones_like, 1), (lambda a, *r, **k: cnp.full_like(a, 5, *r, **k), 5)):
+    for f, value in (
+        (cnp.zeros_like, 0),
+        (cnp.ones_like, 1),
+        (lambda a, *r, **k: cnp.full_like(a, 5, *r, **k), 5),
+    ):
         check(f(x), np.full((2, 3), value, np.int8))
         assert f(x, shape=(4,)).shape == (4,) and f(x, "float32").dtype == "float32"
         assert f(1.0).shape == () and f(1.0).weak_type
@@ -109,7 +113,19 @@ def test_full_and_like():
         cnp.full((2,), np.ones(3, np.float32))
 
 
-RANGES = [(5,), (0,), (-3,), (2, 7), (7, 2), (0, 10, 3), (10, 0, -3), (0.0, 1.0, 0.25), (1.5,), (0, 1, 0.3), (1, 9, 2.0)]
+RANGES = [
+    (5,),
+    (0,),
+    (-3,),
+    (2, 7),
+    (7, 2),
+    (0, 10, 3),
+    (10, 0, -3),
+    (0.0, 1.0, 0.25),
+    (1.5,),
+    (0, 1, 0.3),
+    (1, 9, 2.0),
+]
 
 
 @pytest.mark.parametrize("args", RANGES)
@@ -147,7 +163,10 @@ def test_linspace_details():
 
 def test_frombuffer_fromfunction_dlpack():
     check(cnp.frombuffer(b"\x01\x00\x02\x00", np.int16), np.array([1, 2], np.int16))
-    check(cnp.fromfunction(lambda i, j: i * j, (2, 3), dtype=int), np.fromfunction(lambda i, j: i * j, (2, 3), dtype=int))
+    check(
+        cnp.fromfunction(lambda i, j: i * j, (2, 3), dtype=int),
+        np.fromfunction(lambda i, j: i * j, (2, 3), dtype=int),
+    )
     check(cnp.from_dlpack(np.arange(3.0, dtype=np.float32)), np.arange(3, dtype=np.float32))
 
 
@@ -164,15 +183,21 @@ def test_astype():
 # --- scalar types -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["float32", "int8", "uint64", "bfloat16", "float8_e4m3fn", "int4", "complex64", "bool"])
+@pytest.mark.parametrize(
+    "name", ["float32", "int8", "uint64", "bfloat16", "float8_e4m3fn", "int4", "complex64", "bool"]
+)
 def test_scalar_types(name):
     kind = getattr(cnp, name)
     dtype = np.dtype(getattr(ml_dtypes, name, name))
     assert np.dtype(kind) == dtype == kind.dtype
-    assert kind == dtype and kind == dtype.type and hash(kind) == hash(dtype.type) and kind != np.dtype("int16")
+    assert (
+        kind == dtype and kind == dtype.type and hash(kind) == hash(dtype.type) and kind != np.dtype("int16")
+    )
     assert kind.__name__ == name and kind is getattr(cnp, name)
     assert isinstance(dtype.type(1), kind) and not isinstance(cnp.ones(1), kind)
-    assert cnp.zeros(1, cnp.int8 if name == "uint64" else kind).dtype == (np.int8 if name == "uint64" else dtype)
+    assert cnp.zeros(1, cnp.int8 if name == "uint64" else kind).dtype == (
+        np.int8 if name == "uint64" else dtype
+    )
 
 
 def test_scalar_types_make_arrays():
@@ -190,6 +215,13 @@ def test_questions_about_dtypes():
     assert cnp.result_type(1, 2.0) == "float32" and cnp.promote_types("int32", "float16") == "float16"
     assert cnp.isdtype(cnp.int8, ("real floating", "integral")) and not cnp.isdtype("float32", "bool")
     assert cnp.can_cast("int8", "int16") and not cnp.can_cast("float32", "int8")
-    assert cnp.isscalar(1) and cnp.isscalar(cnp.float32(1)) and not cnp.isscalar([1]) and not cnp.isscalar(cnp.ones(1))
-    assert cnp.shape([1, 2]) == (2,) and cnp.ndim(cnp.ones((1, 2))) == 2 and cnp.size(cnp.ones((2, 3)), 1) == 3
+    assert (
+        cnp.isscalar(1)
+        and cnp.isscalar(cnp.float32(1))
+        and not cnp.isscalar([1])
+        and not cnp.isscalar(cnp.ones(1))
+    )
+    assert (
+        cnp.shape([1, 2]) == (2,) and cnp.ndim(cnp.ones((1, 2))) == 2 and cnp.size(cnp.ones((2, 3)), 1) == 3
+    )
     assert cnp.dtype is np.dtype and cnp.newaxis is None and cnp.pi == np.pi

@@ -6,8 +6,9 @@ import doctest
 import importlib
 import inspect
 
-import canter.numpy as cnp
 import pytest
+
+import canter.numpy as cnp
 
 MODULES = sorted({*cnp._modules.values(), "linalg", "updates"})
 
@@ -15,7 +16,11 @@ MODULES = sorted({*cnp._modules.values(), "linalg", "updates"})
 def _with_docs():
     for module in MODULES:
         loaded = importlib.import_module(f"canter.numpy.{module}")
-        names = loaded.__all__ if module in ("linalg", "updates") else [n for n, m in cnp._modules.items() if m == module]
+        names = (
+            loaded.__all__
+            if module in ("linalg", "updates")
+            else [n for n, m in cnp._modules.items() if m == module]
+        )
         for name in names:
             yield f"{module}.{name}", getattr(loaded, name)
 
@@ -30,7 +35,9 @@ def test_examples(module):
         if not name.startswith(f"{module}."):
             continue
         members = [(name, function)] + [
-            (f"{name}.{n}", m) for n, m in vars(function).items() if inspect.isclass(function) and inspect.isfunction(m)
+            (f"{name}.{n}", m)
+            for n, m in vars(function).items()
+            if inspect.isclass(function) and inspect.isfunction(m)
         ]
         for label, member in members:
             doc = getattr(member, "__doc__", None) or ""
@@ -44,7 +51,9 @@ def test_every_function_has_an_example():
     lacking = [
         name
         for name, function in DOCUMENTED
-        if callable(function) and not name.startswith("updates.IndexUpdateHelper") and ">>>" not in (function.__doc__ or "")
+        if callable(function)
+        and not name.startswith("updates.IndexUpdateHelper")
+        and ">>>" not in (function.__doc__ or "")
     ]
     assert not lacking
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check
 
 X = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)

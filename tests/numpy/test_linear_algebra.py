@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check, check_all_ways, numbers
 
 SHAPES = [
@@ -26,7 +26,8 @@ def test_matmul(shapes):
 
 
 @pytest.mark.parametrize(
-    "shapes", [((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((5, 2, 3), (6, 3, 4)), ((3,), (5, 3, 2))]
+    "shapes",
+    [((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((5, 2, 3), (6, 3, 4)), ((3,), (5, 3, 2))],
 )
 def test_dot_and_inner(shapes):
     a, b = (numbers(s, "float32", seed=i) for i, s in enumerate(shapes))
@@ -42,7 +43,9 @@ def test_tensordot(axes):
         b = numbers((3, 4, 2), "float32", seed=1)
     if axes == 1:
         b = numbers((4, 2), "float32", seed=1)
-    check_all_ways(lambda x, y: cnp.tensordot(x, y, axes), lambda x, y: np.tensordot(x, y, axes), a, b, rtol=1e-4)
+    check_all_ways(
+        lambda x, y: cnp.tensordot(x, y, axes), lambda x, y: np.tensordot(x, y, axes), a, b, rtol=1e-4
+    )
 
 
 def test_small_products():
@@ -61,18 +64,23 @@ def test_small_products():
         check(cnp.cross(x, y), np.cross(*wide), rtol=1e-4)
     assert cnp.cross(a[:, :2], b[:, :2]).shape == (2,)
     assert cnp.matmul(cnp.ones((2, 2), "int8"), cnp.ones((2, 2), "int8")).dtype == "int8"
-    assert cnp.matmul(cnp.ones((2, 2), "bfloat16"), cnp.ones((2, 2)), preferred_element_type="float32").dtype == "float32"
+    assert (
+        cnp.matmul(cnp.ones((2, 2), "bfloat16"), cnp.ones((2, 2)), preferred_element_type="float32").dtype
+        == "float32"
+    )
 
 
 EINSUMS = [
     ("ij,jk->ik", (2, 3), (3, 4)), ("ij,kj->ik", (2, 3), (4, 3)), ("ij,jk", (2, 3), (3, 4)), ("ij->ji", (2, 3)),
-    ("ij->", (2, 3)), ("ij->i", (2, 3)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("iij->j", (3, 3, 2)), ("i,j->ij", (2,), (3,)),
+    ("ij->", (2, 3)), ("ij->i", (2, 3)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("iij->j", (3, 3, 2)),
+    ("i,j->ij", (2,), (3,)),
     ("i,j->ji", (2,), (3,)), ("bij,bjk->bik", (5, 2, 3), (5, 3, 4)), ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
     ("bhqk,bkhd->bqhd", (2, 3, 4, 6), (2, 6, 3, 5)), ("ij,ij->ij", (2, 3), (2, 3)), ("ij,j->ij", (2, 3), (3,)),
     ("ij,ij->", (2, 3), (2, 3)), ("...ij,...jk->...ik", (5, 2, 3), (5, 3, 4)), ("...ij,jk->...ik", (5, 2, 3), (3, 4)),
     ("...,...->...", (2, 3), (3,)), ("i...,i...->...", (3, 2), (3, 2)), ("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)),
     ("a,ab,abc->abc", (2,), (2, 3), (2, 3, 4)), ("ijk,k->", (2, 3, 4), (4,)), ("ij,ik->ijk", (2, 3), (2, 4)),
-    ("iij,jkk->ik", (2, 2, 3), (3, 4, 4)), ("i,i,i->i", (3,), (3,), (3,)), ("bi,bo->bio", (1, 3), (5, 2)), ("i->", (0,)),
+    ("iij,jkk->ik", (2, 2, 3), (3, 4, 4)), ("i,i,i->i", (3,), (3,), (3,)), ("bi,bo->bio", (1, 3), (5, 2)),
+    ("i->", (0,)),
 ]  # fmt: skip
 
 
@@ -98,7 +106,13 @@ def test_einsum_forms():
 
 @pytest.mark.parametrize(
     ("subscripts", "message"),
-    [("ij,jk->iz", "label 'z'"), ("ij->ik", "2 operands"), ("ijk,jk->i", "'ijk'"), ("ij,ik->jk", "sizes"), ("i1,jk->i", "'1'")],
+    [
+        ("ij,jk->iz", "label 'z'"),
+        ("ij->ik", "2 operands"),
+        ("ijk,jk->i", "'ijk'"),
+        ("ij,ik->jk", "sizes"),
+        ("i1,jk->i", "'1'"),
+    ],
 )
 def test_einsum_mistakes(subscripts, message):
     with pytest.raises(ValueError, match=message):
@@ -140,16 +154,21 @@ L, N = cnp.linalg, np.linalg
 
 SAME = {
     "cholesky": lambda m: m.cholesky(S), "inv": lambda m: m.inv(S), "solve": lambda m: m.solve(S, B),
-    "solve a vector": lambda m: m.solve(S[0], B[0, :, 0]), "det": lambda m: m.det(A), "det 3": lambda m: m.det(A[:, :3, :3]),
+    "solve a vector": lambda m: m.solve(S[0], B[0, :, 0]), "det": lambda m: m.det(A),
+    "det 3": lambda m: m.det(A[:, :3, :3]),
     "det 2": lambda m: m.det(A[:, :2, :2]), "slogdet": lambda m: m.slogdet(A), "eigh": lambda m: m.eigh(S)[0],
     "eigvalsh": lambda m: m.eigvalsh(S), "svd": lambda m: m.svd(A)[1], "svdvals": lambda m: m.svdvals(B),
     "pinv": lambda m: m.pinv(B), "power": lambda m: m.matrix_power(A, 3), "power 0": lambda m: m.matrix_power(A, 0),
     "power -2": lambda m: m.matrix_power(S, -2), "multi_dot": lambda m: m.multi_dot([A[0], A[1], B[0], B[1].T]),
-    "cond": lambda m: m.cond(S), "cond 1": lambda m: m.cond(S, 1), "rank": lambda m: m.matrix_rank(B @ B.transpose(0, 2, 1)),
-    "trace": lambda m: m.trace(A), "diagonal": lambda m: m.diagonal(A, offset=1), "lstsq": lambda m: m.lstsq(B[0], A[0])[:3]
+    "cond": lambda m: m.cond(S), "cond 1": lambda m: m.cond(S, 1),
+    "rank": lambda m: m.matrix_rank(B @ B.transpose(0, 2, 1)),
+    "trace": lambda m: m.trace(A), "diagonal": lambda m: m.diagonal(A, offset=1),
+    "lstsq": lambda m: m.lstsq(B[0], A[0])[:3]
     if m is L else m.lstsq(B[0], A[0], rcond=None)[:3], "tensorinv": lambda m: m.tensorinv(S[0].reshape(2, 2, 4), 2),
-    "tensorsolve": lambda m: m.tensorsolve(S[0].reshape(2, 2, 4), A[0, :2, :2]), "cross": lambda m: m.cross(A[0, :, :3], B[0]),
-    "hermitian svd": lambda m: m.svd(S, hermitian=True)[1], "singular det": lambda m: m.det(np.ones((3, 3), np.float32)),
+    "tensorsolve": lambda m: m.tensorsolve(S[0].reshape(2, 2, 4), A[0, :2, :2]),
+    "cross": lambda m: m.cross(A[0, :, :3], B[0]),
+    "hermitian svd": lambda m: m.svd(S, hermitian=True)[1],
+    "singular det": lambda m: m.det(np.ones((3, 3), np.float32)),
 }  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check, check_all_ways, numbers
 
 REDUCTIONS = "sum prod max min mean var std all any ptp count_nonzero".split()
@@ -67,13 +67,17 @@ def test_half_precision_accumulates_in_single():
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std", "all", "any", "nansum", "nanmean"])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "max", "min", "mean", "var", "std", "all", "any", "nansum", "nanmean"]
+)
 def test_masks(name):
     x, mask = numbers((3, 4), "float32"), numbers((3, 4), "bool", seed=3)
     mask[:, 0] = True
     extra = {"max": {"initial": -9.0}, "min": {"initial": 9.0}, "sum": {"initial": 2.0}}.get(name, {})
     f, g = getattr(cnp, name), getattr(np, name)
-    check_all_ways(lambda a, w: f(a, axis=1, where=w, **extra), lambda a, w: g(a, axis=1, where=w, **extra), x, mask)
+    check_all_ways(
+        lambda a, w: f(a, axis=1, where=w, **extra), lambda a, w: g(a, axis=1, where=w, **extra), x, mask
+    )
     check(f(x, where=mask[:1], axis=0, **extra), g(x, where=mask[:1], axis=0, **extra))
 
 

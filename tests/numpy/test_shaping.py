@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check, numbers
 
 X = numbers((2, 3, 4), "float32")
@@ -90,7 +90,10 @@ def test_fill_diagonal_and_dtypes():
     np.fill_diagonal(wanted, 9)
     check(cnp.fill_diagonal(M, 9, inplace=False), wanted)
     assert cnp.concatenate([cnp.ones(2, "int8"), cnp.ones(2, "bfloat16")]).dtype == "bfloat16"
-    assert cnp.stack([1, 2]).weak_type and cnp.concatenate([np.ones(1), np.ones(1)], dtype="int32").dtype == "int32"
+    assert (
+        cnp.stack([1, 2]).weak_type
+        and cnp.concatenate([np.ones(1), np.ones(1)], dtype="int32").dtype == "int32"
+    )
 
 
 MISTAKES = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check, check_all_ways, numbers
 
 X = numbers((3, 4, 5), "int32", low=-5, high=6).astype(np.float32)
@@ -48,14 +48,23 @@ def test_other_orders():
 @pytest.mark.parametrize("size", [0, 1, 5, 40])
 def test_searchsorted(side, method, size):
     a = np.sort(numbers((size,), "float32"))
-    v = np.concatenate([numbers((7,), "float32", seed=4), a[:3], [-np.inf, np.inf, np.nan]]).astype(np.float32)
-    check_all_ways(lambda x, y: cnp.searchsorted(x, y, side, method=method), lambda x, y: np.searchsorted(x, y, side), a, v)
+    v = np.concatenate([numbers((7,), "float32", seed=4), a[:3], [-np.inf, np.inf, np.nan]]).astype(
+        np.float32
+    )
+    check_all_ways(
+        lambda x, y: cnp.searchsorted(x, y, side, method=method),
+        lambda x, y: np.searchsorted(x, y, side),
+        a,
+        v,
+    )
 
 
 def test_searchsorted_with_sorter_and_nan():
     a = np.array([3.0, 1.0, np.nan, 2.0], np.float32)
     order = np.argsort(a)
-    check(cnp.searchsorted(a, np.float32(2.5), sorter=order), np.searchsorted(a, np.float32(2.5), sorter=order))
+    check(
+        cnp.searchsorted(a, np.float32(2.5), sorter=order), np.searchsorted(a, np.float32(2.5), sorter=order)
+    )
 
 
 def test_nonzero():
@@ -82,12 +91,25 @@ def test_where_and_its_kin():
     check_all_ways(cnp.where, np.where, c, x, y)
     check_all_ways(lambda a: cnp.where(a > 0, a, 0), lambda a: np.where(a > 0, a, np.float32(0)), x)
     check(cnp.where(True, x, 1.0), x)
-    check(cnp.where(np.array([[1], [0]]), np.float32([1, 2]), np.float32(5)), np.array([[1, 2], [5, 5]], np.float32))
+    check(
+        cnp.where(np.array([[1], [0]]), np.float32([1, 2]), np.float32(5)),
+        np.array([[1, 2], [5, 5]], np.float32),
+    )
     assert cnp.where(True, 1, 2.0).weak_type and cnp.where(c, 1, 2).dtype == "int32"
     check(cnp.select([c, x > 1], [x, y], 7.0), np.select([c, x > 1], [x, y], np.float32(7)))
-    check(cnp.choose(np.array([0, 1, 1]), [np.arange(3), -np.arange(3)]), np.choose([0, 1, 1], [np.arange(3), -np.arange(3)]))
-    check(cnp.choose(np.array([5, -1]), [np.arange(2), -np.arange(2)], mode="wrap"), np.choose([5, -1], [np.arange(2), -np.arange(2)], mode="wrap"))
-    check(cnp.piecewise(x, [x < -1, x > 1], [lambda v: -v, 3.0, cnp.sin]), np.piecewise(x, [x < -1, x > 1], [lambda v: -v, 3.0, np.sin]), rtol=1e-5)
+    check(
+        cnp.choose(np.array([0, 1, 1]), [np.arange(3), -np.arange(3)]),
+        np.choose([0, 1, 1], [np.arange(3), -np.arange(3)]),
+    )
+    check(
+        cnp.choose(np.array([5, -1]), [np.arange(2), -np.arange(2)], mode="wrap"),
+        np.choose([5, -1], [np.arange(2), -np.arange(2)], mode="wrap"),
+    )
+    check(
+        cnp.piecewise(x, [x < -1, x > 1], [lambda v: -v, 3.0, cnp.sin]),
+        np.piecewise(x, [x < -1, x > 1], [lambda v: -v, 3.0, np.sin]),
+        rtol=1e-5,
+    )
     with pytest.raises(ValueError, match="Either both or neither"):
         cnp.where(c, x)
 
@@ -100,7 +122,11 @@ def test_clip_round_nan_to_num():
     v = np.array([0.5, 1.5, 2.675, -1234.5, 12.345], np.float32)
     for decimals in (0, 1, 2, -2):
         check_all_ways(lambda a: cnp.round(a, decimals), lambda a: np.round(a, decimals), v, rtol=1e-5)
-    check(cnp.round(np.array([1.25 + 2.35j], np.complex64), 1), np.round(np.array([1.25 + 2.35j], np.complex64), 1), rtol=1e-5)
+    check(
+        cnp.round(np.array([1.25 + 2.35j], np.complex64), 1),
+        np.round(np.array([1.25 + 2.35j], np.complex64), 1),
+        rtol=1e-5,
+    )
     w = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
     check(cnp.nan_to_num(w), np.nan_to_num(w))
     check(cnp.nan_to_num(w, nan=5.0, posinf=6.0, neginf=7.0), np.nan_to_num(w, nan=5, posinf=6, neginf=7))
@@ -182,7 +208,11 @@ def test_quantiles(method, q, axis):
     x = numbers((3, 4, 5), "float32")
     check(cnp.quantile(x, q, axis, method=method), np.quantile(x, q, axis, method=method), rtol=1e-4)
     if method == "linear":
-        check(cnp.percentile(x, q * 100, axis, keepdims=True), np.percentile(x, q * 100, axis, keepdims=True), rtol=1e-4)
+        check(
+            cnp.percentile(x, q * 100, axis, keepdims=True),
+            np.percentile(x, q * 100, axis, keepdims=True),
+            rtol=1e-4,
+        )
         check(cnp.nanquantile(NAN, q, axis), np.nanquantile(NAN, q, axis), rtol=1e-4)
 
 
@@ -208,7 +238,15 @@ def test_histograms_and_counts():
 def test_covariances():
     x, y = numbers((3, 8), "float32"), numbers((3, 8), "float32", seed=1)
     w = np.arange(1, 9)
-    for options in ({}, {"bias": True}, {"ddof": 0}, {"rowvar": False}, {"fweights": w}, {"aweights": w}, {"fweights": w, "aweights": w}):
+    for options in (
+        {},
+        {"bias": True},
+        {"ddof": 0},
+        {"rowvar": False},
+        {"fweights": w},
+        {"aweights": w},
+        {"fweights": w, "aweights": w},
+    ):
         if options.get("rowvar") is False:
             check(cnp.cov(x, **options), np.cov(x, **options), rtol=1e-4)
         else:
@@ -252,7 +290,11 @@ def test_vectorize():
     check(f(X[0], X[1, :1]), X[0] - X[1, :1])
     dot = cnp.vectorize(cnp.dot, signature="(n),(n)->()")
     check(dot(X, X[0, 0]), X @ X[0, 0], rtol=1e-4)
-    check(dot(X[:, :1], X[None, 0]), np.einsum("ijk,ijk->ij", *np.broadcast_arrays(X[:, :1], X[None, 0])), rtol=1e-4)
+    check(
+        dot(X[:, :1], X[None, 0]),
+        np.einsum("ijk,ijk->ij", *np.broadcast_arrays(X[:, :1], X[None, 0])),
+        rtol=1e-4,
+    )
     pair = cnp.vectorize(lambda v: (v.sum(), v * 2), signature="(n)->(),(n)")
     check(pair(X), (X.sum(-1), X * 2), rtol=1e-4)
     scaled = cnp.vectorize(lambda v, k: v * k, excluded={1})

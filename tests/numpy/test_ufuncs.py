@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check, check_all_ways, numbers
 
 FLOATS = ("exp expm1 exp2 log log1p log2 log10 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
           "arccosh arctanh reciprocal deg2rad rad2deg sinc rint square negative sign ceil floor trunc fabs absolute "
           "isnan isinf isfinite isposinf isneginf signbit logical_not conjugate positive").split()  # fmt: skip
 INTEGERS = "square negative sign absolute invert logical_not isnan isfinite bitwise_count".split()
-COMPLEX = "exp log sqrt sin cos tan sinh cosh tanh arctan square negative absolute conjugate isnan isfinite".split()
+COMPLEX = (
+    "exp log sqrt sin cos tan sinh cosh tanh arctan square negative absolute conjugate isnan isfinite".split()
+)
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1.5, np.inf, -np.inf, np.nan, 1e-30, 80.0], np.float32)
 
 
@@ -53,7 +55,9 @@ def test_unary_on_integers(name, dtype):
 
 @pytest.mark.parametrize("name", COMPLEX)
 def test_unary_on_complex(name):
-    check_all_ways(getattr(cnp, name), getattr(np, name), numbers((6,), "complex64", low=-2, high=2), rtol=1e-4)
+    check_all_ways(
+        getattr(cnp, name), getattr(np, name), numbers((6,), "complex64", low=-2, high=2), rtol=1e-4
+    )
 
 
 ARITHMETIC = ("add subtract multiply divide maximum minimum power floor_divide remainder fmod logaddexp logaddexp2 "
@@ -75,8 +79,12 @@ def test_binary_on_floats(name):
         check_all_ways(getattr(cnp, name), getattr(np, name), x, y, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "maximum", "arctan2", "equal", "power"])
-@pytest.mark.parametrize("shapes", [((), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((1,), (0,)), ((4, 1, 2), (3, 1))])
+@pytest.mark.parametrize(
+    "name", ["add", "subtract", "multiply", "divide", "maximum", "arctan2", "equal", "power"]
+)
+@pytest.mark.parametrize(
+    "shapes", [((), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((1,), (0,)), ((4, 1, 2), (3, 1))]
+)
 def test_binary_broadcasts(name, shapes):
     x, y = (np.abs(numbers(s, "float32", seed=i)) + 0.5 for i, s in enumerate(shapes))
     check_all_ways(getattr(cnp, name), getattr(np, name), x, y)
@@ -106,7 +114,9 @@ def test_integer_division_by_zero():
 def test_integer_powers():
     x = np.array([-2, -1, 0, 1, 3], np.int32)
     np.testing.assert_array_equal(cnp.power(x, np.array([65, 65, 65, 65, 3], np.int32)), [0, -1, 0, 1, 27])
-    np.testing.assert_array_equal(x.astype(np.float32)[:, None] ** 2, cnp.asarray(x)[:, None].astype(float) ** 2)
+    np.testing.assert_array_equal(
+        x.astype(np.float32)[:, None] ** 2, cnp.asarray(x)[:, None].astype(float) ** 2
+    )
     check(cnp.asarray(x) ** 3, x**3)
     with pytest.raises(TypeError, match="negative powers"):
         cnp.asarray(x) ** -1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 
-import canter as ct
-import canter.numpy as cnp
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from tests.numpy.oracle import check
 
 X = np.arange(1.0, 13.0, dtype=np.float32).reshape(3, 4)
@@ -18,7 +18,8 @@ PLACES = {
     "0": 0, "-1": -1, "1, 2": (1, 2), "1:": slice(1, None), ":, 1:3": (slice(None), slice(1, 3)), "all": slice(None),
     "ellipsis": ..., "::-1": slice(None, None, -1), "::2": slice(None, None, 2), "0, ::2": (0, slice(None, None, 2)),
     "I1": I1, "I1, I2": (I1, I2), ":, I2": (slice(None), I2), "I1, 1:3": (I1, slice(1, 3)), "0, I2": (0, I2),
-    "I1, ::2": (I1, slice(None, None, 2)), "None, 0": (None, 0), "mask": X > 5, "rows": X[:, 0] > 1, "empty": slice(2, 1),
+    "I1, ::2": (I1, slice(None, None, 2)), "None, 0": (None, 0), "mask": X > 5, "rows": X[:, 0] > 1,
+    "empty": slice(2, 1),
     "True": True, "no indices": np.array([], int),
 }  # fmt: skip
 UFUNCS = {
@@ -51,7 +52,10 @@ def test_traced_indices_and_masks():
     np.add.at(wanted, (I1, slice(1, 3)), 1)
     check(ct.jit(lambda x, i: x.at[1].set(7.0).at[i, 1:3].add(1.0))(x, I1), wanted)
     check(ct.jit(lambda x: x.at[x > 5].set(0.0))(x), np.where(X > 5, 0, X))
-    check(ct.jit(lambda x: x.at[x[:, 0] > 4].add(cnp.arange(4.0)))(x), np.where(X[:, :1] > 4, X + np.arange(4), X))
+    check(
+        ct.jit(lambda x: x.at[x[:, 0] > 4].add(cnp.arange(4.0)))(x),
+        np.where(X[:, :1] > 4, X + np.arange(4), X),
+    )
 
 
 def test_out_of_bounds():

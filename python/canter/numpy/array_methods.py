@@ -17,7 +17,19 @@ from canter.core.trace import Tracer
 from canter.runtime.composite import composite, composite_operator, refuse_sequences
 from canter_pjrt.jaxlib_door import ArrayImpl
 
-from . import creation, indexing, linear_algebra, matrices, reductions, selection, shaping, sorting, ufuncs
+from . import (
+    creation,
+    cumulative,
+    indexing,
+    linear_algebra,
+    matrices,
+    reductions,
+    repeating,
+    selection,
+    shaping,
+    sorting,
+    ufuncs,
+)
 from . import ufunc_bodies as bodies
 from .updates import IndexUpdateHelper
 from .util import dtype_of, dtype_rank, shape_of
@@ -115,7 +127,9 @@ def _rpow(self: Any, other: Any, modulo: Any = None) -> Any:
 # --- methods that are not a function under their own name -----------------------------------------
 
 
-def _reshape(self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None) -> Any:
+def _reshape(
+    self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None
+) -> Any:
     """The elements in another shape, given as one sequence or as several ints; see `canter.numpy.reshape`."""
     shape = args[0] if len(args) == 1 else args
     return shaping.reshape(self, shape, order, copy=copy, out_sharding=out_sharding)
@@ -148,7 +162,9 @@ def _dot(self: Any, b: Any, *, precision: Any = None, preferred_element_type: An
     return linear_algebra.dot(self, b, precision=precision, preferred_element_type=preferred_element_type)
 
 
-def _compress(self: Any, condition: Any, axis: Any = None, *, out: None = None, size: Any = None, fill_value: Any = 0) -> Any:
+def _compress(
+    self: Any, condition: Any, axis: Any = None, *, out: None = None, size: Any = None, fill_value: Any = 0
+) -> Any:
     """The slices whose condition holds; see `canter.numpy.compress`."""
     return sorting.compress(condition, self, axis, size=size, fill_value=fill_value, out=out)
 
@@ -185,7 +201,9 @@ def _bitcast(x: Any, *, target: Any) -> Any:
     if dtype_rank(target) == 3 and dtype_rank(source) != 3:
         real = np.dtype(f"float{4 * target.itemsize}")
         if not shape or (shape[-1] * dtypes.itemsize_bits(source)) % dtypes.itemsize_bits(target):
-            raise TypeError(f"view: the last axis of shape {shape} of {source} is not a multiple of {target}'s size.")
+            raise TypeError(
+                f"view: the last axis of shape {shape} of {source} is not a multiple of {target}'s size."
+            )
         flat = _bitcast.__wrapped__(x, target=real)
         pairs = lax.reshape(flat, (*shape[:-1], shape_of(flat)[-1] // 2, 2))
         last = len(shape)
@@ -281,10 +299,10 @@ _METHODS: dict[str, Any] = {
     "all": reductions.all, "any": reductions.any, "argmax": sorting.argmax, "argmin": sorting.argmin,
     "argpartition": sorting.argpartition, "argsort": sorting.argsort, "astype": _astype, "byteswap": _byteswap,
     "choose": selection.choose, "clip": _clip, "compress": _compress, "conj": ufuncs.conjugate,
-    "conjugate": ufuncs.conjugate, "copy": creation.copy, "cumprod": reductions.cumprod,
-    "cumsum": reductions.cumsum, "diagonal": matrices.diagonal, "dot": _dot, "flatten": _flatten,
+    "conjugate": ufuncs.conjugate, "copy": creation.copy, "cumprod": cumulative.cumprod,
+    "cumsum": cumulative.cumsum, "diagonal": matrices.diagonal, "dot": _dot, "flatten": _flatten,
     "max": reductions.max, "mean": reductions.mean, "min": reductions.min, "nonzero": sorting.nonzero,
-    "prod": reductions.prod, "ptp": reductions.ptp, "ravel": shaping.ravel, "repeat": shaping.repeat,
+    "prod": reductions.prod, "ptp": reductions.ptp, "ravel": shaping.ravel, "repeat": repeating.repeat,
     "reshape": _reshape, "round": selection.round, "searchsorted": sorting.searchsorted, "sort": sorting.sort,
     "squeeze": shaping.squeeze, "std": reductions.std, "sum": reductions.sum, "swapaxes": shaping.swapaxes,
     "take": indexing.take, "to_device": _to_device, "trace": matrices.trace, "transpose": _transpose,

@@ -94,7 +94,9 @@ def isdtype(dtype: Any, kind: Any) -> bool:
         try:
             other = np.dtype(one)
         except TypeError:
-            raise ValueError(f"Unrecognized kind {one!r}: use a dtype or one of {', '.join(_KINDS)}.") from None
+            raise ValueError(
+                f"Unrecognized kind {one!r}: use a dtype or one of {', '.join(_KINDS)}."
+            ) from None
         if np.dtype(dtype) == other:
             return True
     return False

@@ -17,8 +17,10 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
-from .creation import arange, asarray, linspace
-from .shaping import concatenate, expand_dims, reshape, squeeze, stack
+from .creation import asarray
+from .joining import concatenate, stack
+from .ranges import arange, linspace
+from .shaping import expand_dims, reshape, squeeze
 from .util import broadcast_shape, canonical_axes, canonical_axis, canonical_shape, check_arraylike, shape_of
 
 __all__ = [
@@ -99,7 +101,9 @@ def apply_over_axes(func: Callable[[Any, int], Any], a: Any, axes: Any) -> Any:
 # --- vectorize ----------------------------------------------------------------------------------
 
 _DIMENSIONS = r"\(\s*(?:\w+(?:\s*,\s*\w+)*)?\s*\)"
-_SIGNATURE = re.compile(rf"^\s*(?:{_DIMENSIONS}(?:\s*,\s*{_DIMENSIONS})*)?\s*->\s*{_DIMENSIONS}(?:\s*,\s*{_DIMENSIONS})*\s*$")
+_SIGNATURE = re.compile(
+    rf"^\s*(?:{_DIMENSIONS}(?:\s*,\s*{_DIMENSIONS})*)?\s*->\s*{_DIMENSIONS}(?:\s*,\s*{_DIMENSIONS})*\s*$"
+)
 CoreDims = tuple[str, ...]
 
 
@@ -117,7 +121,9 @@ def _read_signature(signature: str) -> tuple[list[CoreDims], list[CoreDims]]:
 def _bind_core(shape: tuple[int, ...], dims: CoreDims, sizes: dict[str, int], what: str) -> tuple[int, ...]:
     """Checks an argument's core dimensions and returns those before them."""
     if len(shape) < len(dims):
-        raise ValueError(f"input with shape {shape} does not have enough dimensions for all core dimensions {dims} {what}")
+        raise ValueError(
+            f"input with shape {shape} does not have enough dimensions for all core dimensions {dims} {what}"
+        )
     for name, size in zip(dims, shape[len(shape) - len(dims) :], strict=True):
         if sizes.setdefault(name, size) != size:
             raise ValueError(f"inconsistent size for core dimension {name!r}: {size} vs {sizes[name]} {what}")
@@ -148,7 +154,9 @@ def vectorize(
       Array([3., 3.], dtype=float32)
     """
     if any(not isinstance(item, (int, str)) for item in excluded):
-        raise TypeError(f"canter.numpy.vectorize can only exclude positions and names of arguments, got {excluded!r}.")
+        raise TypeError(
+            f"canter.numpy.vectorize can only exclude positions and names of arguments, got {excluded!r}."
+        )
     if any(isinstance(item, int) and item < 0 for item in excluded):
         raise ValueError(f"excluded={excluded!r} contains negative numbers.")
     read = None if signature is None else _read_signature(signature)
@@ -169,7 +177,9 @@ def vectorize(
                 named[n] = value
             return pyfunc(*full, **named)
 
-        return _broadcast_call(inner, arrays, read, f"on vectorized function with {excluded=} and {signature=}")
+        return _broadcast_call(
+            inner, arrays, read, f"on vectorized function with {excluded=} and {signature=}"
+        )
 
     return vectorized
 
@@ -179,7 +189,9 @@ def _broadcast_call(function: Callable[..., Any], arrays: list[Any], signature: 
 
     inputs, outputs = signature if signature is not None else ([()] * len(arrays), None)
     if len(inputs) != len(arrays):
-        raise TypeError(f"wrong number of positional arguments: expected {len(inputs)}, got {len(arrays)} {what}")
+        raise TypeError(
+            f"wrong number of positional arguments: expected {len(inputs)}, got {len(arrays)} {what}"
+        )
     sizes: dict[str, int] = {}
     leading = [_bind_core(shape_of(a), dims, sizes, what) for a, dims in zip(arrays, inputs, strict=True)]
     common = broadcast_shape(*leading) if leading else ()
@@ -214,7 +226,9 @@ def _unmapped(function: Callable[..., Any], size: int) -> Callable[..., Any]:
     return widened
 
 
-def _checked_results(function: Callable[..., Any], outputs: Any, sizes: dict[str, int], what: str) -> Callable[..., Any]:
+def _checked_results(
+    function: Callable[..., Any], outputs: Any, sizes: dict[str, int], what: str
+) -> Callable[..., Any]:
     if outputs is None:
         return function
 
@@ -227,7 +241,9 @@ def _checked_results(function: Callable[..., Any], outputs: Any, sizes: dict[str
         known = dict(sizes)
         for result, dims in zip(results, outputs, strict=True):
             if len(shape_of(result)) != len(dims):
-                raise ValueError(f"output shape {shape_of(result)} does not match core dimensions {dims} {what}")
+                raise ValueError(
+                    f"output shape {shape_of(result)} does not match core dimensions {dims} {what}"
+                )
             _bind_core(shape_of(result), dims, known, what)
         return out
 
@@ -272,7 +288,12 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 
 
 def ravel_multi_index(
-    multi_index: Sequence[Any], dims: Sequence[int], mode: str = "raise", order: str = "C", *, dtype: Any = None
+    multi_index: Sequence[Any],
+    dims: Sequence[int],
+    mode: str = "raise",
+    order: str = "C",
+    *,
+    dtype: Any = None,
 ) -> Any:
     """Index arrays as flat indices, as `numpy.ravel_multi_index`.
 
@@ -342,7 +363,9 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     for i, arg in enumerate(args):
         arg = asarray(arg)
         if len(shape_of(arg)) != 1:
-            raise ValueError(f"Arguments to canter.numpy.ix_ must be 1-dimensional, got shape {shape_of(arg)}.")
+            raise ValueError(
+                f"Arguments to canter.numpy.ix_ must be 1-dimensional, got shape {shape_of(arg)}."
+            )
         if arg.dtype == np.bool_:
             from .sorting import nonzero
 
@@ -373,7 +396,7 @@ class _Grid:
         return f"canter.numpy.{self.name}"
 
     def __getitem__(self, key: Any) -> Any:
-        from .creation import meshgrid
+        from .ranges import meshgrid
         from .util import promote_dtypes
 
         if isinstance(key, slice):

@@ -297,7 +297,14 @@ def take_advanced(
     return _with_new(out, plan)
 
 
-_GATHER_STATIC = ("plan", "mode", "fill_value", "indices_are_sorted", "unique_indices", "wrap_negative_indices")
+_GATHER_STATIC = (
+    "plan",
+    "mode",
+    "fill_value",
+    "indices_are_sorted",
+    "unique_indices",
+    "wrap_negative_indices",
+)
 
 
 @composite(static_argnames=_GATHER_STATIC)
@@ -374,7 +381,14 @@ _TAKE_MODES = ("fill", "clip", "wrap", "promise_in_bounds", None)
 
 @composite(static_argnames=("axis", "mode", "unique_indices", "indices_are_sorted", "fill_value"))
 def _take(
-    a: Any, indices: Any, *, axis: int, mode: Any, unique_indices: bool, indices_are_sorted: bool, fill_value: Any
+    a: Any,
+    indices: Any,
+    *,
+    axis: int,
+    mode: Any,
+    unique_indices: bool,
+    indices_are_sorted: bool,
+    fill_value: Any,
 ) -> Any:
     a, indices = as_array(a), as_array(indices)
     size = shape_of(a)[axis]
@@ -441,7 +455,9 @@ def take(
     if mode not in _TAKE_MODES:
         raise ValueError(f"take: unknown mode {mode!r}; use 'fill', 'clip' or 'wrap'.")
     if dtype_rank(dtype_of(indices)) != 1:
-        raise TypeError(f"take requires integer indices, got dtype {dtype_of(indices)}. Convert them with astype(int).")
+        raise TypeError(
+            f"take requires integer indices, got dtype {dtype_of(indices)}. Convert them with astype(int)."
+        )
     if axis is None:
         from .shaping import ravel
 
@@ -483,7 +499,9 @@ def _take_along_axis(
     )
     sizes = tuple(shape[i] if i in windows else 1 for i in operand_axes)
     if 0 in index_shape or 0 in sizes:
-        return lax.full(tuple(shape[i] if i in windows else n for i, n in enumerate(index_shape)), 0, dtype_of(arr))
+        return lax.full(
+            tuple(shape[i] if i in windows else n for i, n in enumerate(index_shape)), 0, dtype_of(arr)
+        )
     return lax.gather(arr, vectors, numbers, sizes, mode=mode, fill_value=fill_value)
 
 
@@ -526,7 +544,9 @@ def take_along_axis(
         from .shaping import ravel
 
         if len(shape_of(indices)) != 1:
-            raise ValueError(f"take_along_axis indices must be 1D if axis=None, got shape {shape_of(indices)}.")
+            raise ValueError(
+                f"take_along_axis indices must be 1D if axis=None, got shape {shape_of(indices)}."
+            )
         arr, axis = ravel(arr), 0
     shape, index_shape = shape_of(arr), shape_of(indices)
     if len(shape) != len(index_shape):
@@ -551,5 +571,3 @@ def take_along_axis(
         fill_value=fill_value,
         wrap_negative_indices=bool(wrap_negative_indices),
     )
-
-

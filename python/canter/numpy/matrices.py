@@ -16,7 +16,8 @@ from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
 from .creation import asarray
-from .shaping import concatenate, moveaxis, ravel
+from .joining import concatenate
+from .shaping import moveaxis, ravel
 from .util import (
     broadcast_to,
     canonical_axes,
@@ -223,7 +224,9 @@ def _trace(a: Any, *, k: int, axes: tuple[int, int], dtype: Any) -> Any:
     return sum_(_diagonal(a, k=k, axes=axes), -1, dtype)
 
 
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
+def trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Any:
     """The sum of a diagonal, as `numpy.trace`.
 
     Args:
@@ -249,7 +252,9 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     rank = len(shape_of(a))
     if rank < 2:
         raise ValueError("trace requires an array of at least two dimensions.")
-    return _trace(as_array(a), k=operator.index(offset), axes=canonical_axes((axis1, axis2), rank), dtype=dtype)
+    return _trace(
+        as_array(a), k=operator.index(offset), axes=canonical_axes((axis1, axis2), rank), dtype=dtype
+    )
 
 
 @composite
@@ -289,7 +294,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True)
         raise NotImplementedError("fill_diagonal cannot change an array in place: pass inplace=False.")
     if wrap:
         raise NotImplementedError("fill_diagonal: wrap=True is not implemented.")
-    from .shaping import resize
+    from .repeating import resize
 
     a = _matrix("fill_diagonal", a)
     check_arraylike("fill_diagonal", val)
@@ -349,7 +354,9 @@ def diag_indices_from(arr: Any) -> tuple[Any, ...]:
     """
     shape = shape_of(arr)
     if len(shape) < 2 or len(set(shape)) != 1:
-        raise ValueError(f"input array must have at least two dimensions, all of one size, got shape {shape}.")
+        raise ValueError(
+            f"input array must have at least two dimensions, all of one size, got shape {shape}."
+        )
     return diag_indices(shape[0], len(shape))
 
 
@@ -455,7 +462,11 @@ def _vander(x: Any, *, N: int, increasing: bool) -> Any:
         powers = lax.rev(powers, (0,))
     full = (shape_of(x)[0], N)
     base, exponent = lax.broadcast_in_dim(x, full, (0,)), lax.broadcast_in_dim(powers, full, (1,))
-    return bodies.integer_power(base, exponent) if dtypes.issubdtype(dtype_of(x), np.integer) else lax.pow(base, exponent)
+    return (
+        bodies.integer_power(base, exponent)
+        if dtypes.issubdtype(dtype_of(x), np.integer)
+        else lax.pow(base, exponent)
+    )
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
@@ -518,7 +529,9 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     axis = canonical_axis(0 if axis is None else axis, len(shape_of(arr)))
     size = shape_of(arr)[axis]
     if assume_unique_indices and not isinstance(obj, (int, slice)):
-        removed = bodies.where(lax.lt(as_array(obj), const(obj, 0)), lax.add(as_array(obj), const(obj, size)), as_array(obj))
+        removed = bodies.where(
+            lax.lt(as_array(obj), const(obj, 0)), lax.add(as_array(obj), const(obj, size)), as_array(obj)
+        )
         flat = ravel(removed)
         left = size - shape_of(flat)[0]
         gone = lax.reduce_or(lax.eq(*_grid(size, flat)), (1,))
@@ -581,7 +594,11 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
         values = lax.broadcast_in_dim(values, (1,) * (rank - len(shape_of(values))) + shape_of(values),
                                       tuple(range(rank - len(shape_of(values)), rank)))  # fmt: skip
         if axis is not None and len(shape_of(values)) == rank and rank > 1:
-            values = moveaxis(values, 0, axis) if shape_of(values)[axis] != 1 and shape_of(values)[0] == 1 else values
+            values = (
+                moveaxis(values, 0, axis)
+                if shape_of(values)[axis] != 1 and shape_of(values)[0] == 1
+                else values
+            )
         count = shape_of(values)[axis]
         where = np.full((count,), int(where))
     else:

@@ -34,6 +34,12 @@ _OPTIONS = {
 }
 
 
+def _integers(row: Any) -> Any:
+    return (
+        tuple(map(operator.index, row)) if isinstance(row, (tuple, list, np.ndarray)) else operator.index(row)
+    )
+
+
 def _pairs(value: Any, ndim: int, name: str) -> tuple[tuple[int, int], ...]:
     """Widths as NumPy takes them, as a pair for each axis.
 
@@ -45,7 +51,12 @@ def _pairs(value: Any, ndim: int, name: str) -> tuple[tuple[int, int], ...]:
         raise TypeError(f"`{name}` must be of integral type, or pairs of integers; got a dict.")
     try:
         if isinstance(value, (tuple, list)):
-            rows = [tuple(map(operator.index, r)) if isinstance(r, (tuple, list, np.ndarray)) else operator.index(r) for r in value]
+            rows = [
+                tuple(map(operator.index, r))
+                if isinstance(r, (tuple, list, np.ndarray))
+                else operator.index(r)
+                for r in value
+            ]
             array = np.asarray(rows)
         else:
             array = np.asarray(value)
@@ -167,7 +178,9 @@ def _pad_mode(x: Any, ends: Any, *, widths: Any, mode: str, kind: str, lengths: 
             parts = (_ramp(x, axis, 0, low, end[0], 0), x, _ramp(x, axis, size - 1, high, end[1], 1))
             x = lax.concatenate(list(parts), axis)
         else:
-            before, after = (size, size) if lengths is None else (builtins.min(n, size) for n in lengths[axis])
+            before, after = (
+                (size, size) if lengths is None else (builtins.min(n, size) for n in lengths[axis])
+            )
             first = _statistic(x, axis, _cut(x, axis, 0, before), mode)
             last = _statistic(x, axis, _cut(x, axis, size - after, size), mode)
             shape = shape_of(x)
@@ -219,11 +232,15 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     ndim = len(shape_of(x))
     widths = _pairs(pad_width, ndim, "pad_width")
     if builtins.any(w < 0 for pair in widths for w in pair):
-        raise ValueError(f"index can't contain negative values: pad_width is {widths}. Slice to make arrays smaller.")
+        raise ValueError(
+            f"index can't contain negative values: pad_width is {widths}. Slice to make arrays smaller."
+        )
     if callable(mode):
         return _pad_function(x, widths, mode, kwargs)
     if mode not in _OPTIONS:
-        raise NotImplementedError(f"Unimplemented padding mode {mode!r} for pad; there are {', '.join(_OPTIONS)}.")
+        raise NotImplementedError(
+            f"Unimplemented padding mode {mode!r} for pad; there are {', '.join(_OPTIONS)}."
+        )
     unknown = set(kwargs) - set(_OPTIONS[mode])
     if unknown:
         raise ValueError(f"unsupported keyword arguments for mode {mode!r}: {', '.join(sorted(unknown))}.")
@@ -236,7 +253,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         check_arraylike("pad", values)
         return _pad_constant(x, values, widths=widths)
     if builtins.any(n == 0 and (low or high) for n, (low, high) in zip(shape_of(x), widths, strict=True)):
-        raise ValueError(f"can't extend an empty axis using modes other than 'constant' or 'empty': shape {shape_of(x)}.")
+        raise ValueError(
+            f"can't extend an empty axis in modes other than 'constant' or 'empty': {shape_of(x)}."
+        )
     kind = kwargs.get("reflect_type", "even")
     if kind not in ("even", "odd"):
         raise ValueError(f"reflect_type must be 'even' or 'odd', got {kind!r}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,16 +24,27 @@ from .util import (
     dtype_rank,
     hashable_axis,
     inexact_dtype,
-    is_inexact,
     promote_dtypes_inexact,
     refuse_out,
     shape_of,
 )
 
 __all__ = [
-    "all", "amax", "amin", "any", "average", "count_nonzero", "cumprod", "cumsum", "cumulative_prod",
-    "cumulative_sum", "max", "mean", "min", "nancumprod", "nancumsum", "prod", "ptp", "std", "sum", "var",
-]  # fmt: skip
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "average",
+    "count_nonzero",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "ptp",
+    "std",
+    "sum",
+    "var",
+]
 
 _STATIC = ("axis", "dtype", "keepdims", "promote_integers")
 
@@ -116,14 +126,18 @@ def _accumulate(
 
 
 @composite(static_argnames=_STATIC)
-def _sum(a: Any, where: Any, initial: Any, *, axis: Any, dtype: Any, keepdims: bool, promote_integers: bool) -> Any:
+def _sum(
+    a: Any, where: Any, initial: Any, *, axis: Any, dtype: Any, keepdims: bool, promote_integers: bool
+) -> Any:
     return _accumulate(
         "sum", lax.reduce_sum, lax.add, 0, a, where, initial, axis, dtype, keepdims, promote_integers
     )
 
 
 @composite(static_argnames=_STATIC)
-def _prod(a: Any, where: Any, initial: Any, *, axis: Any, dtype: Any, keepdims: bool, promote_integers: bool) -> Any:
+def _prod(
+    a: Any, where: Any, initial: Any, *, axis: Any, dtype: Any, keepdims: bool, promote_integers: bool
+) -> Any:
     return _accumulate(
         "prod", lax.reduce_prod, lax.mul, 1, a, where, initial, axis, dtype, keepdims, promote_integers
     )
@@ -166,7 +180,13 @@ def sum(
     refuse_out("sum", out)
     check_arraylike("sum", a)
     return _sum(
-        a, where, initial, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims, promote_integers=promote_integers
+        a,
+        where,
+        initial,
+        axis=hashable_axis(axis),
+        dtype=dtype,
+        keepdims=keepdims,
+        promote_integers=promote_integers,
     )
 
 
@@ -207,7 +227,13 @@ def prod(
     refuse_out("prod", out)
     check_arraylike("prod", a)
     return _prod(
-        a, where, initial, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims, promote_integers=promote_integers
+        a,
+        where,
+        initial,
+        axis=hashable_axis(axis),
+        dtype=dtype,
+        keepdims=keepdims,
+        promote_integers=promote_integers,
     )
 
 
@@ -475,7 +501,9 @@ def _element_count(shape: Sequence[int], axes: Sequence[int], where: Any, dtype:
 
 
 def _over(total: Any, count: Any) -> Any:
-    return lax.div(total, const(total, count) if isinstance(count, (int, float)) else convert(count, dtype_of(total)))
+    return lax.div(
+        total, const(total, count) if isinstance(count, (int, float)) else convert(count, dtype_of(total))
+    )
 
 
 @composite(static_argnames=("axis", "dtype", "keepdims"))
@@ -496,7 +524,13 @@ def _real_of(dtype: Any) -> Any:
 
 
 def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
 ) -> Any:
     """The mean of elements over axes, as `numpy.mean`.
 
@@ -540,7 +574,9 @@ def _variance(a: Any, where: Any, mean: Any, correction: Any, axis: Any, dtype: 
     else:
         centre = convert(mean, computing)
     centred = lax.sub(a, broadcast_to(centre, shape))
-    squares = lax.real(lax.mul(centred, lax.conj(centred))) if dtype_rank(computing) == 3 else lax.square(centred)
+    squares = (
+        lax.real(lax.mul(centred, lax.conj(centred))) if dtype_rank(computing) == 3 else lax.square(centred)
+    )
     total = lax.reduce_sum(_masked(squares, where, 0), axes)
     free = (
         count - correction
@@ -615,7 +651,9 @@ def var(
     refuse_out("var", out)
     check_arraylike("var", a)
     correction = _correction(ddof, correction)
-    return _var(a, where, mean, correction=correction, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims)
+    return _var(
+        a, where, mean, correction=correction, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims
+    )
 
 
 def std(
@@ -657,7 +695,9 @@ def std(
     refuse_out("std", out)
     check_arraylike("std", a)
     correction = _correction(ddof, correction)
-    return _std(a, where, mean, correction=correction, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims)
+    return _std(
+        a, where, mean, correction=correction, axis=hashable_axis(axis), dtype=dtype, keepdims=keepdims
+    )
 
 
 @composite(static_argnames=("axis", "keepdims"))
@@ -682,7 +722,9 @@ def _average(a: Any, weights: Any, *, axis: Any, keepdims: bool) -> Any:
     return out, total
 
 
-def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False
+) -> Any:
     """The weighted mean of elements over axes, as `numpy.average`.
 
     Args:
@@ -714,132 +756,3 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         return out, total
     out, total = _average(a, weights, axis=axis, keepdims=keepdims)
     return (out, total) if returned else out
-
-
-# --- cumulative ---------------------------------------------------------------------------------
-
-
-def _running(scan: Callable[..., Any], unit: int, a: Any, axis: Any, dtype: Any, skip_nan: bool, name: str) -> Any:
-    a = as_array(a)
-    if axis is None:
-        a, axis = lax.reshape(a, (math.prod(shape_of(a)),)), 0
-    (axis,) = canonical_axes(axis, len(shape_of(a)))
-    if skip_nan and is_inexact(dtype_of(a)):
-        a = bodies.where(bodies.isnan(a), const(a, unit), a)
-    if dtype is not None:
-        result = dtypes.canonicalize_dtype(dtype)
-    else:
-        result = dtypes.canonicalize_dtype(int) if dtype_rank(dtype_of(a)) == 0 else dtype_of(a)
-    return scan(convert(a, result), axis=axis, reverse=False)
-
-
-_CUMULATIVE_DOC = """The running {what} along an axis{nan}, as `numpy.{name}`.
-
-Args:
-  a: an array or number.
-  axis: the axis; None flattens a first.
-  dtype: dtype of the result; a's by default, the default integer for booleans.
-  out: must be None.
-
-Returns:
-  An array of a's shape, or one-dimensional.
-
-Raises:
-  ValueError: the axis is out of bounds.
-  NotImplementedError: `out` is given.
-
-Example:
-  >>> import canter.numpy as cnp
-  >>> cnp.{name}(cnp.array([1.0, 2.0, 3.0]))
-  Array({printed}, dtype=float32)
-"""
-
-
-def _cumulative(name: str, scan: Callable[..., Any], unit: int, skip_nan: bool, what: str, printed: str) -> Any:
-    @composite(static_argnames=("axis", "dtype"))
-    def compiled(a: Any, *, axis: Any, dtype: Any) -> Any:
-        return _running(scan, unit, a, axis, dtype, skip_nan, name)
-
-    def cumulative(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
-        refuse_out(name, out)
-        check_arraylike(name, a)
-        return compiled(a, axis=hashable_axis(axis), dtype=dtype)
-
-    cumulative.__name__ = cumulative.__qualname__ = name
-    cumulative.__module__ = "canter.numpy"
-    nan = f", nan counting as {unit}" if skip_nan else ""
-    cumulative.__doc__ = _CUMULATIVE_DOC.format(name=name, what=what, nan=nan, printed=printed)
-    return cumulative
-
-
-cumsum = _cumulative("cumsum", lax.cumsum, 0, False, "sum", "[1., 3., 6.]")
-cumprod = _cumulative("cumprod", lax.cumprod, 1, False, "product", "[1., 2., 6.]")
-nancumsum = _cumulative("nancumsum", lax.cumsum, 0, True, "sum", "[1., 3., 6.]")
-nancumprod = _cumulative("nancumprod", lax.cumprod, 1, True, "product", "[1., 2., 6.]")
-
-
-def _from_start(name: str, function: Any, unit: int, x: Any, axis: Any, dtype: Any, include_initial: bool) -> Any:
-    check_arraylike(name, x)
-    ndim = len(shape_of(x))
-    if ndim == 0:
-        raise ValueError(f"{name} requires an array of at least one dimension.")
-    if axis is None:
-        if ndim > 1:
-            raise ValueError(f"{name} needs an axis for an array of {ndim} dimensions.")
-        axis = 0
-    (axis,) = canonical_axes(operator.index(axis), ndim)
-    out = function(x, axis=axis, dtype=dtype)
-    if not include_initial:
-        return out
-    head = tuple(1 if i == axis else n for i, n in enumerate(out.shape))
-    return lax.concatenate([lax.full(head, unit, out.dtype), out], axis)
-
-
-def cumulative_sum(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
-    """The running sum along an axis, as the array API's `cumulative_sum`.
-
-    Args:
-      x: an array of at least one dimension.
-      axis: the axis; needed for more than one dimension.
-      dtype: dtype of the result.
-      include_initial: whether the result starts with a 0 more.
-
-    Returns:
-      An array.
-
-    Raises:
-      ValueError: the axis is missing or out of bounds.
-
-    Example:
-      >>> import canter.numpy as cnp
-      >>> cnp.cumulative_sum(cnp.array([1, 2]), include_initial=True)
-      Array([0, 1, 3], dtype=int32)
-    """
-    return _from_start("cumulative_sum", cumsum, 0, x, axis, dtype, include_initial)
-
-
-def cumulative_prod(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
-    """The running product along an axis, as the array API's `cumulative_prod`.
-
-    Args:
-      x: an array of at least one dimension.
-      axis: the axis; needed for more than one dimension.
-      dtype: dtype of the result.
-      include_initial: whether the result starts with a 1 more.
-
-    Returns:
-      An array.
-
-    Raises:
-      ValueError: the axis is missing or out of bounds.
-
-    Example:
-      >>> import canter.numpy as cnp
-      >>> cnp.cumulative_prod(cnp.array([2, 3]), include_initial=True)
-      Array([1, 2, 6], dtype=int32)
-    """
-    return _from_start("cumulative_prod", cumprod, 1, x, axis, dtype, include_initial)

@@ -33,8 +33,9 @@ from .util import (
 )
 
 __all__ = [
-    "allclose", "angle", "around", "array_equal", "array_equiv", "choose", "clip", "imag", "interp", "iscomplex", "iscomplexobj",
-    "isclose", "isreal", "isrealobj", "nan_to_num", "piecewise", "real", "round", "select", "where",
+    "allclose", "angle", "around", "array_equal", "array_equiv", "choose", "clip", "imag", "interp",
+    "iscomplex", "iscomplexobj", "isclose", "isreal", "isrealobj", "nan_to_num", "piecewise", "real",
+    "round", "select", "where",
 ]  # fmt: skip
 
 
@@ -51,7 +52,9 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return lax.select(condition, x, y)
 
 
-def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None) -> Any:
+def where(
+    condition: Any, x: Any = None, y: Any = None, /, *, size: int | None = None, fill_value: Any = None
+) -> Any:
     """Elements of x where a condition holds, of y elsewhere, as `numpy.where`.
 
     Args:
@@ -77,7 +80,9 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None =
 
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
-        raise ValueError("Either both or neither of the x and y arguments should be provided to canter.numpy.where.")
+        raise ValueError(
+            "Either both or neither of the x and y arguments should be provided to canter.numpy.where."
+        )
     if size is not None or fill_value is not None:
         raise ValueError("size and fill_value arguments cannot be used in the three-term where function.")
     return _where(condition, x, y)
@@ -143,7 +148,8 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
       Array([3, 2], dtype=int32)
     """
     from .indexing import take_along_axis
-    from .shaping import broadcast_arrays, expand_dims, stack
+    from .joining import stack
+    from .shaping import broadcast_arrays, expand_dims
 
     refuse_out("choose", out)
     check_arraylike("choose", a)
@@ -241,7 +247,9 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None, **deprecated: Any
         elif old == "a_max" and max is None:
             max = value
         else:
-            raise TypeError(f"clip() got an unexpected keyword argument {old!r}; its parameters are arr, min and max.")
+            raise TypeError(
+                f"clip() got an unexpected keyword argument {old!r}; its parameters are arr, min and max."
+            )
     if arr is None:
         raise TypeError("clip() needs an array.")
     check_arraylike("clip", arr, *(b for b in (min, max) if b is not None))
@@ -534,7 +542,9 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     a, b = broadcast_arrays_to_common("isclose", a, b)
     distance = lax.abs(lax.sub(a, b))
     bound = lax.abs(b)
-    limit = lax.add(convert(as_array(atol), dtype_of(bound)), lax.mul(convert(as_array(rtol), dtype_of(bound)), bound))
+    limit = lax.add(
+        convert(as_array(atol), dtype_of(bound)), lax.mul(convert(as_array(rtol), dtype_of(bound)), bound)
+    )
     finite = lax.bitwise_and(bodies.isfinite(a), bodies.isfinite(b))
     out = lax.bitwise_or(lax.bitwise_and(finite, lax.le(distance, limit)), lax.eq(a, b))
     if equal_nan:
@@ -654,7 +664,9 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """
     check_arraylike("interp", x, xp, fp)
     if len(shape_of(xp)) != 1 or shape_of(xp) != shape_of(fp):
-        raise ValueError(f"xp and fp must be one-dimensional arrays of equal size, got {shape_of(xp)} and {shape_of(fp)}.")
+        raise ValueError(
+            f"xp and fp must be one-dimensional of one size, got {shape_of(xp)} and {shape_of(fp)}."
+        )
     modes = tuple(v if isinstance(v, str) else None for v in (left, right))
     for mode in modes:
         if mode not in (None, "extrapolate"):
@@ -695,7 +707,10 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any, right: Any, period: Any, *, mod
         for compare, i, value, mode in edges:
             if mode is None:
                 edge = lax.index_in_dim(xp, i, keepdims=False)
-                beyond = lax.index_in_dim(fp, i, keepdims=False) if value is None else convert(as_array(value), dtype_of(fp))
+                beyond = (
+                    lax.index_in_dim(fp, i, keepdims=False)
+                    if value is None
+                    else convert(as_array(value), dtype_of(fp))
+                )
                 out = bodies.where(compare(x, edge), beyond, out)
     return out
-

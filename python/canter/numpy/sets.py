@@ -21,7 +21,8 @@ from canter.runtime.composite import composite
 from . import ufunc_bodies as bodies
 from .creation import asarray
 from .indexing import take
-from .shaping import concatenate, moveaxis, ravel, reshape
+from .joining import concatenate
+from .shaping import moveaxis, ravel, reshape
 from .sorting import _concrete, index_dtype, nonzero, searchsorted
 from .util import canonical_axis, check_arraylike, convert, dtype_of, is_inexact, promote_dtypes, shape_of
 
@@ -77,7 +78,11 @@ def _sized_unique(rows: Any, fill_value: Any, *, size: int, equal_nan: bool) -> 
     total = lax.reduce_sum(convert(is_new, dtype), (0,))
     starts = nonzero(is_new, size=size, fill_value=count)[0]
     values = take(ordered, starts, axis=0, mode="clip")
-    first = lax.slice_in_dim(ordered, 0, 1) if fill_value is None else convert(as_array(fill_value), dtype_of(rows))
+    first = (
+        lax.slice_in_dim(ordered, 0, 1)
+        if fill_value is None
+        else convert(as_array(fill_value), dtype_of(rows))
+    )
     missing = lax.ge(lax.iota(dtype, size), total)
     values = bodies.where(lax.reshape(missing, (size, 1)), first, values)
     ends = lax.concatenate([lax.slice_in_dim(starts, 1, size), lax.full((1,), count, dtype)], 0)
@@ -141,7 +146,9 @@ def unique(
     return chosen[0] if len(chosen) == 1 else chosen
 
 
-def _unique_of_size(ar: Any, axis: int | None, size: int, fill_value: Any, equal_nan: bool) -> tuple[Any, ...]:
+def _unique_of_size(
+    ar: Any, axis: int | None, size: int, fill_value: Any, equal_nan: bool
+) -> tuple[Any, ...]:
     shape = shape_of(ar)
     if axis is None:
         rows, rest = reshape(ar, (-1, 1)), ()
@@ -194,7 +201,9 @@ def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None)
       >>> cnp.unique_counts(cnp.array([3, 1, 1])).values
       Array([1, 3], dtype=int32)
     """
-    return UniqueCountsResult(*unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value))
+    return UniqueCountsResult(
+        *unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value)
+    )
 
 
 def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueInverseResult:
@@ -215,7 +224,9 @@ def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None
       >>> cnp.unique_inverse(cnp.array([3, 1, 1])).inverse_indices
       Array([1, 0, 0], dtype=int32)
     """
-    return UniqueInverseResult(*unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value))
+    return UniqueInverseResult(
+        *unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value)
+    )
 
 
 def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Any:
@@ -251,7 +262,12 @@ def _isin(element: Any, ordered: Any, *, invert: bool) -> Any:
 
 
 def isin(
-    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, method: str = "auto"
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
 ) -> Any:
     """Whether elements occur in another array, as `numpy.isin`.
 
@@ -277,7 +293,9 @@ def isin(
 
     check_arraylike("isin", element, test_elements)
     if method not in ("auto", "binary_search", "compare_all", "sort"):
-        raise ValueError(f"isin: unknown method {method!r}; use 'auto', 'binary_search', 'compare_all' or 'sort'.")
+        raise ValueError(
+            f"isin: unknown method {method!r}; use 'auto', 'binary_search', 'compare_all' or 'sort'."
+        )
     return _isin(element, sort(ravel(test_elements)), invert=bool(invert))
 
 

@@ -64,7 +64,10 @@ def _find(name: str, search: Callable[..., Any], a: Any, axis: Any, keepdims: bo
         out = bodies.where(nothing, const(out, -1), out)
     if not keepdims:
         return out
-    return lax.reshape(out, (1,) * len(shape) if axis is None else tuple(1 if i == dimension else n for i, n in enumerate(shape)))
+    return lax.reshape(
+        out,
+        (1,) * len(shape) if axis is None else tuple(1 if i == dimension else n for i, n in enumerate(shape)),
+    )
 
 
 _FIND_DOC = """The index of the {which} element along an axis{nan}, as `numpy.{name}`.
@@ -88,7 +91,9 @@ Example:
 """
 
 
-def _finder(name: str, search: Callable[..., Any], skip_nan: bool, which: str, printed: str) -> Callable[..., Any]:
+def _finder(
+    name: str, search: Callable[..., Any], skip_nan: bool, which: str, printed: str
+) -> Callable[..., Any]:
     @composite(static_argnames=("axis", "keepdims"))
     def compiled(a: Any, *, axis: Any, keepdims: bool) -> Any:
         return _find(name, search, a, axis, keepdims, skip_nan)
@@ -122,7 +127,7 @@ nanargmin = _finder("nanargmin", lax.argmin, True, "least", "0")
 def _refuse(name: str, **options: Any) -> None:
     for option, value in options.items():
         if value is not None:
-            raise ValueError(f"'{option}' argument to {name} is not supported; there is one kind of sort, see 'stable'.")
+            raise ValueError(f"'{option}' argument to {name} is not supported; see 'stable'.")
 
 
 def _flattened(a: Any, axis: Any) -> tuple[Any, int]:
@@ -140,7 +145,13 @@ def _sort(a: Any, *, axis: Any, stable: bool, descending: bool) -> Any:
 
 
 def sort(
-    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
 ) -> Any:
     """The elements in ascending order along an axis, as `numpy.sort`; nan last.
 
@@ -362,7 +373,8 @@ def _nonzero(a: Any, fill: Any, *, size: int) -> tuple[Any, ...]:
     missing = lax.ge(lax.iota(dtype, size), found)
     places = _unravel(flat, shape)
     return tuple(
-        bodies.where(missing, convert(as_array(f), dtype), place) for f, place in zip(fill, places, strict=True)
+        bodies.where(missing, convert(as_array(f), dtype), place)
+        for f, place in zip(fill, places, strict=True)
     )
 
 
@@ -458,7 +470,8 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
              [1, 1]], dtype=int32)
     """
     from .creation import zeros
-    from .shaping import atleast_1d, stack
+    from .joining import stack
+    from .shaping import atleast_1d
 
     check_arraylike("argwhere", a)
     rank = len(shape_of(a))
@@ -470,7 +483,13 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
 
 
 def compress(
-    condition: Any, a: Any, axis: int | None = None, *, size: int | None = None, fill_value: Any = 0, out: None = None
+    condition: Any,
+    a: Any,
+    axis: int | None = None,
+    *,
+    size: int | None = None,
+    fill_value: Any = 0,
+    out: None = None,
 ) -> Any:
     """The slices whose condition holds, along an axis, as `numpy.compress`.
 

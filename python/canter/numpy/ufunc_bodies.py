@@ -276,23 +276,28 @@ def fmod(x: Any, y: Any) -> Any:
     return lax.rem(x, y)
 
 
-def logaddexp(x: Any, y: Any) -> Any:
-    # Written with selections by order rather than max and abs, so that derivatives of every order are
-    # right also where x equals y; equal infinities would give nan as their difference.
-    if _kind(x) == 3:
-        by_real = lax.ge(lax.real(x), lax.real(y))
-        high, low = where(by_real, x, y), where(by_real, y, x)
-        return lax.add(high, lax.log1p(lax.exp(lax.sub(low, high))))
-    order = lax.ge(x, y)
+def _log_sum(x: Any, y: Any, exp: Any, unit: float) -> Any:
+    """unit * log(exp(x) + exp(y)), exp being of the base whose logarithms are unit times natural ones.
+
+    Written with selections by order rather than max and abs, so that derivatives of every order are
+    right also where x equals y; equal infinities would give nan as their difference.
+    """
+    complex_ = _kind(x) == 3
+    order = lax.ge(lax.real(x), lax.real(y)) if complex_ else lax.ge(x, y)
     high, low = where(order, x, y), where(order, y, x)
-    apart = lax.bitwise_or(lax.ne(high, low), lax.is_finite(high))
-    delta = where(apart, lax.sub(low, high), const(x, 0))
-    return lax.add(high, lax.log1p(lax.exp(delta)))
+    delta = lax.sub(low, high)
+    if not complex_:
+        delta = where(lax.bitwise_or(lax.ne(high, low), lax.is_finite(high)), delta, const(x, 0))
+    rest = lax.log1p(exp(delta))
+    return lax.add(high, rest if unit == 1 else lax.mul(rest, const(rest, unit)))
+
+
+def logaddexp(x: Any, y: Any) -> Any:
+    return _log_sum(x, y, lax.exp, 1)
 
 
 def logaddexp2(x: Any, y: Any) -> Any:
-    scale = const(x, math.log(2))
-    return lax.div(logaddexp(lax.mul(x, scale), lax.mul(y, scale)), scale)
+    return _log_sum(x, y, lax.exp2, 1 / math.log(2))
 
 
 def hypot(x: Any, y: Any) -> Any:
@@ -394,6 +399,8 @@ def frexp(x: Any) -> Any:
     exponent = lax.sub(exponent, where(tiny, np.int32(mantissa_bits + 1), np.int32(0)))
     field = int(exponent_mask) << mantissa_bits
     rest = lax.bitwise_and(bits, integer.type(~field))
-    fraction = lax.bitcast_convert_type(lax.bitwise_or(rest, integer.type((bias - 1) << mantissa_bits)), dtype)
+    fraction = lax.bitcast_convert_type(
+        lax.bitwise_or(rest, integer.type((bias - 1) << mantissa_bits)), dtype
+    )
     plain = lax.bitwise_or(lax.eq(x, const(x, 0)), lax.bitwise_not(isfinite(x)))
     return where(plain, x, fraction), where(plain, np.int32(0), exponent)

@@ -51,6 +51,7 @@ NUMERIC = "numeric"  # one operand, as it is
 PAIR = "pair"  # two operands, to their common dtype
 LOGICAL = "logical"  # as they are: the result is boolean
 
+# fmt: off
 # name, operation, promotion, summary, example operand(s), printed result
 _UNARY: tuple[tuple[Any, ...], ...] = (
     ("exp", lax.exp, INEXACT, "The exponential e**x",
@@ -203,6 +204,8 @@ _BINARY: tuple[tuple[Any, ...], ...] = (
      "[12, 7]", "18", "Array([ 36, 126], dtype=int32)"),
 )
 
+# fmt: on
+
 # Second names of the same function.
 _ALIASES = {
     "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
@@ -313,7 +316,12 @@ def _declare(namespace: dict[str, Any]) -> None:
         for name, operation, promotion, summary, *examples, printed in table:
             other = examples[-1]
             doc = template.format(
-                name=name, summary=summary, result=_RESULTS[promotion], example=examples[0], other=other, printed=printed
+                name=name,
+                summary=summary,
+                result=_RESULTS[promotion],
+                example=examples[0],
+                other=other,
+                printed=printed,
             )
             inline[name] = make(name, operation, promotion)
             namespace[name] = _publish(inline[name], name, doc)

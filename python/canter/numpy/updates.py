@@ -73,7 +73,11 @@ def _update_box(x: Any, values: Any, operands: Sequence[Any], *, plan: Plan, kin
         else:
             old = lax.dynamic_slice(x, starts, sizes, allow_negative_indices=False)
         new = _COMBINE[kind](old, new)
-    out = new if whole else lax.dynamic_update_slice(x, convert(new, dtype_of(x)), starts, allow_negative_indices=False)
+    out = (
+        new
+        if whole
+        else lax.dynamic_update_slice(x, convert(new, dtype_of(x)), starts, allow_negative_indices=False)
+    )
     return _restored(out, x)
 
 
@@ -112,7 +116,15 @@ def _update_scattered(
 
 
 def _scattered(
-    x: Any, values: Any, operands: Any, plan: Plan, kind: str, mode: Any, is_sorted: bool, unique: bool, wrap: bool
+    x: Any,
+    values: Any,
+    operands: Any,
+    plan: Plan,
+    kind: str,
+    mode: Any,
+    is_sorted: bool,
+    unique: bool,
+    wrap: bool,
 ) -> Any:
     if kind in ("divide", "power"):
         ones = lax.full_like(x, 1)
@@ -235,7 +247,11 @@ class IndexUpdateRef:
         if _is_mask(index) and mode is None:
             mask_shape = shape_of(index)
             lead = shape_of(values)[: builtins.max(len(shape_of(values)) - len(shape) + len(mask_shape), 0)]
-            if mask_shape == shape[: len(mask_shape)] and builtins.all(n == 1 for n in lead) and len(lead) <= 1:
+            if (
+                mask_shape == shape[: len(mask_shape)]
+                and builtins.all(n == 1 for n in lead)
+                and len(lead) <= 1
+            ):
                 _check_values(values, (*(1,) * len(lead), *shape[len(mask_shape) :]), index)
                 return _update_mask(x, values, index, kind=kind)
         plan, operands = read_index(shape, index, strict=False, wrap=bool(wrap_negative_indices))

@@ -302,8 +302,12 @@ def convert(x: Any, dtype: Any, weak_type: bool = False) -> Any:
             return x
     elif hasattr(x, "__jax_array__"):
         return convert(x.__jax_array__(), dtype, weak_type)
-    elif type(x) in PYTHON_RANK and not weak_type:
-        return scalar_of(x, dtype)
+    elif type(x) in PYTHON_RANK:
+        if not weak_type:
+            return scalar_of(x, dtype)
+        number = dtypes.scalar_type_of(dtype)(x)
+        if dtypes.dtype(number) == dtype:
+            return number
     return lax.convert_element_type_p.bind(x, new_dtype=dtype, weak_type=weak_type, sharding=None)
 
 
