@@ -51,3 +51,7 @@ from .gamma import gamma as gamma
 from .gamma import generalized_normal as generalized_normal
 from .gamma import loggamma as loggamma
 from .gamma import t as t
+from .discrete import binomial as binomial
+from .discrete import geometric as geometric
+from .discrete import multinomial as multinomial
+from .discrete import poisson as poisson
