@@ -181,3 +181,27 @@ def test_compile_time_evaluation():
         return lax.mul(x, float(steps))
 
     assert float(f(2.0)) == 6.0
+
+
+@pytest.mark.parametrize("wrap", ["plain", "jit", "vmap"])
+@pytest.mark.parametrize("body", ["branch", "loop", "compiled"])
+def test_a_rule_may_call_inner_programs_on_primals_and_tangents_together(body, wrap):
+    """Only what depends on tangents is linear, even where one equation gives values and tangents."""
+    program = {
+        "branch": lambda x: lax.cond(lax.gt(x[0], 0.0), lambda y: lax.mul(lax.sin(y), y), lax.cos, x),
+        "loop": lambda x: lax.fori_loop(0, 3, lambda i, y: lax.mul(lax.sin(y), x), x),
+        "compiled": ct.jit(lambda x: lax.mul(lax.sin(x), x)),
+    }[body]
+
+    def jvp(primals, tangents):
+        out, tangent = ct.jvp(program, primals, tangents)
+        return out, lax.add(tangent, lax.mul(out, 0.0))
+
+    f = ct.custom_jvp(lambda x: program(x))
+    f.defjvp(ct.jit(jvp) if wrap == "jit" else jvp)
+    applied = (lambda x: ct.vmap(f)(x[None])[0]) if wrap == "vmap" else f
+    x = np.array([0.3, 0.7])
+    with ct.enable_x64(True):
+        found = ct.grad(lambda x: lax.reduce_sum(lax.mul(applied(x), x), (0,)))(x)
+        plain = ct.grad(lambda x: lax.reduce_sum(lax.mul(program(x), x), (0,)))(x)
+    np.testing.assert_allclose(found, plain, rtol=1e-10)

@@ -89,3 +89,16 @@ def test_mistakes_are_named(axes, args, error, words):
 def test_batched_result_cannot_be_declared_unmapped():
     with pytest.raises(ValueError, match="out_axes is None"):
         ct.vmap(lambda x: x, out_axes=None)(np.ones(3))
+
+
+def test_sum_of_cotangents_of_which_one_has_no_batch_axis():
+    """Two uses of a scalar, one of them with the same cotangent for all elements."""
+
+    def f(x, y):
+        return ct.vjp(lambda z: (lax.mul(z, 3.0), lax.mul(z, 2.0)), 2.0)[1]((x, y))[0]
+
+    x, y = np.arange(3.0, dtype=np.float32), np.float32(1.0)
+    np.testing.assert_allclose(ct.vmap(f, in_axes=(0, None))(x, y), 3.0 * x + 2.0)
+    np.testing.assert_allclose(ct.vmap(f, in_axes=(None, 0))(y, x), 3.0 + 2.0 * x)
+    twice = ct.vmap(ct.vmap(f, in_axes=(0, None)), in_axes=(None, 0))(x, x)
+    np.testing.assert_allclose(twice, 3.0 * x[None] + 2.0 * x[:, None])

@@ -47,6 +47,8 @@ class Trace:
 
     __slots__ = ()
 
+    is_tape = False  # whether it records tangents only: transforms.linearize
+
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         """Applies one primitive to arguments, which may be values or tracers of any trace."""
         raise NotImplementedError

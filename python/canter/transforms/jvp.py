@@ -99,11 +99,16 @@ class JVPTrace(Trace):
                 f"Primitive '{primitive.name}' has no derivative rule. "
                 "Wrap the function in `custom_jvp` or `custom_vjp`, or use `stop_gradient` on its inputs."
             )
+        split = self.linearizing and primitive.call_primitive
+        if split:
+            splits, parent.splits = parent.splits, primitive.linearize_rule is None
         previous = swap_trace(parent)
         try:
             out, tangent = rule(primals, tangents, **params)
         finally:
             swap_trace(previous)
+            if split:
+                parent.splits = splits
         if primitive.multiple_results:
             return [
                 o if type(t) is Zero else JVPTracer(self, o, t) for o, t in zip(out, tangent, strict=True)
@@ -137,7 +142,8 @@ def jvp_flat(
     fun: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """Values and tangents of a flat function, both as lists; tangents may be symbolic zeros."""
-    trace = JVPTrace(state.trace)
+    # Onto a tape (from a custom rule, say) only tangents may go: there, too, calls are split in two.
+    trace = JVPTrace(state.trace, linearizing=state.trace.is_tape)
     inputs = [trace.pack(primal, tangent) for primal, tangent in zip(primals, tangents, strict=True)]
     previous = swap_trace(trace)
     try:

@@ -7,6 +7,7 @@ traced) exactly once, and what the tape captures from outside are the residuals.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..core.primitive import Primitive
 from ..core.trace import state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, trace_to_jaxpr
 from .jvp import JVPTrace, split_outputs
+from .partial_evaluation import call_equation, dce_jaxpr, known_results
 from .rules import instantiate_zeros
 from .zeros import Zero
 
@@ -24,13 +26,20 @@ __all__ = ["Linearized", "LinearizedJaxpr", "Tape", "linearize_flat", "linearize
 
 
 class Tape(JaxprTrace):
-    """Records operations on tangents; hands all others to its parent."""
+    """Records operations on tangents; hands all others to its parent.
 
-    __slots__ = ("parent",)
+    Attributes:
+      parent: the trace of the values.
+      splits: False while a rule is running that has itself split a call in a known and a linear one.
+    """
+
+    __slots__ = ("parent", "splits")
+    is_tape = True
 
     def __init__(self, parent: Any, debug_info: DebugInfo | None = None):
         super().__init__(debug_info)
         self.parent = parent
+        self.splits = True
 
     def touches(self, args: Sequence[Any]) -> bool:
         """True when one of the values is on this tape."""
@@ -39,6 +48,8 @@ class Tape(JaxprTrace):
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         for arg in args:
             if type(arg) is JaxprTracer and arg._trace is self:
+                if primitive.call_primitive and self.splits and primitive.dce_rule is not None:
+                    return self.process_call(primitive, args, params)
                 return JaxprTrace.process(self, primitive, args, params)
         parent = self.parent
         previous = swap_trace(parent)
@@ -46,6 +57,31 @@ class Tape(JaxprTrace):
             return parent.process(primitive, args, params)
         finally:
             swap_trace(previous)
+
+    def process_call(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        """Applies a primitive with inner programs; results that depend on no tangent stay off the tape.
+
+        A rule may call a compiled function, or a loop, on primals and tangents together. If its values
+        were recorded with its tangents, what follows would not be linear.
+        """
+        touched = [type(arg) is JaxprTracer and arg._trace is self for arg in args]
+        known = known_results(primitive, params, [get_aval(arg) for arg in args], touched)
+        if not any(known):
+            return JaxprTrace.process(self, primitive, args, params)
+        results: list[Any] = [None] * len(known)
+        record = functools.partial(JaxprTrace.process, self)
+        for wanted, process in ((known, self.process), ([not k for k in known], record)):
+            eqn = call_equation(primitive, params, [get_aval(arg) for arg in args])
+            values = dict(zip(eqn.invars, args, strict=True))
+            places = {var: i for i, var in enumerate(eqn.outvars)}
+            _, shorter = primitive.dce_rule(wanted, eqn)
+            if shorter is None:
+                continue
+            outs = process(primitive, [values[v] for v in shorter.invars], shorter.params)
+            for var, out in zip(shorter.outvars, outs, strict=True):
+                if wanted[places[var]]:
+                    results[places[var]] = out
+        return results
 
     def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
         if self.touches(args):
@@ -217,8 +253,6 @@ def _linearize_jaxpr(closed: ClosedJaxpr, nonzeros: Any, instantiate: Any) -> Li
         values_and_residuals, closed.in_avals, debug_info=closed.jaxpr.debug_info, may_keep_tracers=True
     )
     linearized, sources, num_new = found[0]
-    from .partial_evaluation import dce_jaxpr
-
     known = ClosedJaxpr(
         dce_jaxpr(known.jaxpr, [True] * len(known.jaxpr.outvars), keep_inputs=True)[0], known.consts
     )

@@ -7,8 +7,18 @@ from typing import Any
 
 from ..core.effects import no_effects
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+from ..core.primitive import Primitive
+from ..core.tracing import infer_avals
 
-__all__ = ["close_over_nothing", "convert_constvars", "dce_jaxpr", "join_effects", "prune_consts"]
+__all__ = [
+    "call_equation",
+    "close_over_nothing",
+    "convert_constvars",
+    "dce_jaxpr",
+    "join_effects",
+    "known_results",
+    "prune_consts",
+]
 
 
 def join_effects(eqns: Sequence[JaxprEqn]) -> Any:
@@ -126,6 +136,27 @@ def dce_closed_call(
         params={**eqn.params, name: shorter_closed},
         effects=shorter_closed.effects,
     )
+
+
+def call_equation(primitive: Primitive, params: dict[str, Any], avals: Sequence[Any]) -> JaxprEqn:
+    """The equation that a call of a primitive with inner programs would be, on variables of its own."""
+    out, effects = infer_avals(primitive, tuple(avals), params)
+    return JaxprEqn([Var(a) for a in avals], [Var(a) for a in out], primitive, params, effects)
+
+
+def known_results(
+    primitive: Primitive, params: dict[str, Any], avals: Sequence[Any], unknown: Sequence[bool]
+) -> list[bool]:
+    """Which results of a call of inner programs depend on none of the unknown operands."""
+    eqn = call_equation(primitive, params, avals)
+    if eqn.effects:
+        return [False] * len(eqn.outvars)
+    blocked = {v for v, flag in zip(eqn.invars, unknown, strict=True) if flag}
+    known = []
+    for i in range(len(eqn.outvars)):
+        _, shorter = primitive.dce_rule([i == k for k in range(len(eqn.outvars))], eqn)
+        known.append(shorter is not None and not any(v in blocked for v in shorter.invars))
+    return known
 
 
 def map_equations(jaxpr: Jaxpr, function: Callable[[JaxprEqn], JaxprEqn]) -> Jaxpr:

@@ -23,6 +23,7 @@ __all__ = [
     "add_any_p",
     "add_tangents",
     "array_ops",
+    "as_result",
     "bdim_at_front",
     "broadcast",
     "defbilinear",
@@ -48,6 +49,7 @@ class ArrayOps:
     """The array operations that transformations themselves need; filled by `canter.lax`.
 
     Attributes:
+      as_array: (array or number) -> array of the current trace.
       broadcast_in_dim: (x, shape, broadcast_dimensions) -> array.
       convert_element_type: (x, dtype) -> array.
       expand_dims: (x, dimensions) -> array.
@@ -59,6 +61,7 @@ class ArrayOps:
       transpose: (x, permutation) -> array.
     """
 
+    as_array: Callable[..., Any]
     broadcast_in_dim: Callable[..., Any]
     convert_element_type: Callable[..., Any]
     expand_dims: Callable[..., Any]
@@ -71,6 +74,9 @@ class ArrayOps:
 
 
 array_ops = ArrayOps()
+
+
+_NUMBERS = (bool, int, float, complex, np.generic)
 
 
 # --- zeros and sums -------------------------------------------------------------------------------
@@ -96,15 +102,31 @@ def zeros_like_aval(aval: Any) -> Any:
 
 
 def ones_like_aval(aval: Any) -> Any:
-    """An array of ones of an aval, a NumPy scalar where it has no dimensions."""
-    if not aval.shape:
-        return np.ones((), aval.dtype)[()]
-    return array_ops.full(aval.shape, 1, aval.dtype)
+    """An array of ones of an aval; where it has no dimensions a number, weakly typed as the aval is."""
+    if aval.shape:
+        return array_ops.full(aval.shape, 1, aval.dtype)
+    weak = weak_number(1, aval) if aval.weak_type else None
+    return np.ones((), aval.dtype)[()] if weak is None else weak
+
+
+def weak_number(value: int, aval: Any) -> Any:
+    """The Python number of a weakly typed scalar aval; None where no Python number has that dtype."""
+    number = dtypes.scalar_type_of(aval.dtype)(value)
+    return number if dtypes.dtype(number) == aval.dtype else None
 
 
 def instantiate_zeros(tangent: Any) -> Any:
     """An array for a symbolic zero; any other tangent as it is."""
     return zeros_like_aval(tangent.aval) if type(tangent) is Zero else tangent
+
+
+def as_result(tangent: Any) -> Any:
+    """A tangent or cotangent as the array that users see: numbers and symbolic zeros become arrays."""
+    if type(tangent) is Zero:
+        aval = tangent.aval
+        weak = weak_number(0, aval) if not aval.shape and aval.weak_type else None
+        return zeros_like_aval(aval) if weak is None else array_ops.as_array(weak)
+    return array_ops.as_array(tangent) if isinstance(tangent, _NUMBERS) else tangent
 
 
 # --- derivatives ----------------------------------------------------------------------------------
@@ -344,5 +366,16 @@ def _add_any_transpose(cotangent: Any, x: Any, y: Any) -> Any:
 
 
 add_any_p.jvp_rule = _add_any_jvp
+
+
+def _add_any_batch(args: Any, dims: Any) -> Any:
+    # Unlike other elementwise primitives it takes no scalar beside an array.
+    x, y = args
+    if dims[0] == dims[1]:
+        return add_any_p.bind(x, y), dims[0]
+    size = next(get_aval(z).shape[d] for z, d in zip(args, dims, strict=True) if d is not None)
+    return add_any_p.bind(bdim_at_front(x, dims[0], size), bdim_at_front(y, dims[1], size)), 0
+
+
 add_any_p.transpose_rule = _add_any_transpose
-defbroadcasting(add_any_p)
+add_any_p.batch_rule = _add_any_batch
