@@ -54,7 +54,7 @@ TREES = [
 ]
 
 
-@pytest.mark.parametrize("value", TREES, ids=repr)
+@pytest.mark.parametrize("value", TREES, ids=lambda tree: type(tree).__name__)
 def test_round_trips(value):
     leaves, treedef = tree.flatten(value)
     rebuilt = tree.unflatten(treedef, leaves)
@@ -66,7 +66,7 @@ def test_round_trips(value):
         assert rebuilt == value
 
 
-@pytest.mark.parametrize("value", TREES, ids=repr)
+@pytest.mark.parametrize("value", TREES, ids=lambda tree: type(tree).__name__)
 def test_structures_pickle(value):
     treedef = tree.structure(value)
     assert pickle.loads(pickle.dumps(treedef)) == treedef

@@ -115,12 +115,12 @@ class _Tokens:
 
     def _number(self, eqn: JaxprEqn) -> int:
         if eqn.effects:
-            return len(self.numbers) + len(self.known) + id(eqn)
+            return self.numbers.setdefault(id(eqn), len(self.numbers))  # an equation like no other
         operands = tuple((v.aval, repr(v.val)) if type(v) is Literal else v.aval for v in eqn.invars)
         key = eqn.primitive, operands, tuple(v.aval for v in eqn.outvars), _hashable_params(eqn.params)
         try:
             return self.numbers.setdefault(key, len(self.numbers))
-        except TypeError:  # a parameter that cannot be hashed: an equation like no other
+        except TypeError:  # a parameter that cannot be hashed
             return self.numbers.setdefault(id(eqn), len(self.numbers))
 
 
