@@ -9,7 +9,7 @@ import numpy as np
 from ..transforms.rules import array_ops
 from .arithmetic import add
 from .comparison import eq
-from .conversion import broadcasted_iota, convert_element_type, full
+from .conversion import as_array, broadcasted_iota, convert_element_type, full
 from .reductions import reduce_sum
 from .shapes import broadcast_in_dim, expand_dims, reshape, transpose
 from .slicing import slice as slice_
@@ -24,6 +24,7 @@ def _eye(rows: int, columns: int, offset: int, dtype: Any) -> Any:
     return convert_element_type(eq(add(row, np.int32(offset)), column), dtype)
 
 
+array_ops.as_array = as_array
 array_ops.broadcast_in_dim = broadcast_in_dim
 array_ops.convert_element_type = convert_element_type
 array_ops.expand_dims = expand_dims

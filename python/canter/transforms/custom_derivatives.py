@@ -19,7 +19,7 @@ from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_flat
 from .partial_evaluation import close_over_nothing
-from .rules import instantiate_zeros, matchaxis
+from .rules import as_result, instantiate_zeros, matchaxis
 from .zeros import Zero, is_undefined_primal
 
 __all__ = ["custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
@@ -273,7 +273,7 @@ def _transpose_custom_lin(
 ) -> Any:
     residuals, tangents = list(args[:num_res]), args[num_res:]
     if not symbolic_zeros:
-        cotangents = [instantiate_zeros(ct) for ct in cotangents]
+        cotangents = [as_result(ct) for ct in cotangents]
     results = list(bwd(residuals, cotangents))
     wanted = (ct for ct, is_perturbed in zip(results, perturbed, strict=True) if is_perturbed)
     found: list[Any] = []

@@ -18,7 +18,7 @@ from .batching import batch_flat
 from .calling import FlatFunction, debug_info, function_name, normalize_argnums, split_arguments
 from .jvp import jvp_flat, without_tangents
 from .linearize import linearize_flat
-from .rules import array_ops, instantiate_zeros, matchaxis, ones_like_aval, zeros_like_aval
+from .rules import array_ops, as_result, instantiate_zeros, matchaxis, ones_like_aval, zeros_like_aval
 from .transpose import backward_pass
 from .zeros import UndefinedPrimal, Zero
 
@@ -157,7 +157,7 @@ def value_and_grad(
         seed = [ones_like_aval(out_aval)] if linearized.out_nonzeros[0] else []
         cotangents = iter(_pull_back(linearized.tape, seed))
         gradients = [
-            instantiate_zeros(next(cotangents)) if nonzero else np.zeros(aval.shape, dtypes.float0)
+            as_result(next(cotangents)) if nonzero else np.zeros(aval.shape, dtypes.float0)
             for aval, nonzero in zip(avals, nonzeros, strict=True)
         ]
         gradient = in_tree.unflatten(gradients)
@@ -277,7 +277,7 @@ def jvp(
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
     outs, out_tangents = jvp_flat(flat, leaves, directions)
     value = flat.out_tree.unflatten(outs)
-    tangent = flat.out_tree.unflatten([instantiate_zeros(t) for t in out_tangents])
+    tangent = flat.out_tree.unflatten([as_result(t) for t in out_tangents])
     return (value, tangent, without_tangents(flat.aux)) if has_aux else (value, tangent)
 
 
@@ -285,7 +285,7 @@ def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, t
     expected, given = aval.to_tangent_aval(), get_aval(tangent)
     if expected.shape == given.shape and (typematch(expected, given) or expected.dtype == given.dtype):
         return Zero(expected) if expected.dtype == dtypes.float0 else tangent
-    if given.weak_type and given.shape == expected.shape and _is_inexact(expected):
+    if given.weak_type and given.shape == expected.shape and _is_inexact(expected) and _is_inexact(given):
         return array_ops.convert_element_type(tangent, expected.dtype)
     kind = ValueError if expected.shape != given.shape else TypeError
     advice = (
@@ -419,7 +419,7 @@ class _PullBackStatic:
         given = [ct for ct, nz in zip(checked, self.out_nonzeros, strict=True) if nz]
         found = iter(_pull_back(ClosedJaxpr(self.jaxpr, residuals), given))
         results = [
-            instantiate_zeros(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0)
+            as_result(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0)
             for a in self.avals
         ]
         return self.in_tree.unflatten(results)
@@ -488,14 +488,15 @@ def linear_transpose(
                 f"The cotangent must have the structure of the function's result, {out_tree}, not {tree}."
             )
         for i, (ct, aval) in enumerate(zip(cts, out_avals, strict=True)):
-            if not typematch(get_aval(ct), aval) and not get_aval(ct).weak_type:
+            given = get_aval(ct)
+            if given.shape != aval.shape or not (typematch(given, aval) or given.weak_type):
                 raise TypeError(
                     f"linear_transpose: the cotangent of result {i} must be {aval.str_short()}, "
                     f"but it is {get_aval(ct).str_short()}."
                 )
         unknown = [UndefinedPrimal(a) for a in avals]
         found = backward_pass(closed.jaxpr, closed.consts, unknown, cts)
-        return in_tree.unflatten([instantiate_zeros(ct) for ct in found])
+        return in_tree.unflatten([as_result(ct) for ct in found])
 
     return transposed
 
