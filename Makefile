@@ -21,6 +21,7 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Canter needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m compileall -q python mlir_lowering pjrt_plugins  # as pip does where it installs
 	@touch $@
 
 demo: $(READY)
