@@ -97,3 +97,30 @@ def test_sizes_and_unbound_names():
     assert ct.vmap(lambda x: lax.psum(1, "i"), axis_name="i", out_axes=None)(X) == 4
     with pytest.raises(NameError, match="unbound axis name: 'j'"):
         ct.vmap(lambda x: lax.psum(x, "j"), axis_name="i")(X)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x: lax.all_to_all(x, "i", 5, 0), "all_to_all: axis 5 is out of bounds"),
+        (lambda x: lax.psum_scatter(x, "i", scatter_dimension=3), "psum_scatter: axis 3 is out of bounds"),
+        (lambda x: lax.all_gather(x, "i", axis=4), "all_gather: axis 4 is out of bounds"),
+        (lambda x: lax.ppermute(x, "i", [(0, 9)]), r"each destination must be in \[0, 4\)"),
+    ],
+)
+def test_axes_and_positions_out_of_range(f, message):
+    with pytest.raises(ValueError, match=message):
+        ct.vmap(f, axis_name="i")(X)
+
+
+def test_shapes_depend_on_the_size_of_the_named_axis():
+    shapes = []
+
+    def f(x):
+        y = lax.all_to_all(x, "i", 0, 1, tiled=True)
+        shapes.append(y.shape)
+        return y
+
+    for size in (2, 4):
+        ct.vmap(ct.jit(lambda x: f(x)), axis_name="i")(np.ones((size, 4, 1), np.float32))
+    assert shapes == [(2, 2), (1, 4)]

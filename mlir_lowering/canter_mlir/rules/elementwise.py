@@ -40,10 +40,6 @@ def _parts(ctx: Any, x: Any, aval: Any) -> tuple[Any, Any]:
     return ctx.op("stablehlo.real", (x,), part), ctx.op("stablehlo.imag", (x,), part)
 
 
-def _logical(ctx: Any, name: str, lhs: Any, rhs: Any, aval: Any) -> Any:
-    return ctx.op(f"stablehlo.{name}", (lhs, rhs), ShapedArray(aval.shape, _BOOL))
-
-
 def complex_compare(ctx: Any, direction: str, x: Any, y: Any, aval: Any) -> Any:
     """An ordering of complex numbers by real part, then imaginary part, as NumPy's."""
     (xr, xi), (yr, yi) = _parts(ctx, x, aval), _parts(ctx, y, aval)

@@ -19,6 +19,7 @@ from ..core.trace import axis_environment
 from ..transforms.rules import bdim_at_front, defjvp, deflinear, moveaxis
 from ..transforms.zeros import Zero
 from .arithmetic import add, div, mul
+from .common import normalize_axis
 from .comparison import eq, select_n
 from .conversion import broadcasted_iota, convert_element_type, full
 from .gathering import index_take
@@ -226,6 +227,9 @@ pmin_p.jvp_rule = _extremum_jvp(pmin_p)
 def axis_index(axis_name: AxisName) -> Any:
     """The position along a named axis, an int32 scalar; row-major over several names.
 
+    Args:
+      axis_name: a name, or a tuple of names.
+
     Raises:
       NameError: the axis is not in scope.
 
@@ -272,6 +276,10 @@ def all_gather(
       axis: where the named axis goes in the result.
       tiled: concatenate along `axis` instead of making a new axis.
 
+    Raises:
+      NameError: the axis is not in scope.
+      ValueError: `axis` is out of range.
+
     Example:
       >>> import canter as ct
       >>> import canter.numpy as cnp
@@ -283,12 +291,9 @@ def all_gather(
     size = axis_size(axis_name)
 
     def leaf(value: Any) -> Any:
-        ndim = len(get_aval(value).shape) + (not tiled)
-        if not -ndim <= axis < ndim:
-            raise ValueError(f"all_gather: axis {axis} is out of range for a result of {ndim} dimensions.")
         return all_gather_p.bind(
             value,
-            all_gather_dimension=axis % ndim,
+            all_gather_dimension=normalize_axis("all_gather", axis, get_aval(value).ndim + (not tiled)),
             axis_name=_names(axis_name),
             axis_index_groups=None,
             axis_size=size,
@@ -355,6 +360,10 @@ def psum_scatter(
       axis_index_groups: not supported, must be None.
       tiled: hand out equal blocks and keep the dimension, instead of single entries without it.
 
+    Raises:
+      NameError: the axis is not in scope.
+      ValueError: the dimension is out of range, or its size does not fit that of the axis.
+
     Example:
       >>> import canter as ct
       >>> import canter.numpy as cnp
@@ -368,7 +377,7 @@ def psum_scatter(
     def leaf(value: Any) -> Any:
         return reduce_scatter_p.bind(
             value,
-            scatter_dimension=scatter_dimension % len(get_aval(value).shape),
+            scatter_dimension=normalize_axis("psum_scatter", scatter_dimension, get_aval(value).ndim),
             axis_name=_names(axis_name),
             axis_index_groups=None,
             axis_size=size,
@@ -436,7 +445,7 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
       perm: pairs (source, destination); positions that receive nothing get zeros.
 
     Raises:
-      ValueError: a source or destination stands there twice.
+      ValueError: a source or destination stands there twice, or is no position along the axis.
 
     Example:
       >>> import canter as ct
@@ -447,8 +456,12 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
       [0.0, 5.0, 6.0]
     """
     size = axis_size(axis_name)
-    pairs = tuple((int(source) % size, int(destination) % size) for source, destination in perm)
+    pairs = tuple((int(source), int(destination)) for source, destination in perm)
     for kind, places in (("source", [s for s, _ in pairs]), ("destination", [d for _, d in pairs])):
+        if not all(0 <= place < size for place in places):
+            raise ValueError(
+                f"ppermute: each {kind} must be in [0, {size}), the positions along {axis_name!r}, got {perm}."
+            )
         if len(set(places)) != len(places):
             raise ValueError(f"ppermute: each {kind} may stand in perm only once, got {perm}.")
     return pytree.tree_map(lambda value: ppermute_p.bind(value, axis_name=_names(axis_name), perm=pairs), x)
@@ -456,6 +469,11 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
     """Permutes the positions along a named axis: position i gets the value of position perm[i].
+
+    Args:
+      x: a tree of arrays.
+      axis_name: the name.
+      perm: a permutation of the positions.
 
     Raises:
       ValueError: `perm` is no permutation of the axis.
@@ -505,6 +523,11 @@ deflinear(
 
 def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
     """Gives all positions along a named axis the value of one of them.
+
+    Args:
+      x: a tree of arrays.
+      axis_name: the name.
+      source: the position whose value all get.
 
     Raises:
       ValueError: there is no such position.
@@ -566,7 +589,7 @@ def all_to_all(
       tiled: keep `split_axis`, and concatenate along `concat_axis` instead of inserting an axis.
 
     Raises:
-      ValueError: the sizes do not fit.
+      ValueError: an axis is out of range, or the sizes do not fit.
 
     Example:
       >>> import canter as ct
@@ -581,7 +604,8 @@ def all_to_all(
 
     def leaf(value: Any) -> Any:
         shape = get_aval(value).shape
-        split, concat = split_axis % len(shape), concat_axis % len(shape)
+        split = normalize_axis("all_to_all", split_axis, len(shape))
+        concat = normalize_axis("all_to_all", concat_axis, len(shape))
         extent = shape[split]
         if (extent % size) if tiled else (extent != size):
             raise ValueError(
@@ -592,7 +616,7 @@ def all_to_all(
             # An axis of size 1 marks where the parts are joined, the split one becomes of size 1.
             if concat < split:
                 split += 1
-            elif concat >= split:
+            else:
                 concat += 1
             value = reshape(value, (*shape[:concat], 1, *shape[concat:]))
         out = all_to_all_p.bind(
@@ -611,6 +635,15 @@ def all_to_all(
 def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any = None) -> Any:
     """Swaps a named axis with an axis of the arrays, of the same size.
 
+    Args:
+      x: a tree of arrays.
+      axis_name: the name.
+      axis: the axis of the arrays.
+      axis_index_groups: not supported, must be None.
+
+    Raises:
+      ValueError: the axis is out of range, or the sizes differ.
+
     Example:
       >>> import canter as ct
       >>> import canter.numpy as cnp
@@ -620,6 +653,13 @@ def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any 
       [[0.0, 2.0], [1.0, 3.0]]
     """
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
+
+
+class _NoMemo(dict[Any, Any]):
+    """In place of a primitive's memo of shapes that depend on more than operands and parameters."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
 
 
 def _all_to_all_shape(x: Any, *, axis_name: Any, split_axis: int, concat_axis: int, **params: Any) -> Any:
@@ -657,6 +697,7 @@ def _all_to_all_transpose(ct: Any, x: Any, *, split_axis: int, concat_axis: int,
 
 
 all_to_all_p = Primitive("all_to_all")
+all_to_all_p.abstract_cache = _NoMemo()  # the size of the named axis is no parameter
 all_to_all_p.def_abstract_eval(_all_to_all_shape)
 all_to_all_p.axis_batch_rule = _all_to_all_batch
 deflinear(all_to_all_p, _all_to_all_transpose)

@@ -31,8 +31,6 @@ _MONOIDS = {
     "reduce_min": reduce_window_min_p,
 }
 
-Pairs = tuple[tuple[int, int], ...]
-
 
 # --- windows --------------------------------------------------------------------------------------
 

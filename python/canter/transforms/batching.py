@@ -12,7 +12,6 @@ from ..core.primitive import Primitive
 from ..core.trace import Trace, Tracer, extend_axis_environment, state, swap_trace
 from ..core.tracing import infer_avals, trace_to_jaxpr
 from .rules import matchaxis, not_mapped
-from .zeros import Zero
 
 __all__ = ["BatchTrace", "BatchTracer", "batch_flat", "batch_jaxpr", "not_mapped"]
 
@@ -240,10 +239,3 @@ def batch_jaxpr(
     result = trace_to_jaxpr(batched, in_avals, debug_info=closed.jaxpr.debug_info)
     closed.memo[key] = (result, found)
     return result, found
-
-
-def instantiate_symbolic(value: Any) -> Any:
-    """Batching has no symbolic zeros: gives an array for one."""
-    from .rules import instantiate_zeros
-
-    return instantiate_zeros(value) if type(value) is Zero else value

@@ -45,27 +45,18 @@ class FlatFunction:
       aux: the auxiliary output of the last call where `has_aux`.
     """
 
-    __slots__ = ("aux", "fun", "has_aux", "in_tree", "kwargs", "out_tree", "unpack")
+    __slots__ = ("aux", "fun", "has_aux", "in_tree", "out_tree")
 
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        in_tree: Any,
-        kwargs: dict[str, Any] | None = None,
-        has_aux: bool = False,
-        unpack: bool = True,
-    ):
+    def __init__(self, fun: Callable[..., Any], in_tree: Any, has_aux: bool = False):
         self.fun = fun
         self.in_tree = in_tree
-        self.kwargs = kwargs or {}
         self.has_aux = has_aux
-        self.unpack = unpack
         self.out_tree: Any = None
         self.aux: Any = None
 
     def __call__(self, *leaves: Any) -> list[Any]:
         args = self.in_tree.unflatten(leaves)
-        out = self.fun(*args, **self.kwargs)
+        out = self.fun(*args)
         if self.has_aux:
             if not isinstance(out, tuple) or len(out) != 2:
                 raise TypeError(
@@ -87,8 +78,7 @@ def normalize_argnums(argnums: Any, num_args: int, what: str) -> tuple[int, ...]
     """Argument numbers as a tuple of non-negative ints.
 
     Raises:
-      TypeError: a number is not an int.
-      TypeError: also when a number is out of range.
+      TypeError: a number is not an int, or out of range.
       ValueError: a number stands there twice.
     """
     numbers = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)

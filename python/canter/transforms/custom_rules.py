@@ -386,9 +386,7 @@ class _FlatVJP:
         flat: list[Any] = []
         for position, (child, ct) in enumerate(zip(children, result, strict=True)):
             flat.extend(self._flatten_cotangent(position, child, ct))
-        return [
-            self._checked(i, ct, aval) for i, (ct, aval) in enumerate(zip(flat, self.in_avals, strict=True))
-        ]
+        return [self._checked(ct, aval) for ct, aval in zip(flat, self.in_avals, strict=True)]
 
     def _flatten_cotangent(self, position: int, tree: Any, ct: Any) -> list[Any]:
         if ct is None:
@@ -414,7 +412,7 @@ class _FlatVJP:
             )
         return found
 
-    def _checked(self, index: int, ct: Any, aval: Any) -> Any:
+    def _checked(self, ct: Any, aval: Any) -> Any:
         if ct is None or isinstance(ct, (Zero, SymbolicZero)):
             return None
         expected, given = aval.to_tangent_aval(), get_aval(ct)

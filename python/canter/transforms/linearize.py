@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core import config
 from ..core.avals import get_aval
-from ..core.jaxpr import ClosedJaxpr, DebugInfo, Literal, Var, eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, trace_to_jaxpr
@@ -259,8 +259,3 @@ def _linearize_jaxpr(closed: ClosedJaxpr, nonzeros: Any, instantiate: Any) -> Li
     tape = linearized.tape.jaxpr
     linear = ClosedJaxpr(tape.replace(constvars=[], invars=[*tape.constvars, *tape.invars]), [])
     return LinearizedJaxpr(known, linear, sources, linearized.out_nonzeros, num_new)
-
-
-def is_linear_var(atom: Any, linear: set[Var]) -> bool:
-    """True when an operand depends on the tangents."""
-    return type(atom) is not Literal and atom in linear

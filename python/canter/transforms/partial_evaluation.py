@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.effects import no_effects
@@ -157,13 +157,3 @@ def known_results(
         _, shorter = primitive.dce_rule([i == k for k in range(len(eqn.outvars))], eqn)
         known.append(shorter is not None and not any(v in blocked for v in shorter.invars))
     return known
-
-
-def map_equations(jaxpr: Jaxpr, function: Callable[[JaxprEqn], JaxprEqn]) -> Jaxpr:
-    """The jaxpr with each equation replaced."""
-    return jaxpr.replace(eqns=[function(eqn) for eqn in jaxpr.eqns])
-
-
-def free_of(jaxpr: Jaxpr, variables: set[Var]) -> bool:
-    """True when no equation reads one of the variables."""
-    return not any(v in variables for eqn in jaxpr.eqns for v in eqn.invars if type(v) is not Literal)

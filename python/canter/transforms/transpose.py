@@ -7,10 +7,9 @@ reverse, cotangents adding up where a variable is used more than once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
@@ -169,19 +168,3 @@ def transpose_jaxpr(
     result = trace_to_jaxpr(transposed, [*others, *cotangent_avals], debug_info=jaxpr.debug_info)
     closed.memo[key] = (result, nonzeros)
     return result, nonzeros
-
-
-def linear_function(tape: ClosedJaxpr) -> Callable[..., list[Any]]:
-    """The cotangents' function of a tape: from cotangents of its results to those of its arguments."""
-
-    def pull_back(*cotangents: Any) -> list[Any]:
-        jaxpr = tape.jaxpr
-        unknown = [UndefinedPrimal(v.aval) for v in jaxpr.invars]
-        return backward_pass(jaxpr, tape.consts, unknown, cotangents)
-
-    return pull_back
-
-
-def cotangent_aval(value: Any) -> Any:
-    """The aval of a cotangent of a value."""
-    return get_aval(value).to_tangent_aval()

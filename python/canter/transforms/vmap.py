@@ -75,11 +75,11 @@ def vmap(
                 "axis 0)."
             )
         leaves, in_tree = pytree.tree_flatten((args, kwargs))
-        dims = _flat_axes(fun, in_tree, args, in_axes, leaves)
+        dims = _flat_axes(fun, in_tree, in_axes, leaves)
         size = _mapped_size(fun, in_tree, leaves, dims, axis_size)
         flat = FlatFunction(lambda xs, named: fun(*xs, **named), in_tree)
         outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, spmd_axis_name)
-        wanted = _flat_out_axes(fun, flat.out_tree, out_axes)
+        wanted = _flat_out_axes(flat.out_tree, out_axes)
         results = [
             _place_output(fun, size, dim, want, x, flat.out_tree, i)
             for i, (x, dim, want) in enumerate(zip(outs, out_dims, wanted, strict=True))
@@ -100,11 +100,11 @@ def _path(fun: Any, tree: Any, index: int) -> str:
     return path[1].key + pytree.keystr(path[2:])
 
 
-def _flat_axes(fun: Any, in_tree: Any, args: Any, in_axes: Any, leaves: Sequence[Any]) -> list[int | None]:
+def _flat_axes(fun: Any, in_tree: Any, in_axes: Any, leaves: Sequence[Any]) -> list[int | None]:
     """One axis or None for each leaf, non-negative."""
     num_kwargs = in_tree.children()[1].num_leaves
     args_tree = in_tree.children()[0]
-    if in_axes is None or not isinstance(in_axes, tuple):
+    if not isinstance(in_axes, tuple):
         axes = [in_axes] * args_tree.num_leaves
     elif all(axis is None or type(axis) is int for axis in in_axes):
         axes = []
@@ -171,11 +171,11 @@ def _mapped_size(
     )
 
 
-def _flat_out_axes(fun: Any, out_tree: Any, out_axes: Any) -> list[Any]:
+def _flat_out_axes(out_tree: Any, out_axes: Any) -> list[Any]:
     if out_axes is None or type(out_axes) is int:
         return [out_axes] * out_tree.num_leaves
-    if isinstance(out_axes, list) and not isinstance(out_axes, tuple):
-        out_axes = tuple(out_axes) if out_tree.node_data() and out_tree.node_data()[0] is tuple else out_axes
+    if isinstance(out_axes, list) and out_tree.node_data() and out_tree.node_data()[0] is tuple:
+        out_axes = tuple(out_axes)
     return pytree.flatten_axes("vmap out_axes", out_tree, out_axes)
 
 
