@@ -24,20 +24,17 @@ def make_jaxpr(
 ) -> Callable[..., Any]:
     """Makes a function that returns the jaxpr of `fun` for given arguments.
 
-    Parameters
-    ----------
+    Args:
       fun: a function of arrays and pytrees of them.
       static_argnums: positions of arguments that are Python values.
       axis_env: names and sizes of mapped axes that `fun` refers to.
       return_shape: whether to return the types of the results too.
 
-    Returns
-    -------
+    Returns:
       A function of the arguments of `fun` (or `ShapeDtypeStruct`s) that returns a `ClosedJaxpr`, or with
       `return_shape` a pair of it and the results' `ShapeDtypeStruct`s.
 
-    Raises
-    ------
+    Raises:
       TypeError: `fun` is not callable, or an argument is no array.
 
     >>> import canter as ct
@@ -69,17 +66,14 @@ def make_jaxpr(
 def eval_shape(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of a function's results, without computing anything.
 
-    Parameters
-    ----------
+    Args:
       fun: a function of arrays and pytrees of them.
       *args, **kwargs: its arguments: arrays, numbers, `ShapeDtypeStruct`s, or pytrees of them.
 
-    Returns
-    -------
+    Returns:
       The results as `ShapeDtypeStruct`s, in their structure.
 
-    Raises
-    ------
+    Raises:
       TypeError: `fun` is not callable, or an argument is no array.
 
     >>> import canter as ct

@@ -81,8 +81,8 @@ def deleted_error(array: Any) -> RuntimeError:
     else:
         where = "It was donated: to a compiled function (donate_argnums, donate_argnames) or to device_put."
     return RuntimeError(
-        f"{what} {where} Go on with what that call returned, or do not donate the array, or donate a "
-        f"copy: x.copy()."
+        f"{what} {where} Go on with what that call returned, or do not donate the array, or donate "
+        "a copy: x.copy()."
     )
 
 
@@ -154,8 +154,7 @@ def _assemble(array: Any, sharding: Any) -> np.ndarray:
     if not sharding.is_fully_addressable:
         raise RuntimeError(
             f"An array of shape {array.shape} spans devices of other processes ({sharding}), so its value "
-            f"cannot be "
-            "read here. Read the local parts from x.addressable_shards, or gather it first."
+            "cannot be read here. Read the local parts from x.addressable_shards, or gather it first."
         )
     aval = array.aval
     whole = np.empty(aval.shape, aval.dtype)
@@ -210,9 +209,8 @@ def _scalar_conversion(kind: type) -> Callable[[Any], Any]:
         host = _value(self)
         if host.ndim:
             raise TypeError(
-                f"Only scalar arrays can be converted to Python scalars; got arr.ndim={host.ndim}, shape "
-                f"{host.shape}. "
-                f"Take one element first: {kind.__name__}(x[{', '.join('0' * host.ndim)}])."
+                f"Only scalar arrays can be converted to Python scalars; got arr.ndim={host.ndim}, "
+                f"shape {host.shape}. Take one element first: {kind.__name__}(x[{', '.join('0' * host.ndim)}])."
             )
         return kind(host)
 
@@ -232,8 +230,7 @@ def _index(self: Any) -> int:
 def _hash(self: Any) -> int:
     raise TypeError(
         "unhashable type: Array. Arrays compare element by element, so they cannot be dictionary keys, "
-        "members of "
-        "sets or static arguments. Use a tuple (x.tolist()) or id(x) as the key."
+        "members of sets or static arguments. Use a tuple (x.tolist()) or id(x) as the key."
     )
 
 

@@ -126,8 +126,8 @@ def _resolve_alias(alias: str) -> str:
         return name
     present = ", ".join(backends())
     raise BackendError(
-        f"No platform of the kind {alias!r} ({', '.join(_ALIASES[alias])}) can be started here. Present: "
-        f"{present}."
+        f"No platform of the kind {alias!r} ({', '.join(_ALIASES[alias])}) can be started here. "
+        f"Present: {present}."
     )
 
 
@@ -256,17 +256,41 @@ def process_count(backend: Any = None) -> int:
 
 
 def host_id(backend: Any = None) -> int:
-    """The same as `process_index`."""
+    """The same as `process_index`.
+
+    Args:
+      backend: a platform's name; None for the preferred platform.
+
+    >>> import canter as ct
+    >>> ct.host_id()
+    0
+    """
     return process_index(backend)
 
 
 def host_ids(backend: Any = None) -> list[int]:
-    """The same as `process_indices`."""
+    """The same as `process_indices`.
+
+    Args:
+      backend: a platform's name; None for the preferred platform.
+
+    >>> import canter as ct
+    >>> ct.host_ids()
+    [0]
+    """
     return process_indices(backend)
 
 
 def host_count(backend: Any = None) -> int:
-    """The same as `process_count`."""
+    """The same as `process_count`.
+
+    Args:
+      backend: a platform's name; None for the preferred platform.
+
+    >>> import canter as ct
+    >>> ct.host_count()
+    1
+    """
     return process_count(backend)
 
 

@@ -278,9 +278,8 @@ def _check_target(what: str, target: Any) -> None:
     if target is not None and not isinstance(target, (Device, Sharding)):
         hint = f" Did you mean canter.devices({target!r})[0]?" if isinstance(target, str) else ""
         raise ValueError(
-            f"device_put: {what} takes a device, a sharding, None, or a tree of these; got {target!r} of "
-            f"type "
-            f"{type(target).__name__}.{hint}"
+            f"device_put: {what} takes a device, a sharding, None, or a tree of these; got {target!r} "
+            f"of type {type(target).__name__}.{hint}"
         )
 
 

@@ -45,8 +45,7 @@ def _single_device(array: Any, what: str) -> Any:
     if type(sharding) is not SingleDeviceSharding and len(sharding.device_set) != 1:
         raise BufferError(
             f"{what}: the array of shape {array.shape} spans {len(sharding.device_set)} devices, and "
-            f"dlpack knows only "
-            "arrays on one. Use x.addressable_shards, or bring it to one device with device_put."
+            "dlpack knows only arrays on one. Use x.addressable_shards, or bring it to one device with device_put."
         )
     return next(iter(sharding.device_set))
 
@@ -89,8 +88,7 @@ def to_dlpack(
         if copy is False or dl_device[0] != DLDeviceType.kDLCPU:
             raise BufferError(
                 f"__dlpack__: the array is on dlpack device {tuple(own)} and was asked for on "
-                f"{tuple(dl_device)}. "
-                "Bring it there with device_put first."
+                f"{tuple(dl_device)}. Bring it there with device_put first."
             )
         array, copied = device_put(array, local_devices(backend="cpu")[0]), True
     elif copy:

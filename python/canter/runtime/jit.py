@@ -626,8 +626,7 @@ def jit(
 ) -> Any:
     """Compiles a function with XLA, once per combination of argument types.
 
-    Parameters
-    ----------
+    Args:
       fun: a function of arrays, numbers and pytrees of them. Without it, `jit` returns a decorator.
       in_shardings: None, or a `SingleDeviceSharding` (or a pytree of it) where the arguments go.
       out_shardings: the same for the results.
@@ -640,15 +639,15 @@ def jit(
       backend: the platform to run on, by name.
       inline: whether a call inside another traced function leaves its equations there, without a `jit` equation.
       compiler_options: options of the XLA compiler, by name.
+      abstracted_axes: not supported; must be None.
 
-    Returns
-    -------
+    Returns:
       A function with the same parameters; it has `trace`, `lower`, `eval_shape` and `clear_cache` too.
 
-    Raises
-    ------
+    Raises:
       TypeError: `fun` is not callable, or an argument of a call is no array.
-      ValueError: a position or name that the function does not have, or a static argument without a hash.
+      ValueError: a position or name that the function does not have, a static argument without a hash, or
+        options that name different devices.
       NotImplementedError: shardings over several devices, or `abstracted_axes`.
 
     >>> import canter as ct

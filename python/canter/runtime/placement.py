@@ -10,6 +10,7 @@ import numpy as np
 from canter_pjrt.jaxlib_door import (
     ArrayCopySemantics,
     ArrayImpl,
+    Device,
     DeviceList,
     Sharding,
     SingleDeviceSharding,
@@ -116,16 +117,30 @@ def _located(args: Sequence[Any], position: int, device: Any, describe: Callable
 
 
 def device_from_options(where: str, device: Any, backend: Any, in_shardings: Any, out_shardings: Any) -> Any:
-    """The one device that the options of `jit` name.
+    """The one device that the options of `jit` name, or None.
+
+    Args:
+      where: the function, for messages.
+      device, backend, in_shardings, out_shardings: as given to `jit`.
 
     Raises:
+      TypeError: an option of another type.
       ValueError: they name different devices.
       NotImplementedError: a sharding over several devices.
     """
     if device is not None and backend is not None:
         raise ValueError(f"jit of {where}: give device={device} or backend={backend!r}, not both.")
-    found = {device} if device is not None else set()
+    found: set[Any] = set()
+    if device is not None:
+        if not isinstance(device, Device):
+            hint = f" Did you mean backend={device!r}?" if isinstance(device, str) else ""
+            raise TypeError(
+                f"jit of {where}: device takes a device of canter.devices(); got {device!r}.{hint}"
+            )
+        found.add(device)
     if backend is not None:
+        if not isinstance(backend, str) and not hasattr(backend, "local_devices"):
+            raise TypeError(f"jit of {where}: backend takes the name of a platform; got {backend!r}.")
         found.add(local_devices(backend=backend)[0])
     for option, shardings in (("in_shardings", in_shardings), ("out_shardings", out_shardings)):
         for leaf in pytree.tree_leaves(shardings):
@@ -138,7 +153,7 @@ def device_from_options(where: str, device: Any, backend: Any, in_shardings: Any
 
 
 def _device_of_option(where: str, option: str, leaf: Any) -> Any:
-    if hasattr(leaf, "device_kind") and hasattr(leaf, "client"):
+    if isinstance(leaf, Device):
         return leaf
     if not isinstance(leaf, Sharding):
         raise TypeError(

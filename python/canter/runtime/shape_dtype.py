@@ -18,15 +18,13 @@ _KEEP: Any = object()
 class ShapeDtypeStruct:
     """The type of an array: what `eval_shape` takes and returns, and what `lower` can be called with.
 
-    Parameters
-    ----------
+    Args:
       shape: a sequence of ints.
       dtype: a dtype, its name, or a scalar type.
       sharding: where the array would be, or None.
       weak_type: whether the dtype yields in promotion, as that of Python numbers does.
 
-    Raises
-    ------
+    Raises:
       ValueError: if `dtype` is None.
 
     >>> import canter as ct

@@ -133,13 +133,11 @@ class Traced(_Stage):
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
         """Emits the StableHLO module.
 
-        Parameters
-        ----------
+        Args:
           lowering_platforms: names of platforms such as ("cuda",); None for that of the device on
             which a call would run.
 
-        Raises
-        ------
+        Raises:
           NotImplementedError: an operation has no lowering for a platform.
         """
         jitted, program, call = self._jitted, self._program, self._call
@@ -183,13 +181,11 @@ class Lowered(_Stage):
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The program as text.
 
-        Parameters
-        ----------
+        Args:
           dialect: "stablehlo" (the default) or "hlo".
           debug_info: whether locations in the source are printed (StableHLO only).
 
-        Raises
-        ------
+        Raises:
           ValueError: another dialect.
         """
         if dialect == "hlo":
@@ -227,13 +223,11 @@ class Lowered(_Stage):
     ) -> Compiled:
         """Compiles for the device.
 
-        Parameters
-        ----------
+        Args:
           compiler_options: options of the XLA compiler, in addition to those of `jit`.
           device_assignment: the device to compile for, in a sequence of one.
 
-        Raises
-        ------
+        Raises:
           ValueError: an option that the compiler does not have, or a device of another platform.
         """
         device = self._device
