@@ -28,9 +28,9 @@ from . import (
     selection,
     shaping,
     sorting,
+    ufunc_bodies as bodies,
     ufuncs,
 )
-from . import ufunc_bodies as bodies
 from .updates import IndexUpdateHelper
 from .util import dtype_of, dtype_rank, shape_of
 
@@ -46,7 +46,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "truediv": ufuncs.inline["divide"],
     "floordiv": ufuncs.inline["floor_divide"],
     "mod": ufuncs.inline["remainder"],
-    "divmod": lambda x, y: ufuncs.divmod.__wrapped__(x, y),
+    "divmod": ufuncs.divmod,
     "matmul": lambda x, y: linear_algebra.matmul_body(x, y),
     "and": ufuncs.inline["bitwise_and"],
     "or": ufuncs.inline["bitwise_or"],
@@ -197,14 +197,14 @@ def _bitcast(x: Any, *, target: Any) -> Any:
     source, shape = dtype_of(x), shape_of(x)
     if dtype_rank(source) == 3 and dtype_rank(target) != 3:
         parts = lax.stack([lax.real(x), lax.imag(x)], len(shape))
-        return _bitcast.__wrapped__(lax.reshape(parts, (*shape[:-1], shape[-1] * 2)), target=target)
+        return _bitcast(lax.reshape(parts, (*shape[:-1], shape[-1] * 2)), target=target)
     if dtype_rank(target) == 3 and dtype_rank(source) != 3:
         real = np.dtype(f"float{4 * target.itemsize}")
         if not shape or (shape[-1] * dtypes.itemsize_bits(source)) % dtypes.itemsize_bits(target):
             raise TypeError(
                 f"view: the last axis of shape {shape} of {source} is not a multiple of {target}'s size."
             )
-        flat = _bitcast.__wrapped__(x, target=real)
+        flat = _bitcast(x, target=real)
         pairs = lax.reshape(flat, (*shape[:-1], shape_of(flat)[-1] // 2, 2))
         last = len(shape)
         return lax.complex(*(lax.index_in_dim(pairs, i, last, keepdims=False) for i in (0, 1)))
@@ -284,7 +284,7 @@ def _to_device(self: Any, device: Any, *, stream: Any = None) -> Any:
     return creation.place(self, device)
 
 
-def _tobytes(self: Any, order: str = "C") -> bytes:
+def _tobytes(self: Any, order: Any = "C") -> bytes:
     """The elements' bytes."""
     return np.asarray(self).tobytes(order)
 
@@ -349,8 +349,7 @@ def _closed(body: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _install() -> None:
     _install_operators()
     for cls in (Tracer, ArrayImpl):
-        cls.__pow__, cls.__rpow__ = _pow, _rpow
-        for name, attribute in {**_METHODS, **_PROPERTIES}.items():
+        for name, attribute in {"__pow__": _pow, "__rpow__": _rpow, **_METHODS, **_PROPERTIES}.items():
             setattr(cls, name, attribute)
     for name, attribute in _TRACER_ONLY.items():
         setattr(Tracer, name, attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -381,9 +382,14 @@ def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
 # --- of a shape ---------------------------------------------------------------------------------
 
 
-@composite(static_argnames=("shape", "dtype", "value"))
-def _constant(*, shape: tuple[int, ...], dtype: Any, value: int) -> Any:
-    return lax.full(shape, value, dtype)
+@functools.lru_cache(maxsize=4096)
+def _constant(shape: tuple[int, ...], dtype: Any, value: int) -> Callable[[], Any]:
+    """A function of no arguments for each constant: finding it here is faster than C++ can compare static ones."""
+
+    def constant() -> Any:
+        return lax.full(shape, value, dtype)
+
+    return composite(constant)
 
 
 @composite(static_argnames=("shape", "dtype", "weak_type"))
@@ -438,7 +444,7 @@ Example:
 
 def _of_shape(name: str, value: int, what: str, printed: str) -> Callable[..., Any]:
     def make(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Any:
-        out = _constant(shape=canonical_shape(shape), dtype=requested_dtype(name, dtype), value=value)
+        out = _constant(canonical_shape(shape), requested_dtype(name, dtype), value)()
         return out if device is None and out_sharding is None else place(out, device, out_sharding)
 
     make.__name__ = make.__qualname__ = name
@@ -544,7 +550,7 @@ def _like_function(name: str, value: int, what: str, printed: str, first: str = 
         if weak_type:
             out = _full(value, shape=shape, dtype=dtype, weak_type=True)
         else:
-            out = _constant(shape=shape, dtype=dtype, value=value)
+            out = _constant(shape, dtype, value)()
         return out if device is None and out_sharding is None else place(out, device, out_sharding)
 
     if first == "a":

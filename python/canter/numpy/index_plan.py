@@ -53,6 +53,9 @@ def slice_length(span: int, step: int) -> int:
     return -(-span // abs(step)) if span else 0
 
 
+_plans: dict[Plan, Plan] = {}  # one object per plan: C++ compares static arguments by identity first
+
+
 def read_index(shape: tuple[int, ...], index: Any, strict: bool, wrap: bool = True) -> tuple[Plan, list[Any]]:
     """Reads an index expression for an array of a shape.
 
@@ -71,7 +74,10 @@ def read_index(shape: tuple[int, ...], index: Any, strict: bool, wrap: bool = Tr
       NonConcreteBooleanIndexError: a traced mask.
     """
     items = index if type(index) is tuple else (index,)
-    return _Reader(shape, _expanded(shape, items), strict, wrap).read()
+    plan, operands = _Reader(shape, _expanded(shape, items), strict, wrap).read()
+    if len(_plans) > 4096:
+        _plans.clear()
+    return _plans.setdefault(plan, plan), operands
 
 
 def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:

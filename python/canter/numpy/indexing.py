@@ -22,13 +22,13 @@ from .index_plan import (
     AT,
     FULL,
     Plan,
+    _common_shape as common_shape,
     array_operands,
     has_operand,
     read_index,
     slice_length,
     with_new_axes,
 )
-from .index_plan import _common_shape as common_shape
 from .util import (
     canonical_axis,
     check_arraylike,
@@ -157,7 +157,8 @@ class GatherPlan:
         """Which dimensions of the result are windows, and which run over index vectors."""
         self.batch_shape: tuple[int, ...] = ()
         self.batch_place: dict[Any, int] = {}
-        offsets, dims = [], []
+        offsets: list[int] = []
+        dims: list[int] = []
         for label in self.plan.result:
             if label == "new":
                 continue

@@ -19,14 +19,11 @@ from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from . import reductions
-from . import ufunc_bodies as bodies
+from . import reductions, ufunc_bodies as bodies
 from .contraction import einsum
 from .factorizations import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
-from .linear_algebra import cross as _cross
-from .linear_algebra import matmul, matmul_body, outer, tensordot, vecdot
-from .matrices import diagonal as _diagonal
-from .matrices import trace as _trace
+from .linear_algebra import cross as _cross, matmul, matmul_body, outer, tensordot, vecdot
+from .matrices import diagonal as _diagonal, trace as _trace
 from .shaping import matrix_transpose, moveaxis
 from .solving import _identity_like, _tolerance, det, inv, lstsq, pinv, slogdet, solve
 from .util import (
@@ -105,7 +102,7 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any
     if ord in (1, -1, math.inf, -math.inf):
         inner, outer_ = (rows, columns) if ord in (1, -1) else (columns, rows)
         sums = reductions.sum(lax.abs(x), axis=inner, keepdims=True)
-        reduce = reductions.max if ord > 0 else reductions.min
+        reduce: Any = reductions.max if ord > 0 else reductions.min
         out = reduce(sums, axis=outer_, keepdims=True)
         return out if keepdims else lax.squeeze(out, tuple(sorted(axes)))
     if ord in (2, -2, "nuc"):
@@ -131,7 +128,7 @@ def _norm(x: Any, *, ord: Any, axis: Any, keepdims: bool) -> Any:
     if len(axes) == 1:
         return _vector_norm(x, ord, axes, keepdims)
     if len(axes) == 2:
-        return _matrix_norm(x, ord, axes, keepdims)  # type: ignore[arg-type]
+        return _matrix_norm(x, ord, axes, keepdims)
     raise ValueError(
         f"Improper number of axes for norm: axis={axis}. Pass one axis to compute a vector-norm, or two axes to "
         "compute a matrix-norm."

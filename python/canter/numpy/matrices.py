@@ -111,7 +111,7 @@ def triu(m: Any, k: int = 0) -> Any:
 
 
 @composite(static_argnames=("k", "axes"))
-def _diagonal(a: Any, *, k: int, axes: tuple[int, int]) -> Any:
+def _diagonal(a: Any, *, k: int, axes: tuple[int, ...]) -> Any:
     # The diagonal of a slice that starts at it: mask the rest and sum over rows.
     a = moveaxis(a, axes, (-2, -1))
     *lead, rows, columns = shape_of(a)
@@ -218,7 +218,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 
 @composite(static_argnames=("k", "axes", "dtype"))
-def _trace(a: Any, *, k: int, axes: tuple[int, int], dtype: Any) -> Any:
+def _trace(a: Any, *, k: int, axes: tuple[int, ...], dtype: Any) -> Any:
     from .reductions import sum as sum_
 
     return sum_(_diagonal(a, k=k, axes=axes), -1, dtype)
@@ -380,7 +380,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Any, Any]:
       (Array([0, 1, 1], dtype=int32), Array([0, 0, 1], dtype=int32))
     """
     n, k, m = operator.index(n), operator.index(k), operator.index(n if m is None else m)
-    return _index_arrays(*np.tril_indices(n, k, m))  # type: ignore[return-value]
+    return _index_arrays(*np.tril_indices(n, k, m))
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Any, Any]:
@@ -403,7 +403,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Any, Any]:
       (Array([0, 0, 1], dtype=int32), Array([0, 1, 1], dtype=int32))
     """
     n, k, m = operator.index(n), operator.index(k), operator.index(n if m is None else m)
-    return _index_arrays(*np.triu_indices(n, k, m))  # type: ignore[return-value]
+    return _index_arrays(*np.triu_indices(n, k, m))
 
 
 def tril_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:

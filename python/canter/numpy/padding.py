@@ -136,12 +136,10 @@ def _mirror(x: Any, axis: int, low: int, high: int, mode: str, kind: str) -> Any
 
 
 def _statistic(x: Any, axis: int, part: Any, mode: str) -> Any:
-    from .reductions import max as max_
-    from .reductions import mean
-    from .reductions import min as min_
+    from .reductions import max as max_, mean, min as min_
     from .statistics import median
 
-    reduce = {"maximum": max_, "minimum": min_, "mean": mean, "median": median}[mode]
+    reduce: Any = {"maximum": max_, "minimum": min_, "mean": mean, "median": median}[mode]
     found = reduce(part, axis=axis, keepdims=True)
     if dtype_rank(dtype_of(x)) < 2 and mode in ("mean", "median"):
         found = lax.round(found, lax.RoundingMethod.TO_NEAREST_EVEN)

@@ -19,8 +19,15 @@ from canter.runtime.composite import composite
 from . import ufunc_bodies as bodies
 from .creation import asarray, place
 from .shaping import ravel, reshape
-from .util import aval_of, canonical_axis, canonical_shape, check_arraylike, dtype_of, shape_of
-from .util import broadcast_to as broadcast_known
+from .util import (
+    aval_of,
+    broadcast_to as broadcast_known,
+    canonical_axis,
+    canonical_shape,
+    check_arraylike,
+    dtype_of,
+    shape_of,
+)
 
 __all__ = ["repeat", "resize", "roll", "tile"]
 

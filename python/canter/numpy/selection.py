@@ -268,7 +268,7 @@ def _round(a: Any, *, decimals: int) -> Any:
             raise NotImplementedError("Integer canter.numpy.round is not implemented for decimals < 0.")
         return a
     if rank == 3:
-        return lax.complex(*(_round.__wrapped__(p, decimals=decimals) for p in (lax.real(a), lax.imag(a))))
+        return lax.complex(*(_round(p, decimals=decimals) for p in (lax.real(a), lax.imag(a))))
     if decimals == 0:
         return bodies.rint(a)
     dtype = dtype_of(a)
@@ -316,7 +316,7 @@ def _nan_to_num(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     if not is_inexact(dtype):
         return x
     if dtype_rank(dtype) == 3:
-        parts = (_nan_to_num.__wrapped__(p, nan, posinf, neginf) for p in (lax.real(x), lax.imag(x)))
+        parts = (_nan_to_num(p, nan, posinf, neginf) for p in (lax.real(x), lax.imag(x)))
         return lax.complex(*parts)
     limits = dtypes.finfo(dtype)
     posinf = limits.max if posinf is None else posinf
@@ -671,12 +671,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     for mode in modes:
         if mode not in (None, "extrapolate"):
             raise ValueError(f"interp: the only string for left and right is 'extrapolate', got {mode!r}.")
-    values = [None if isinstance(v, str) else v for v in (left, right)]
-    return _interp(x, xp, fp, *values, period, modes=modes)
+    low, high = (None if isinstance(v, str) else v for v in (left, right))
+    return _interp(x, xp, fp, low, high, period, modes=modes)
 
 
 @composite(static_argnames=("modes",))
-def _interp(x: Any, xp: Any, fp: Any, left: Any, right: Any, period: Any, *, modes: tuple[Any, Any]) -> Any:
+def _interp(x: Any, xp: Any, fp: Any, left: Any, right: Any, period: Any, *, modes: tuple[Any, ...]) -> Any:
     from .indexing import take
     from .sorting import argsort, searchsorted
 

@@ -151,7 +151,8 @@ def _unique_of_size(
 ) -> tuple[Any, ...]:
     shape = shape_of(ar)
     if axis is None:
-        rows, rest = reshape(ar, (-1, 1)), ()
+        rest: tuple[int, ...] = ()
+        rows = reshape(ar, (-1, 1))
     else:
         moved = moveaxis(ar, axis, 0)
         rest = shape_of(moved)[1:]

@@ -15,8 +15,15 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from .creation import asarray, place
-from .util import aval_of, canonical_axes, canonical_axis, canonical_shape, check_arraylike, shape_of
-from .util import broadcast_to as broadcast_known
+from .util import (
+    aval_of,
+    broadcast_to as broadcast_known,
+    canonical_axes,
+    canonical_axis,
+    canonical_shape,
+    check_arraylike,
+    shape_of,
+)
 
 __all__ = [
     "atleast_1d",

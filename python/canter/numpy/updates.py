@@ -93,6 +93,34 @@ def _update_mask(x: Any, values: Any, mask: Any, *, kind: str) -> Any:
     return _restored(lax.select(mask, convert(new, dtype_of(x)), convert(x, dtype_of(x))), x)
 
 
+def _row_update(kind: str) -> Callable[..., Any]:
+    combine = _COMBINE[kind]
+
+    def update_row(x: Any, values: Any, start: Any) -> Any:
+        shape = shape_of(x)
+        starts = [start, *[0] * (len(shape) - 1)]
+        values = broadcast_to(convert(as_array(values), dtype_of(x)), (1, *shape[1:]))
+        if kind != "set":
+            old = lax.dynamic_slice(x, starts, (1, *shape[1:]), allow_negative_indices=False)
+            values = convert(combine(old, values), dtype_of(x))
+        return _restored(lax.dynamic_update_slice(x, values, starts, allow_negative_indices=False), x)
+
+    return composite(update_row)
+
+
+#: `x.at[i].set(v)` and the like for a static integer i, the most frequent case.
+_ROW_UPDATES = {kind: _row_update(kind) for kind in _COMBINE}
+
+
+def _fits_row(x: Any, values: Any) -> bool:
+    """Whether values are a number or an array that needs no more than conversion to be a row of x."""
+    rank = PYTHON_RANK.get(type(values))
+    if rank is not None:
+        return rank <= dtype_rank(x.aval.dtype)
+    aval = getattr(values, "aval", None)
+    return aval is not None and aval.dtype == x.aval.dtype and aval.shape in ((), x.aval.shape[1:])
+
+
 _SCATTER_STATIC = ("plan", "kind", "mode", "indices_are_sorted", "unique_indices", "wrap_negative_indices")
 
 
@@ -237,6 +265,10 @@ class IndexUpdateRef:
         wrap_negative_indices: bool,
     ) -> Any:
         x, index = self.array, self.index
+        if type(index) is int and mode is None and wrap_negative_indices and x.aval.shape:
+            size = x.aval.shape[0]
+            if -size <= index < size and _fits_row(x, values):
+                return _ROW_UPDATES[kind](x, values, index + size if index < 0 else index)
         if isinstance(values, (list, tuple)):
             from .creation import asarray
 
