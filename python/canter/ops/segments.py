@@ -43,6 +43,9 @@ def _segment(
     data = cnp.asarray(data)
     shape, dtype = shape_of(data), dtype_of(data)
     rest = shape[len(shape_of(ids)) :]
+    if mode is lax.GatherScatterMode.FILL_OR_DROP:
+        # Scatters count negative indices from the end; here they belong to no segment.
+        ids = cnp.where(ids < 0, count, ids)
     if bucket is None:
         return _combine(lax.full((count, *rest), _unit(kind, dtype), dtype), ids, data, kind, sorted_, unique, mode)
     # Sums of sums: less is lost to rounding, and the parts do not wait for each other.
@@ -106,7 +109,7 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
     Args:
       data: array.
       segment_ids: integers, of the shape of data's first dimensions: the segment of each element. Those
-        out of bounds are left out, negative ones too unless `mode` says otherwise.
+        out of bounds, negative ones too, are left out unless `mode` says otherwise.
       num_segments: how many segments the result has; by default one more than the largest id.
       indices_are_sorted: the caller's word that ids ascend.
       unique_indices: the caller's word that no two are equal.

@@ -1,0 +1,665 @@
+"""Linear algebra, as in `scipy.linalg`; leading dimensions are batches.
+
+Parameters `overwrite_…`, `check_finite` and `lwork` are SciPy's permissions and hints: arrays here are
+never overwritten, and values are not inspected, so nothing depends on them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from canter import lax
+from canter import numpy as cnp
+from canter.lax import linalg as lax_linalg
+from canter.numpy import linalg as numpy_linalg
+from canter.numpy.util import dtype_of, promote_dtypes_inexact, shape_of
+from canter.runtime.composite import composite
+
+__all__ = [
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve",
+    "qr", "solve", "solve_triangular", "svd", "toeplitz",
+]  # fmt: skip
+
+
+def _matrix(name: str, a: Any, square: bool = True) -> Any:
+    """An operand that must be a matrix, of an inexact dtype."""
+    (a,) = promote_dtypes_inexact(cnp.asarray(a))
+    shape = shape_of(a)
+    if len(shape) < 2 or (square and shape[-1] != shape[-2]):
+        kind = "a square matrix" if square else "a matrix"
+        raise ValueError(f"scipy.linalg.{name}: the argument must be {kind} or a batch of them, got shape {shape}.")
+    return a
+
+
+def _right_side(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """A square matrix and a right side of the same dtype, whose sizes fit."""
+    a, b = promote_dtypes_inexact(cnp.asarray(a), cnp.asarray(b))
+    a = _matrix(name, a)
+    shape = shape_of(b)
+    rows = shape[-1] if len(shape) == 1 else shape[-2] if shape else None
+    if rows != shape_of(a)[-1]:
+        raise ValueError(
+            f"scipy.linalg.{name}: the right side of shape {shape} does not fit the matrix of shape {shape_of(a)}; "
+            "it must be of shape (n,) or (..., n, k)."
+        )
+    return a, b
+
+
+def _as_columns(solve: Any, a: Any, b: Any) -> Any:
+    """Solves for a right side that may be one vector, and may have fewer or more batch dimensions."""
+    vector = len(shape_of(b)) == 1
+    columns = b[:, None] if vector else b
+    batch = lax.broadcast_shapes(shape_of(a)[:-2], shape_of(columns)[:-2])
+    a = cnp.broadcast_to(a, (*batch, *shape_of(a)[-2:]))
+    columns = cnp.broadcast_to(columns, (*batch, *shape_of(columns)[-2:]))
+    x = solve(a, columns)
+    return x[..., 0] if vector else x
+
+
+# --- Cholesky -------------------------------------------------------------------------------------
+
+
+@composite(static_argnames=("lower", "clean"))
+def _cholesky(a: Any, *, lower: bool, clean: bool) -> Any:
+    adjoint = cnp.conj(cnp.swapaxes(a, -1, -2))
+    # SciPy reads one triangle only; the other is made from it.
+    source = a if lower else adjoint
+    factor = lax_linalg.cholesky(_hermitian(source), symmetrize_input=False)
+    factor = cnp.tril(factor) if clean else factor
+    return factor if lower else cnp.conj(cnp.swapaxes(factor, -1, -2))
+
+
+def _hermitian(lower_part: Any) -> Any:
+    """The Hermitian matrix with a given lower triangle."""
+    strict = cnp.tril(lower_part, -1)
+    return cnp.tril(lower_part) + cnp.conj(cnp.swapaxes(strict, -1, -2))
+
+
+def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The Cholesky factor of a positive definite matrix, upper by default.
+
+    Args:
+      a: (..., n, n); only the triangle named by `lower` is read.
+      lower: whether the factor is the lower one.
+      overwrite_a, check_finite: without effect, see the module.
+
+    Returns:
+      The factor; nan where the matrix is not positive definite.
+
+    Raises:
+      ValueError: `a` is no square matrix.
+
+    Source: `scipy.linalg.cholesky`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.cholesky(ct.numpy.array([[4.0]])))
+      [[2.]]
+    """
+    return _cholesky(_matrix("cholesky", a), lower=bool(lower), clean=True)
+
+
+def cho_factor(
+    a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Any, bool]:
+    """A Cholesky factor as `cho_solve` takes it.
+
+    Args, raised errors: as for `cholesky`.
+
+    Returns:
+      The factor, and `lower`.
+
+    Example:
+      >>> import canter as ct
+      >>> factor, lower = ct.scipy.linalg.cho_factor(ct.numpy.array([[4.0]]))
+      >>> print(factor, lower)
+      [[2.]] False
+    """
+    return cholesky(a, lower), lower
+
+
+@composite(static_argnames=("lower",))
+def _cho_solve(factor: Any, b: Any, *, lower: bool) -> Any:
+    def solve(factor: Any, b: Any) -> Any:
+        step = functools.partial(lax_linalg.triangular_solve, factor, left_side=True, lower=lower)
+        first = step(b, transpose_a=not lower, conjugate_a=not lower)
+        return step(first, transpose_a=lower, conjugate_a=lower)
+
+    return _as_columns(solve, factor, b)
+
+
+def cho_solve(
+    c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True
+) -> Any:
+    """Solves a x = b, given the Cholesky factor of a.
+
+    Args:
+      c_and_lower: what `cho_factor` returns.
+      b: (n,) or (..., n, k).
+      overwrite_b, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: the shapes do not fit.
+
+    Source: `scipy.linalg.cho_solve`.
+
+    Example:
+      >>> import canter as ct
+      >>> factor = ct.scipy.linalg.cho_factor(ct.numpy.array([[4.0]]))
+      >>> print(ct.scipy.linalg.cho_solve(factor, ct.numpy.array([8.0])))
+      [2.]
+    """
+    factor, lower = c_and_lower
+    factor, b = _right_side("cho_solve", factor, b)
+    return _cho_solve(factor, b, lower=bool(lower))
+
+
+# --- systems of equations -------------------------------------------------------------------------
+
+_TRANSPOSES = {0: (False, False), "N": (False, False), 1: (True, False), "T": (True, False), 2: (True, True), "C": (True, True)}
+
+
+@composite(static_argnames=("lower", "transpose", "conjugate", "unit_diagonal"))
+def _solve_triangular(
+    a: Any, b: Any, *, lower: bool, transpose: bool, conjugate: bool, unit_diagonal: bool
+) -> Any:
+    solve = functools.partial(
+        lax_linalg.triangular_solve,
+        left_side=True,
+        lower=lower,
+        transpose_a=transpose,
+        conjugate_a=conjugate,
+        unit_diagonal=unit_diagonal,
+    )
+    return _as_columns(solve, a, b)
+
+
+def solve_triangular(
+    a: Any,
+    b: Any,
+    trans: int | str = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    debug: Any = None,
+    check_finite: bool = True,
+) -> Any:
+    """Solves a x = b for a triangular matrix.
+
+    Args:
+      a: (..., n, n); only the triangle named by `lower` is read.
+      b: (n,) or (..., n, k).
+      trans: 0 or 'N' solves with a, 1 or 'T' with its transpose, 2 or 'C' with its adjoint.
+      lower: whether `a` is lower triangular.
+      unit_diagonal: whether the diagonal is taken to be 1.
+      overwrite_b, debug, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: the shapes do not fit, or `trans` is unknown.
+
+    Source: `scipy.linalg.solve_triangular`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.solve_triangular(ct.numpy.array([[4.0]]), ct.numpy.array([8.0])))
+      [2.]
+    """
+    if trans not in _TRANSPOSES:
+        raise ValueError(f"scipy.linalg.solve_triangular: trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}.")
+    transpose, conjugate = _TRANSPOSES[trans]
+    a, b = _right_side("solve_triangular", a, b)
+    return _solve_triangular(
+        a, b, lower=bool(lower), transpose=transpose, conjugate=conjugate, unit_diagonal=bool(unit_diagonal)
+    )
+
+
+@composite
+def _solve(a: Any, b: Any) -> Any:
+    return _as_columns(numpy_linalg.solve, a, b)
+
+
+def solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Any:
+    """Solves a x = b.
+
+    Args:
+      a: (..., n, n).
+      b: (n,) or (..., n, k).
+      lower: which triangle of `a` is read, where it is assumed symmetric.
+      overwrite_a, overwrite_b, debug, check_finite: without effect, see the module.
+      assume_a: what is known of `a`: "gen" nothing, "sym" symmetric, "her" Hermitian, "pos" positive definite.
+
+    Raises:
+      ValueError: the shapes do not fit, or `assume_a` is unknown.
+
+    Source: `scipy.linalg.solve`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.solve(ct.numpy.array([[4.0]]), ct.numpy.array([8.0])))
+      [2.]
+    """
+    if assume_a not in ("gen", "sym", "her", "pos"):
+        raise ValueError(f"scipy.linalg.solve: assume_a must be 'gen', 'sym', 'her' or 'pos', got {assume_a!r}.")
+    a, b = _right_side("solve", a, b)
+    if assume_a == "pos":
+        return cho_solve(cho_factor(a, lower), b)
+    return _solve(a, b)
+
+
+def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The inverse of a matrix.
+
+    Args:
+      a: (..., n, n).
+      overwrite_a, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: `a` is no square matrix.
+
+    Source: `scipy.linalg.inv`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.inv(ct.numpy.array([[4.0]])))
+      [[0.25]]
+    """
+    return numpy_linalg.inv(_matrix("inv", a))
+
+
+def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The determinant of a matrix.
+
+    Args:
+      a: (..., n, n).
+      overwrite_a, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: `a` is no square matrix.
+
+    Source: `scipy.linalg.det`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.det(ct.numpy.array([[4.0]])))
+      4.0
+    """
+    return numpy_linalg.det(_matrix("det", a))
+
+
+# --- other decompositions -------------------------------------------------------------------------
+
+
+def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
+    """The LU decomposition as `lu_solve` takes it: both triangles in one matrix, and the row exchanges.
+
+    Args:
+      a: (..., n, n).
+      overwrite_a, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: `a` is no square matrix.
+
+    Source: `scipy.linalg.lu_factor`.
+
+    Example:
+      >>> import canter as ct
+      >>> factors, pivots = ct.scipy.linalg.lu_factor(ct.numpy.array([[4.0]]))
+      >>> print(factors, pivots)
+      [[4.]] [0]
+    """
+    factors, pivots, _ = _lu_parts(_matrix("lu_factor", a))
+    return factors, pivots
+
+
+@composite
+def _lu_parts(a: Any) -> Any:
+    return tuple(lax_linalg.lu(a))
+
+
+@composite(static_argnames=("trans",))
+def _lu_solve(factors: Any, pivots: Any, b: Any, *, trans: int) -> Any:
+    permutation = lax_linalg.lu_pivots_to_permutation(pivots, shape_of(factors)[-1])
+
+    def solve(factors: Any, b: Any) -> Any:
+        order = cnp.broadcast_to(permutation, shape_of(factors)[:-1])[..., None]
+        step = functools.partial(lax_linalg.triangular_solve, factors, left_side=True)
+        if not trans:
+            b = cnp.take_along_axis(b, order, axis=-2)
+            return step(step(b, lower=True, unit_diagonal=True), lower=False)
+        conjugate = trans == 2
+        b = step(b, lower=False, transpose_a=True, conjugate_a=conjugate)
+        b = step(b, lower=True, unit_diagonal=True, transpose_a=True, conjugate_a=conjugate)
+        return cnp.take_along_axis(b, cnp.argsort(order, axis=-2), axis=-2)
+
+    return _as_columns(solve, factors, b)
+
+
+def lu_solve(
+    lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
+) -> Any:
+    """Solves a x = b, given the LU decomposition of a.
+
+    Args:
+      lu_and_piv: what `lu_factor` returns.
+      b: (n,) or (..., n, k).
+      trans: 0 solves with a, 1 with its transpose, 2 with its adjoint.
+      overwrite_b, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: the shapes do not fit, or `trans` is unknown.
+
+    Source: `scipy.linalg.lu_solve`.
+
+    Example:
+      >>> import canter as ct
+      >>> factors = ct.scipy.linalg.lu_factor(ct.numpy.array([[4.0]]))
+      >>> print(ct.scipy.linalg.lu_solve(factors, ct.numpy.array([8.0])))
+      [2.]
+    """
+    if trans not in (0, 1, 2):
+        raise ValueError(f"scipy.linalg.lu_solve: trans must be 0, 1 or 2, got {trans!r}.")
+    factors, pivots = lu_and_piv
+    factors, b = _right_side("lu_solve", factors, b)
+    return _lu_solve(factors, cnp.asarray(pivots), b, trans=int(trans))
+
+
+@composite(static_argnames=("permute_l",))
+def _lu(a: Any, *, permute_l: bool) -> Any:
+    factors, _, permutation = lax_linalg.lu(a)
+    rows, columns = shape_of(a)[-2:]
+    size = min(rows, columns)
+    dtype = dtype_of(a)
+    p = cnp.swapaxes(cnp.eye(rows, dtype=dtype)[permutation], -1, -2)
+    lower = cnp.tril(factors[..., :, :size], -1) + cnp.eye(rows, size, dtype=dtype)
+    upper = cnp.triu(factors[..., :size, :])
+    return (cnp.matmul(p, lower), upper) if permute_l else (p, lower, upper)
+
+
+def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, ...]:
+    """The LU decomposition a = p l u.
+
+    Args:
+      a: (..., m, n).
+      permute_l: whether to return p l in one.
+      overwrite_a, check_finite: without effect, see the module.
+
+    Returns:
+      (p, l, u), or (p l, u).
+
+    Raises:
+      ValueError: `a` is no matrix.
+
+    Source: `scipy.linalg.lu`.
+
+    Example:
+      >>> import canter as ct
+      >>> p, l, u = ct.scipy.linalg.lu(ct.numpy.array([[4.0]]))
+      >>> print(p, l, u)
+      [[1.]] [[1.]] [[4.]]
+    """
+    return tuple(_lu(_matrix("lu", a, square=False), permute_l=bool(permute_l)))
+
+
+def qr(
+    a: Any,
+    overwrite_a: bool = False,
+    lwork: Any = None,
+    mode: str = "full",
+    pivoting: bool = False,
+    check_finite: bool = True,
+) -> tuple[Any, ...]:
+    """The QR decomposition.
+
+    Args:
+      a: (..., m, n).
+      mode: "full" gives a square q, "economic" the smaller one, "r" only r.
+      pivoting: must be False.
+      overwrite_a, lwork, check_finite: without effect, see the module.
+
+    Returns:
+      (q, r), or (r,).
+
+    Raises:
+      ValueError: `a` is no matrix, or the mode is unknown.
+      NotImplementedError: `pivoting` is True.
+
+    Source: `scipy.linalg.qr`.
+
+    Example:
+      >>> import canter as ct
+      >>> q, r = ct.scipy.linalg.qr(ct.numpy.ones((3, 2)), mode="economic")
+      >>> q.shape, r.shape
+      ((3, 2), (2, 2))
+    """
+    if pivoting:
+        raise NotImplementedError("scipy.linalg.qr: pivoting=True is not supported yet; leave it out.")
+    if mode not in ("full", "economic", "r"):
+        raise ValueError(f"scipy.linalg.qr: mode must be 'full', 'economic' or 'r', got {mode!r}.")
+    a = _matrix("qr", a, square=False)
+    if mode == "r":
+        return (numpy_linalg.qr(a, mode="complete")[1],)
+    return tuple(numpy_linalg.qr(a, mode="complete" if mode == "full" else "reduced"))
+
+
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    lapack_driver: str = "gesdd",
+) -> Any:
+    """The singular value decomposition.
+
+    Args:
+      a: (..., m, n).
+      full_matrices: whether u and vh are square.
+      compute_uv: whether to compute them.
+      overwrite_a, check_finite: without effect, see the module.
+      lapack_driver: must be "gesdd": the backend has one algorithm.
+
+    Returns:
+      (u, s, vh), or s.
+
+    Raises:
+      ValueError: `a` is no matrix, or the driver is another.
+
+    Source: `scipy.linalg.svd`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.svd(ct.numpy.array([[4.0]]), compute_uv=False))
+      [4.]
+    """
+    if lapack_driver != "gesdd":
+        raise ValueError(f"scipy.linalg.svd: lapack_driver must be 'gesdd', got {lapack_driver!r}.")
+    out = numpy_linalg.svd(_matrix("svd", a, square=False), full_matrices=full_matrices, compute_uv=compute_uv)
+    return tuple(out) if compute_uv else out
+
+
+def eigh(
+    a: Any,
+    b: Any = None,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    turbo: bool = True,
+    eigvals: None = None,
+    type: int = 1,
+    check_finite: bool = True,
+) -> Any:
+    """Eigenvalues, in ascending order, and eigenvectors of a Hermitian matrix.
+
+    Args:
+      a: (..., n, n); only the triangle named by `lower` is read.
+      b: must be None: the generalised problem is not supported.
+      lower: which triangle is read.
+      eigvals_only: whether to leave the eigenvectors out.
+      eigvals: must be None.
+      type: must be 1.
+      overwrite_a, overwrite_b, turbo, check_finite: without effect, see the module.
+
+    Raises:
+      ValueError: `a` is no square matrix.
+      NotImplementedError: `b`, `eigvals` or `type` is given.
+
+    Source: `scipy.linalg.eigh`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.eigh(ct.numpy.array([[4.0]]), eigvals_only=True))
+      [4.]
+    """
+    if b is not None or eigvals is not None or type != 1:
+        raise NotImplementedError("scipy.linalg.eigh: only b=None, eigvals=None and type=1 are supported.")
+    values, vectors = numpy_linalg.eigh(_matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False)
+    return values if eigvals_only else (values, vectors)
+
+
+# --- matrices -------------------------------------------------------------------------------------
+
+
+@composite
+def _block_diag(arrays: tuple[Any, ...]) -> Any:
+    arrays = tuple(cnp.atleast_2d(x) for x in arrays)
+    rows, columns = (sum(shape_of(x)[i] for x in arrays) for i in (0, 1))
+    out, row, column = cnp.zeros((rows, columns), cnp.result_type(*arrays)), 0, 0
+    for x in arrays:
+        m, n = shape_of(x)
+        out = lax.dynamic_update_slice(out, lax.convert_element_type(x, dtype_of(out)), (row, column))
+        row, column = row + m, column + n
+    return out
+
+
+def block_diag(*arrs: Any) -> Any:
+    """The matrix that has given ones along its diagonal, and is 0 elsewhere.
+
+    Args:
+      *arrs: matrices; vectors and numbers count as matrices of one row.
+
+    Raises:
+      ValueError: an argument has more than two dimensions.
+
+    Source: `scipy.linalg.block_diag`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.block_diag(1.0, 2.0))
+      [[1. 0.]
+       [0. 2.]]
+    """
+    arrays = tuple(cnp.asarray(x) for x in arrs) or (cnp.zeros((1, 0)),)
+    for x in arrays:
+        if len(shape_of(x)) > 2:
+            raise ValueError(f"scipy.linalg.block_diag: arguments must have at most 2 dimensions, got {shape_of(x)}.")
+    return _block_diag(arrays)
+
+
+@composite
+def _toeplitz(c: Any, r: Any) -> Any:
+    rows, columns = shape_of(c)[-1], shape_of(r)[-1]
+    # Every diagonal is one element of the column, read upwards, followed by the row.
+    line = cnp.concatenate([cnp.flip(c, -1), r[..., 1:]], axis=-1)
+    index = (rows - 1 - np.arange(rows))[:, None] + np.arange(columns)[None, :]
+    return cnp.take(line, index, axis=-1)
+
+
+def toeplitz(c: Any, r: Any = None) -> Any:
+    """The matrix whose diagonals are constant.
+
+    Args:
+      c: (..., m): the first column.
+      r: (..., n): the first row, without regard to its first element; by default the conjugate of `c`.
+
+    Raises:
+      ValueError: an argument has no dimension, or the batches differ.
+
+    Source: `scipy.linalg.toeplitz`.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.toeplitz(ct.numpy.array([1, 2])))
+      [[1 2]
+       [2 1]]
+    """
+    c = cnp.atleast_1d(cnp.asarray(c))
+    r = cnp.conj(c) if r is None else cnp.atleast_1d(cnp.asarray(r))
+    if shape_of(c)[:-1] != shape_of(r)[:-1]:
+        raise ValueError(f"scipy.linalg.toeplitz: c and r must have one batch shape, got {shape_of(c)} and {shape_of(r)}.")
+    return _toeplitz(c, r)
+
+
+# Degree of the Padé approximant, and up to which norm it is exact, in double and in single precision.
+_DOUBLE, _SINGLE = (13, 5.371920351148152), (7, 3.925724783138660)
+
+
+def _pade(a: Any, degree: int) -> Any:
+    """The diagonal Padé approximant of exp(a)."""
+    coefficients = [
+        math.factorial(2 * degree - k) * math.factorial(degree) // (math.factorial(k) * math.factorial(degree - k))
+        for k in range(degree + 1)
+    ]
+    scale = float(coefficients[0])
+    size, dtype = shape_of(a)[-1], dtype_of(a)
+    power, square = cnp.eye(size, dtype=dtype), cnp.matmul(a, a)
+    even, odd = 0, 0
+    for k in range(0, degree + 1, 2):
+        even = even + power * (coefficients[k] / scale)
+        if k + 1 <= degree:
+            odd = odd + power * (coefficients[k + 1] / scale)
+        power = cnp.matmul(power, square)
+    odd = cnp.matmul(a, odd)
+    return numpy_linalg.solve(even - odd, even + odd)
+
+
+@composite(static_argnames=("max_squarings",))
+def _expm(a: Any, *, max_squarings: int) -> Any:
+    double = dtype_of(a) in (np.float64, np.complex128)
+    degree, limit = _DOUBLE if double else _SINGLE
+    norm = cnp.max(cnp.sum(cnp.abs(a), axis=-2), axis=-1)
+    squarings = cnp.ceil(cnp.log2(cnp.maximum(norm / limit, 1)))
+    scaled = a * cnp.exp2(-squarings)[..., None, None].astype(dtype_of(a))
+    too_large = squarings > max_squarings
+    result = _pade(scaled, degree)
+
+    def step(i: Any, x: Any) -> Any:
+        return cnp.where((i < squarings)[..., None, None], cnp.matmul(x, x), x)
+
+    result = lax.fori_loop(0, max_squarings, step, result)
+    return cnp.where(too_large[..., None, None], np.nan, result)
+
+
+def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:  # noqa: N803
+    """The matrix exponential.
+
+    Args:
+      A: (..., n, n).
+      upper_triangular: whether the matrix is upper triangular; the lower triangle is then not read.
+      max_squarings: a matrix so large that more squarings would be needed gives nan.
+
+    Raises:
+      ValueError: `A` is no square matrix.
+
+    Source: Higham, "The scaling and squaring method for the matrix exponential revisited", 2005.
+
+    Example:
+      >>> import canter as ct
+      >>> print(ct.scipy.linalg.expm(ct.numpy.zeros((1, 1))))
+      [[1.]]
+    """
+    A = _matrix("expm", A)  # noqa: N806
+    return _expm(cnp.triu(A) if upper_triangular else A, max_squarings=int(max_squarings))
