@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import os
 import platform
-import tempfile
 import time
 import warnings
 import zlib
@@ -34,8 +32,6 @@ __all__ = [
     "store",
     "use_settings",
 ]
-
-logger = logging.getLogger("canter.compilation_cache")
 
 _MAGIC = b"canter-executable-1\n"
 _SUFFIX = ".xla"
@@ -60,6 +56,12 @@ class CacheSettings(NamedTuple):
     min_entry_bytes: int = 0
     max_bytes: int = 4 << 30
     raise_errors: bool = False
+
+
+def _logger() -> Any:
+    import logging
+
+    return logging.getLogger("canter.compilation_cache")
 
 
 class Statistics:
@@ -182,7 +184,7 @@ def _report(kind: str, message: str, settings: CacheSettings, error: Exception |
         _warned.add(kind)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
     else:
-        logger.info(message)
+        _logger().info(message)
 
 
 def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSettings, function: str = "") -> Any:
@@ -221,7 +223,7 @@ def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSetting
         _report("damaged", message, settings, error)
         return None
     statistics.hits += 1
-    logger.debug("Loaded %s from %s", function or "a program", path)
+    _logger().debug("Loaded %s from %s", function or "a program", path)
     try:
         os.utime(path)  # so that eviction sees when it was used
     except OSError:
@@ -247,7 +249,7 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
     try:
         payload = executable.serialize()
     except (JaxRuntimeError, ValueError) as error:
-        logger.debug("%s cannot be serialized: %s", function or "a program", error)
+        _logger().debug("%s cannot be serialized: %s", function or "a program", error)
         return False
     if len(payload) < settings.min_entry_bytes:
         return False
@@ -265,7 +267,7 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
         _report(f"write {path.parent}", message, settings, error)
         return False
     statistics.writes += 1
-    logger.debug("Kept %s (%.2f s) in %s", function or "a program", seconds, path)
+    _logger().debug("Kept %s (%.2f s) in %s", function or "a program", seconds, path)
     return True
 
 
@@ -285,6 +287,8 @@ def _unpack(data: bytes) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:

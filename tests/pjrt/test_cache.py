@@ -68,6 +68,7 @@ def test_key_does_not_depend_on_flags_that_change_no_code(devices, monkeypatch):
     def key():
         return cache.key(MODULE.format(n=4), devices[:1], compile.compile_options(devices[:1]))
 
+    monkeypatch.setenv("XLA_FLAGS", "")
     before = key()
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=99 --xla_dump_to=/nowhere")
     assert key() == before

@@ -3,7 +3,10 @@
 Names, parameters and printed parameters are those of `jax.lax`.
 """
 
-from . import hooks as hooks, linalg as linalg
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from . import hooks as hooks
 from .arithmetic import (
     add as add,
     add_p as add_p,
@@ -42,28 +45,6 @@ from .arithmetic import (
     sub_p as sub_p,
     xor_p as xor_p,
 )
-from .collectives import (
-    all_gather as all_gather,
-    all_gather_p as all_gather_p,
-    all_to_all as all_to_all,
-    all_to_all_p as all_to_all_p,
-    axis_index as axis_index,
-    axis_index_p as axis_index_p,
-    axis_size as axis_size,
-    pbroadcast as pbroadcast,
-    pmax as pmax,
-    pmax_p as pmax_p,
-    pmean as pmean,
-    pmin as pmin,
-    pmin_p as pmin_p,
-    ppermute as ppermute,
-    ppermute_p as ppermute_p,
-    pshuffle as pshuffle,
-    psum as psum,
-    psum_p as psum_p,
-    psum_scatter as psum_scatter,
-    pswapaxes as pswapaxes,
-)
 from .comparison import (
     clamp as clamp,
     clamp_p as clamp_p,
@@ -86,27 +67,6 @@ from .comparison import (
     select_n as select_n,
     select_n_p as select_n_p,
 )
-from .control_flow import (
-    cond as cond,
-    cond_p as cond_p,
-    fori_loop as fori_loop,
-    map as map,
-    scan as scan,
-    scan_p as scan_p,
-    switch as switch,
-    while_loop as while_loop,
-    while_p as while_p,
-)
-from .conv_shapes import (
-    ConvDimensionNumbers as ConvDimensionNumbers,
-    ConvGeneralDilatedDimensionNumbers as ConvGeneralDilatedDimensionNumbers,
-    conv_dimension_numbers as conv_dimension_numbers,
-    conv_general_permutations as conv_general_permutations,
-    conv_general_shape_tuple as conv_general_shape_tuple,
-    conv_shape_tuple as conv_shape_tuple,
-    conv_transpose_shape_tuple as conv_transpose_shape_tuple,
-    padtype_to_pads as padtype_to_pads,
-)
 from .conversion import (
     bitcast_convert_type as bitcast_convert_type,
     bitcast_convert_type_p as bitcast_convert_type_p,
@@ -126,27 +86,6 @@ from .conversion import (
     stop_gradient as stop_gradient,
     stop_gradient_p as stop_gradient_p,
     zeros_like_array as zeros_like_array,
-)
-from .convolution import (
-    conv as conv,
-    conv_general_dilated as conv_general_dilated,
-    conv_general_dilated_local as conv_general_dilated_local,
-    conv_general_dilated_p as conv_general_dilated_p,
-    conv_general_dilated_patches as conv_general_dilated_patches,
-    conv_transpose as conv_transpose,
-    conv_with_general_padding as conv_with_general_padding,
-)
-from .cumulative import (
-    cumlogsumexp as cumlogsumexp,
-    cumlogsumexp_p as cumlogsumexp_p,
-    cummax as cummax,
-    cummax_p as cummax_p,
-    cummin as cummin,
-    cummin_p as cummin_p,
-    cumprod as cumprod,
-    cumprod_p as cumprod_p,
-    cumsum as cumsum,
-    cumsum_p as cumsum_p,
 )
 from .elementwise import (
     abs as abs,
@@ -229,11 +168,6 @@ from .enums import (
     RoundingMethod as RoundingMethod,
     Tolerance as Tolerance,
 )
-from .fourier import (
-    FftType as FftType,
-    fft as fft,
-    fft_p as fft_p,
-)
 from .gathering import (
     GatherDimensionNumbers as GatherDimensionNumbers,
     GatherScatterMode as GatherScatterMode,
@@ -264,11 +198,6 @@ from .products import (
     dot_general as dot_general,
     dot_general_p as dot_general_p,
 )
-from .ragged import (
-    RaggedDotDimensionNumbers as RaggedDotDimensionNumbers,
-    ragged_dot as ragged_dot,
-    ragged_dot_general as ragged_dot_general,
-)
 from .reductions import (
     argmax as argmax,
     argmax_p as argmax_p,
@@ -290,12 +219,6 @@ from .reductions import (
     reduce_sum_p as reduce_sum_p,
     reduce_xor as reduce_xor,
     reduce_xor_p as reduce_xor_p,
-)
-from .rng import (
-    rng_bit_generator as rng_bit_generator,
-    rng_bit_generator_p as rng_bit_generator_p,
-    rng_uniform as rng_uniform,
-    rng_uniform_p as rng_uniform_p,
 )
 from .scattering import (
     ScatterDimensionNumbers as ScatterDimensionNumbers,
@@ -346,52 +269,180 @@ from .slicing import (
     slice_in_dim as slice_in_dim,
     slice_p as slice_p,
 )
-from .sorting import (
-    approx_max_k as approx_max_k,
-    approx_min_k as approx_min_k,
-    approx_top_k_p as approx_top_k_p,
-    sort as sort,
-    sort_key_val as sort_key_val,
-    sort_p as sort_p,
-    top_k as top_k,
-    top_k_p as top_k_p,
-)
-from .special import (
-    bessel_i0e as bessel_i0e,
-    bessel_i0e_p as bessel_i0e_p,
-    bessel_i1e as bessel_i1e,
-    bessel_i1e_p as bessel_i1e_p,
-    betainc as betainc,
-    digamma as digamma,
-    digamma_p as digamma_p,
-    erf as erf,
-    erf_inv as erf_inv,
-    erf_inv_p as erf_inv_p,
-    erf_p as erf_p,
-    erfc as erfc,
-    erfc_p as erfc_p,
-    igamma as igamma,
-    igamma_grad_a as igamma_grad_a,
-    igamma_grad_a_p as igamma_grad_a_p,
-    igamma_p as igamma_p,
-    igammac as igammac,
-    igammac_p as igammac_p,
-    lgamma as lgamma,
-    lgamma_p as lgamma_p,
-    polygamma as polygamma,
-    polygamma_p as polygamma_p,
-    random_gamma_grad as random_gamma_grad,
-    regularized_incomplete_beta_p as regularized_incomplete_beta_p,
-    zeta as zeta,
-    zeta_p as zeta_p,
-)
-from .windows import (
-    reduce_window as reduce_window,
-    reduce_window_max_p as reduce_window_max_p,
-    reduce_window_min_p as reduce_window_min_p,
-    reduce_window_p as reduce_window_p,
-    reduce_window_shape_tuple as reduce_window_shape_tuple,
-    reduce_window_sum_p as reduce_window_sum_p,
-    select_and_gather_add_p as select_and_gather_add_p,
-    select_and_scatter_add_p as select_and_scatter_add_p,
-)
+
+if TYPE_CHECKING:
+    from . import linalg as linalg
+    from .collectives import (
+        all_gather as all_gather,
+        all_gather_p as all_gather_p,
+        all_to_all as all_to_all,
+        all_to_all_p as all_to_all_p,
+        axis_index as axis_index,
+        axis_index_p as axis_index_p,
+        axis_size as axis_size,
+        pbroadcast as pbroadcast,
+        pmax as pmax,
+        pmax_p as pmax_p,
+        pmean as pmean,
+        pmin as pmin,
+        pmin_p as pmin_p,
+        ppermute as ppermute,
+        ppermute_p as ppermute_p,
+        pshuffle as pshuffle,
+        psum as psum,
+        psum_p as psum_p,
+        psum_scatter as psum_scatter,
+        pswapaxes as pswapaxes,
+    )
+    from .control_flow import (
+        cond as cond,
+        cond_p as cond_p,
+        fori_loop as fori_loop,
+        map as map,
+        scan as scan,
+        scan_p as scan_p,
+        switch as switch,
+        while_loop as while_loop,
+        while_p as while_p,
+    )
+    from .conv_shapes import (
+        ConvDimensionNumbers as ConvDimensionNumbers,
+        ConvGeneralDilatedDimensionNumbers as ConvGeneralDilatedDimensionNumbers,
+        conv_dimension_numbers as conv_dimension_numbers,
+        conv_general_permutations as conv_general_permutations,
+        conv_general_shape_tuple as conv_general_shape_tuple,
+        conv_shape_tuple as conv_shape_tuple,
+        conv_transpose_shape_tuple as conv_transpose_shape_tuple,
+        padtype_to_pads as padtype_to_pads,
+    )
+    from .convolution import (
+        conv as conv,
+        conv_general_dilated as conv_general_dilated,
+        conv_general_dilated_local as conv_general_dilated_local,
+        conv_general_dilated_p as conv_general_dilated_p,
+        conv_general_dilated_patches as conv_general_dilated_patches,
+        conv_transpose as conv_transpose,
+        conv_with_general_padding as conv_with_general_padding,
+    )
+    from .cumulative import (
+        cumlogsumexp as cumlogsumexp,
+        cumlogsumexp_p as cumlogsumexp_p,
+        cummax as cummax,
+        cummax_p as cummax_p,
+        cummin as cummin,
+        cummin_p as cummin_p,
+        cumprod as cumprod,
+        cumprod_p as cumprod_p,
+        cumsum as cumsum,
+        cumsum_p as cumsum_p,
+    )
+    from .fourier import (
+        FftType as FftType,
+        fft as fft,
+        fft_p as fft_p,
+    )
+    from .ragged import (
+        RaggedDotDimensionNumbers as RaggedDotDimensionNumbers,
+        ragged_dot as ragged_dot,
+        ragged_dot_general as ragged_dot_general,
+    )
+    from .rng import (
+        rng_bit_generator as rng_bit_generator,
+        rng_bit_generator_p as rng_bit_generator_p,
+        rng_uniform as rng_uniform,
+        rng_uniform_p as rng_uniform_p,
+    )
+    from .sorting import (
+        approx_max_k as approx_max_k,
+        approx_min_k as approx_min_k,
+        approx_top_k_p as approx_top_k_p,
+        sort as sort,
+        sort_key_val as sort_key_val,
+        sort_p as sort_p,
+        top_k as top_k,
+        top_k_p as top_k_p,
+    )
+    from .special import (
+        bessel_i0e as bessel_i0e,
+        bessel_i0e_p as bessel_i0e_p,
+        bessel_i1e as bessel_i1e,
+        bessel_i1e_p as bessel_i1e_p,
+        betainc as betainc,
+        digamma as digamma,
+        digamma_p as digamma_p,
+        erf as erf,
+        erf_inv as erf_inv,
+        erf_inv_p as erf_inv_p,
+        erf_p as erf_p,
+        erfc as erfc,
+        erfc_p as erfc_p,
+        igamma as igamma,
+        igamma_grad_a as igamma_grad_a,
+        igamma_grad_a_p as igamma_grad_a_p,
+        igamma_p as igamma_p,
+        igammac as igammac,
+        igammac_p as igammac_p,
+        lgamma as lgamma,
+        lgamma_p as lgamma_p,
+        polygamma as polygamma,
+        polygamma_p as polygamma_p,
+        random_gamma_grad as random_gamma_grad,
+        regularized_incomplete_beta_p as regularized_incomplete_beta_p,
+        zeta as zeta,
+        zeta_p as zeta_p,
+    )
+    from .windows import (
+        reduce_window as reduce_window,
+        reduce_window_max_p as reduce_window_max_p,
+        reduce_window_min_p as reduce_window_min_p,
+        reduce_window_p as reduce_window_p,
+        reduce_window_shape_tuple as reduce_window_shape_tuple,
+        reduce_window_sum_p as reduce_window_sum_p,
+        select_and_gather_add_p as select_and_gather_add_p,
+        select_and_scatter_add_p as select_and_scatter_add_p,
+    )
+
+# Families that few programs need are loaded when one of their names is first used. Name -> module;
+# kept in step with the imports above by tests/core/test_surface.py.
+_names: dict[str, str] = {
+    name: module
+    for module, names in {
+        "collectives": "all_gather all_gather_p all_to_all all_to_all_p axis_index axis_index_p axis_size pbroadcast "
+        "pmax pmax_p pmean pmin pmin_p ppermute ppermute_p pshuffle psum psum_p psum_scatter pswapaxes",
+        "control_flow": "cond cond_p fori_loop map scan scan_p switch while_loop while_p",
+        "conv_shapes": "ConvDimensionNumbers ConvGeneralDilatedDimensionNumbers conv_dimension_numbers "
+        "conv_general_permutations conv_general_shape_tuple conv_shape_tuple conv_transpose_shape_tuple "
+        "padtype_to_pads",
+        "convolution": "conv conv_general_dilated conv_general_dilated_local conv_general_dilated_p "
+        "conv_general_dilated_patches conv_transpose conv_with_general_padding",
+        "cumulative": "cumlogsumexp cumlogsumexp_p cummax cummax_p cummin cummin_p cumprod cumprod_p cumsum cumsum_p",
+        "fourier": "FftType fft fft_p",
+        "ragged": "RaggedDotDimensionNumbers ragged_dot ragged_dot_general",
+        "rng": "rng_bit_generator rng_bit_generator_p rng_uniform rng_uniform_p",
+        "sorting": "approx_max_k approx_min_k approx_top_k_p sort sort_key_val sort_p top_k top_k_p",
+        "special": "bessel_i0e bessel_i0e_p bessel_i1e bessel_i1e_p betainc digamma digamma_p erf erf_inv erf_inv_p "
+        "erf_p erfc erfc_p igamma igamma_grad_a igamma_grad_a_p igamma_p igammac igammac_p lgamma lgamma_p "
+        "polygamma polygamma_p random_gamma_grad regularized_incomplete_beta_p zeta zeta_p",
+        "windows": "reduce_window reduce_window_max_p reduce_window_min_p reduce_window_p reduce_window_shape_tuple "
+        "reduce_window_sum_p select_and_gather_add_p select_and_scatter_add_p",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _names.get(name)
+    if module is not None:
+        value = getattr(_import_module(f"{__name__}.{module}"), name)
+    elif name == "linalg":
+        value = _import_module(f"{__name__}.linalg")
+    else:
+        from ..core.errors import unknown_attribute
+
+        raise unknown_attribute(__name__, name, __dir__())
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names, "linalg"})

@@ -270,7 +270,8 @@ def _item(self: Any, *args: Any) -> Any:
             f"can only convert an array of size 1 to a Python scalar; this one has shape {self.aval.shape}. "
             "Give an index, or use tolist()."
         )
-    return _value(self).item(*map(operator.index, args))
+    index = args[0] if len(args) == 1 and isinstance(args[0], tuple) else args
+    return _value(self).item(*map(operator.index, index))
 
 
 # --- text --------------------------------------------------------------------------------------

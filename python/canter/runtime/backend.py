@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from canter_pjrt import cache, clients
+from canter_pjrt import clients
 from canter_pjrt.clients import BackendError
 from canter_pjrt.jaxlib_door import Device
 
@@ -47,19 +47,6 @@ def _client_options() -> clients.ClientOptions:
     count = config.num_cpu_devices.value
     names = None if not platforms else tuple(name.strip() for name in platforms.split(",") if name.strip())
     return clients.ClientOptions(num_cpu_devices=count if count > 0 else None, platforms=names)
-
-
-def _cache_settings() -> cache.CacheSettings:
-    return cache.CacheSettings(
-        enabled=config.enable_compilation_cache.value,
-        directory=config.compilation_cache_dir.value,
-        min_compile_seconds=config.persistent_cache_min_compile_time_secs.value,
-        min_entry_bytes=config.persistent_cache_min_entry_size_bytes.value,
-        raise_errors=config.raise_persistent_cache_errors.value,
-    )
-
-
-cache.use_settings(_cache_settings)
 
 
 def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:

@@ -122,6 +122,8 @@ class LoweredProgram:
         """Compiles for a device, through the persistent cache."""
         from canter_pjrt.compile import compile_or_load
 
+        from . import compilation_cache  # noqa: F401  (hands its flags to the cache)
+
         start = time.perf_counter()
         loaded = compile_or_load(
             self.module,
