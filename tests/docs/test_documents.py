@@ -65,7 +65,10 @@ def test_examples_of_generated_docstrings(name):
     module = importlib.import_module(name)
     written = {test.docstring for test in DOCSTRINGS.values()}
     for attribute in dir(module):
-        text = inspect.cleandoc(getattr(getattr(module, attribute), "__doc__", None) or "")
+        value = getattr(module, attribute)
+        if not str(getattr(value, "__module__", "")).startswith("canter"):
+            continue  # NumPy's own, such as set_printoptions
+        text = inspect.cleandoc(value.__doc__ or "")
         if ">>>" in text and text not in written:
             written.add(text)
             run(
