@@ -26,8 +26,8 @@ def _jit(
         for value in params.get(field) or ():
             if value is not None and type(value).__name__ != "UnspecifiedValue":
                 raise NotImplementedError(
-                    f"The inner call of {name} asks for {field}={value}; "
-                    "use `with_sharding_constraint` inside the function instead."
+                    f"The inner call of {name} asks for {field}={value}, which only an outermost call can "
+                    "have. Leave it out there."
                 )
     closed = _closed(jaxpr)
     inner = ctx.replace(name_stack=(*ctx.name_stack, f"jit({name})"))

@@ -230,8 +230,8 @@ def reject_sharding(ctx: Any, sharding: Any) -> None:
     """Refuses a parameter that asks for a sharding of the result, which is not lowered yet."""
     if sharding is not None:
         raise NotImplementedError(
-            f"'{ctx.primitive}' was asked for the sharding {sharding} of its result; "
-            "use `with_sharding_constraint` on the result instead."
+            f"'{ctx.primitive}' was asked for the sharding {sharding} of its result, which has no lowering: "
+            "a program runs on one device. Leave the sharding out."
         )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from canter.core import dtypes
 from canter.core.avals import ShapedArray
-from canter.core.jaxpr import ClosedJaxpr
 
 from ..mlir_door import stablehlo_attributes
 from ..registry import register_table
@@ -216,12 +215,7 @@ def _scatter(operation_name: str | None, reduction: str | None = None) -> Any:
         region, dtype = operation.regions[0], physical_aval(aval).dtype
         combine = operation_name if reduction is None else combination(reduction, dtype)
         if combine is None and update_jaxpr is not None and not trailing:
-            closed = (
-                update_jaxpr
-                if isinstance(update_jaxpr, ClosedJaxpr)
-                else ClosedJaxpr(update_jaxpr, update_consts)
-            )
-            jaxpr_block(ctx, region, closed)
+            jaxpr_block(ctx, region, update_jaxpr, update_consts)
         else:
             combine_block(ctx, region, dtype, combine or _replace)
         return operation.result

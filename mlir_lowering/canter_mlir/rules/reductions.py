@@ -107,8 +107,9 @@ def combine_block(ctx: Any, region: Any, dtype: Any, combine: Combine) -> None:
         ctx.return_((combine(ctx, x, y, scalar),))
 
 
-def jaxpr_block(ctx: Any, region: Any, closed: ClosedJaxpr) -> None:
-    """Fills a region with the equations of a jaxpr of scalars."""
+def jaxpr_block(ctx: Any, region: Any, jaxpr: Any, consts: Sequence[Any] = ()) -> None:
+    """Fills a region with the equations of a jaxpr of scalars, closed or with its constants beside it."""
+    closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts)
     with ctx.block(region, closed.in_avals) as args:
         ctx.return_(ctx.inline(closed, args))
 
@@ -156,10 +157,9 @@ def _named_reduction(name: str) -> Any:
 def _reduce(
     ctx: Any, *operands: Any, jaxpr: Any, dimensions: Any, computation: Any = None, consts: Any = ()
 ) -> Any:
-    closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts)
     attributes = {"dimensions": ctx.types.ints(dimensions)}
     operation = ctx.build("stablehlo.reduce", operands, ctx.avals_out, attributes, regions=1)
-    jaxpr_block(ctx, operation.regions[0], closed)
+    jaxpr_block(ctx, operation.regions[0], jaxpr, consts)
     return list(operation.results)
 
 
@@ -269,12 +269,11 @@ def _reduce_window(
     base_dilation: Any,
     window_dilation: Any,
 ) -> Any:
-    closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts)
     attributes = _window_attributes(
         ctx, window_dimensions, window_strides, padding, base_dilation, window_dilation
     )
     operation = ctx.build("stablehlo.reduce_window", operands, ctx.avals_out, attributes, regions=1)
-    jaxpr_block(ctx, operation.regions[0], closed)
+    jaxpr_block(ctx, operation.regions[0], jaxpr, consts)
     return list(operation.results)
 
 
@@ -350,7 +349,7 @@ def _select_and_scatter(
     )
     pairs = ((select_jaxpr, select_consts), (scatter_jaxpr, scatter_consts))
     for region, (jaxpr, consts) in zip(operation.regions, pairs, strict=True):
-        jaxpr_block(ctx, region, jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts))
+        jaxpr_block(ctx, region, jaxpr, consts)
     return operation.result
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "normalize_axis",
     "ops",
     "publish",
+    "refuse_sharding",
     "shapes_text",
     "spread",
     "unary",
@@ -191,6 +192,15 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> int:
             f"{name}: axis {axis} is out of bounds for array of dimension {ndim}: axes go from {-ndim} to {ndim - 1}."
         )
     return axis % ndim
+
+
+def refuse_sharding(name: str, sharding: Any, parameter: str = "out_sharding") -> None:
+    """Raises NotImplementedError where an operation is asked for a sharding of its result."""
+    if sharding is not None:
+        raise NotImplementedError(
+            f"lax.{name} takes no sharding yet, but {parameter}={sharding!r} was given. Leave it out: a program "
+            "runs on one device, which canter.device_put of its arguments chooses."
+        )
 
 
 def check_axes(name: str, axes: Any, aval: Any) -> tuple[int, ...]:

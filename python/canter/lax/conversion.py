@@ -26,6 +26,7 @@ from .common import (
     check_shape,
     defzero,
     ops,
+    refuse_sharding,
 )
 
 _SCALARS = (bool, int, float, complex, np.generic)
@@ -173,10 +174,7 @@ def _convert_rule(x: Any, *, new_dtype: Any, weak_type: bool, sharding: Any) -> 
                 f"Cannot convert elements of dtype {x.dtype.name} to {new_dtype.name}. "
                 "Use canter.random.key_data and canter.random.wrap_key_data for PRNG keys."
             )
-    if sharding is not None:
-        raise NotImplementedError(
-            "convert_element_type takes no sharding yet; use lax.with_sharding_constraint."
-        )
+    refuse_sharding("convert_element_type", sharding, "sharding")
     return ShapedArray(x.shape, new_dtype, weak_type)
 
 
@@ -348,7 +346,7 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
       [[0, 1], [0, 1]]
     """
     dtype = dtypes.check_user_dtype_supported(dtype, "iota")
-    _refuse_sharding("iota", out_sharding)
+    refuse_sharding("broadcasted_iota", out_sharding)
     return iota_p.bind(
         dtype=dtype, shape=check_shape("iota", shape), dimension=dimension.__index__(), sharding=None
     )
@@ -364,14 +362,6 @@ def _iota_rule(*, dtype: Any, shape: tuple[int, ...], dimension: int, sharding: 
 
 
 iota_p.def_abstract_eval(_iota_rule)
-
-
-def _refuse_sharding(name: str, sharding: Any) -> None:
-    if sharding is not None:
-        raise NotImplementedError(
-            f"{name} takes no sharding yet. Use lax.with_sharding_constraint on its result, or "
-            "canter.device_put."
-        )
 
 
 def full(
@@ -394,7 +384,7 @@ def full(
       >>> np.asarray(lax.full((2,), 7)).tolist()
       [7, 7]
     """
-    _refuse_sharding("full", sharding)
+    refuse_sharding("full", sharding, "sharding")
     aval = get_aval(fill_value)
     if aval.shape:
         raise TypeError(
@@ -441,7 +431,7 @@ def full_like(
       >>> np.asarray(lax.full_like(np.zeros((2,)), 7)).tolist()
       [7.0, 7.0]
     """
-    _refuse_sharding("full_like", sharding)
+    refuse_sharding("full_like", sharding, "sharding")
     weak_type = False
     if dtype is not None:
         new_dtype = dtypes.check_user_dtype_supported(dtype, "full_like")

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
 from ..transforms.rules import defbilinear, moveaxis
-from .common import ops
+from .common import ops, refuse_sharding
 from .conv_shapes import (
     ConvDimensionNumbers,
     conv_dimension_numbers,
@@ -22,7 +22,7 @@ from .conv_shapes import (
     unpermuted,
 )
 from .products import canonical_element_type, canonicalize_precision, dot_general, product_dtype
-from .shapes import aval_of, int_tuple, refuse_out_sharding, reshape, rev, shape_of, transpose
+from .shapes import aval_of, int_tuple, reshape, rev, shape_of, transpose
 
 __all__ = [
     "conv",
@@ -83,7 +83,7 @@ def conv_general_dilated(
       >>> lax.conv_general_dilated(cnp.ones((1, 3, 8, 8)), cnp.ones((4, 3, 3, 3)), (2, 2), "SAME").shape
       (1, 4, 4, 4)
     """
-    refuse_out_sharding("conv_general_dilated", out_sharding)
+    refuse_sharding("conv_general_dilated", out_sharding)
     numbers = conv_dimension_numbers(shape_of(lhs), shape_of(rhs), dimension_numbers)
     spatial = len(numbers.lhs_spec) - 2
     strides = int_tuple(window_strides, "conv_general_dilated")

@@ -13,8 +13,8 @@ from ..core.avals import ShapedArray
 from ..core.config import default_matmul_precision
 from ..core.primitive import Primitive
 from ..transforms.rules import defbilinear
-from .common import ops
-from .shapes import aval_of, int_tuple, refuse_out_sharding, shape_of, transpose
+from .common import ops, refuse_sharding
+from .shapes import aval_of, int_tuple, shape_of, transpose
 
 __all__ = [
     "DotAlgorithm",
@@ -256,7 +256,7 @@ def dot_general(
       >>> lax.dot_general(cnp.ones((2, 3)), cnp.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
       (2, 4)
     """
-    refuse_out_sharding("dot_general", out_sharding)
+    refuse_sharding("dot_general", out_sharding)
     return dot_general_p.bind(
         lhs,
         rhs,

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import dtypes
-from .common import ops
+from .common import ops, refuse_sharding
 from .products import dot_general
-from .shapes import aval_of, expand_dims, int_tuple, refuse_out_sharding, shape_of, transpose
+from .shapes import aval_of, expand_dims, int_tuple, shape_of, transpose
 
 __all__ = ["RaggedDotDimensionNumbers", "ragged_dot", "ragged_dot_general"]
 
@@ -113,7 +113,7 @@ def ragged_dot_general(
       >>> lax.ragged_dot_general(x, cnp.ones((3, 1)), cnp.array([1, 2]), columns).tolist()
       [[[1.0]], [[2.0]]]
     """
-    refuse_out_sharding("ragged_dot_general", out_sharding)
+    refuse_sharding("ragged_dot_general", out_sharding)
     if group_offset is not None:
         raise NotImplementedError(
             "ragged_dot_general: group_offset is not supported; shift group_sizes instead."

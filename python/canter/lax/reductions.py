@@ -28,6 +28,7 @@ from .common import (
     defzero,
     ops,
     publish,
+    refuse_sharding,
 )
 
 # --- one operand, one monoid ----------------------------------------------------------------------
@@ -150,7 +151,7 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
       5.0
     """
     if out_sharding is not None:
-        raise NotImplementedError("reduce_sum takes no out_sharding yet; use lax.with_sharding_constraint.")
+        refuse_sharding("reduce_sum", out_sharding)
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 
 
@@ -332,8 +333,7 @@ def reduce(
     """
     from ..core import pytree
 
-    if out_sharding is not None:
-        raise NotImplementedError("reduce takes no out_sharding yet; use lax.with_sharding_constraint.")
+    refuse_sharding("reduce", out_sharding)
     flat, treedef = pytree.tree_flatten(operands)
     flat_inits, init_treedef = pytree.tree_flatten(init_values)
     if treedef != init_treedef or not flat:

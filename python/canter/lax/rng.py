@@ -10,7 +10,7 @@ from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
 from ..core.primitive import Primitive
 from ..transforms import rules
-from .common import Array, ArrayLike, DTypeLike, Shape, check_same_dtypes, check_shape, ops
+from .common import Array, ArrayLike, DTypeLike, Shape, check_same_dtypes, check_shape, ops, refuse_sharding
 from .enums import RandomAlgorithm
 
 rng_bit_generator_p = Primitive("rng_bit_generator", multiple_results=True)
@@ -50,10 +50,7 @@ def rng_bit_generator(
       >>> bits.shape
       (3,)
     """
-    if out_sharding is not None:
-        raise NotImplementedError(
-            "rng_bit_generator takes no out_sharding yet; use lax.with_sharding_constraint."
-        )
+    refuse_sharding("rng_bit_generator", out_sharding)
     if isinstance(algorithm, str):
         if algorithm.lower() not in _ALGORITHMS:
             raise ValueError(

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.avals import ShapedArray, get_aval
 from ..core.primitive import Primitive
 from ..transforms.rules import deflinear, moveaxis
-from .common import normalize_axis, ops
+from .common import normalize_axis, ops, refuse_sharding
 
 __all__ = [
     "broadcast",
@@ -78,15 +78,6 @@ def distinct_axes(axes: Any, ndim: int, name: str) -> tuple[int, ...]:
     return result
 
 
-def refuse_out_sharding(name: str, out_sharding: Any) -> None:
-    """Explicit output shardings are a property of meshes with explicit axes, which lax does not have."""
-    if out_sharding is not None:
-        raise NotImplementedError(
-            f"{name}: out_sharding={out_sharding!r} is not supported. "
-            "Constrain the result with lax.with_sharding_constraint instead."
-        )
-
-
 def with_shape(aval: Any, shape: tuple[int, ...]) -> ShapedArray:
     """The aval of the same elements in another shape."""
     return ShapedArray(shape, aval.dtype, aval.weak_type)
@@ -128,7 +119,7 @@ def reshape(
     elif dimensions is None and aval.shape == shape and out_sharding is None:
         return operand
     shape = int_tuple(shape, "reshape")
-    refuse_out_sharding("reshape", out_sharding)
+    refuse_sharding("reshape", out_sharding)
     if dimensions is not None:
         dimensions = int_tuple(dimensions, "reshape")
         if dimensions == tuple(range(len(aval.shape))):
@@ -278,7 +269,7 @@ def broadcast_in_dim(
       >>> lax.broadcast_in_dim(cnp.arange(2), (2, 3), (0,)).tolist()
       [[0, 0, 0], [1, 1, 1]]
     """
-    refuse_out_sharding("broadcast_in_dim", out_sharding)
+    refuse_sharding("broadcast_in_dim", out_sharding)
     shape = int_tuple(shape, "broadcast_in_dim")
     dims = int_tuple(broadcast_dimensions, "broadcast_in_dim")
     aval = getattr(operand, "aval", None)

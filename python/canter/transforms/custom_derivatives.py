@@ -272,8 +272,7 @@ def _transpose_custom_lin(
     cotangents: Any, *args: Any, num_res: int, bwd: Any, perturbed: Any, symbolic_zeros: bool, **params: Any
 ) -> Any:
     residuals, tangents = list(args[:num_res]), args[num_res:]
-    if not symbolic_zeros:
-        cotangents = [as_result(ct) for ct in cotangents]
+    cotangents = [ct if symbolic_zeros and type(ct) is Zero else as_result(ct) for ct in cotangents]
     results = list(bwd(residuals, cotangents))
     wanted = (ct for ct, is_perturbed in zip(results, perturbed, strict=True) if is_perturbed)
     found: list[Any] = []

@@ -419,8 +419,7 @@ class _PullBackStatic:
         given = [ct for ct, nz in zip(checked, self.out_nonzeros, strict=True) if nz]
         found = iter(_pull_back(ClosedJaxpr(self.jaxpr, residuals), given))
         results = [
-            as_result(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0)
-            for a in self.avals
+            as_result(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0) for a in self.avals
         ]
         return self.in_tree.unflatten(results)
 

@@ -6,14 +6,13 @@ The transformations stand on a lower floor than the array operations that their 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core import dtypes
-from ..core.avals import ShapedArray, get_aval
+from ..core.avals import get_aval
 from ..core.primitive import Primitive
 from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
@@ -347,11 +346,6 @@ def defreducer(primitive: Primitive) -> None:
         return primitive.bind(args[0], axes=moved, **params), out_dim
 
     primitive.batch_rule = batch
-
-
-def aval_size(aval: ShapedArray) -> int:
-    """The number of elements of an aval."""
-    return math.prod(aval.shape)
 
 
 # --- the sum's own rules --------------------------------------------------------------------------
