@@ -130,8 +130,13 @@ class Builder:
         raise RuntimeError("No operation fits.")
 
     def random_leaf(self) -> Step | None:
+        """An operation that takes some of the values; one that is hard to suit is tried with several."""
         name = self.random.choice(sorted(LEAVES))
-        return self.leaf_step(name, [self.pick(letter) for letter in LEAVES[name].takes])
+        for _ in range(8):
+            step = self.leaf_step(name, [self.pick(letter) for letter in LEAVES[name].takes])
+            if step is not None:
+                return step
+        return None
 
     def leaf_step(self, name: str, operands: list[int]) -> Step | None:
         plan = LEAVES[name].plan(self.random, *self.types_of(operands))

@@ -123,6 +123,17 @@ def _vmap(functions: Any, xs: Any, in_axes: Any, out_axis: int) -> Any:
     return ct.vmap(functions[0], in_axes=in_axes, out_axes=out_axis)(*xs)
 
 
+def _named_vmap(functions: Any, xs: Any, in_axes: Any, out_axis: int) -> Any:
+    """Elements that know of each other: each result less the mean, and its neighbour's."""
+
+    def centered(*args: Any) -> Any:
+        place = lax.axis_index("others") - 1.0
+        outs = functions[0](*args)
+        return [x - lax.pmean(x, "others") + 0.1 * lax.psum(place * lax.sin(x), "others") for x in outs]
+
+    return ct.vmap(centered, in_axes=in_axes, out_axes=out_axis, axis_name="others")(*xs)
+
+
 def _grad(functions: Any, xs: Any) -> Any:
     return [ct.grad(lambda x: scalar_of(functions[0](x, *xs[1:])))(xs[0])]
 
@@ -146,6 +157,25 @@ def _linearize(functions: Any, xs: Any) -> Any:
 def _vjp(functions: Any, xs: Any) -> Any:
     outs, pull = ct.vjp(functions[0], *xs)
     return list(pull([lax.cos(o) for o in outs]))
+
+
+def _linear_transpose(functions: Any, xs: Any) -> Any:
+    outs, push = ct.linearize(functions[0], *xs)
+    return list(ct.linear_transpose(push, *xs)([lax.cos(o) for o in outs]))
+
+
+def _jacobian(functions: Any, xs: Any, mode: str) -> Any:
+    jacobian = {"forward": ct.jacfwd, "reverse": ct.jacrev}[mode](functions[0])(*xs)
+    return [sum(cnp.sum(lax.sin(j), tuple(range(j.ndim - xs[0].ndim))) for j in jacobian)]
+
+
+def _auxiliary(functions: Any, xs: Any) -> Any:
+    def with_auxiliary(x: Any) -> Any:
+        outs = functions[0](x, *xs[1:])
+        return scalar_of(outs), cnp.tanh(x) + scalar_of(outs)
+
+    (value, auxiliary), gradient = ct.value_and_grad(with_auxiliary, has_aux=True)(xs[0])
+    return [value, gradient * auxiliary]
 
 
 def _custom_jvp(functions: Any, xs: Any) -> Any:
@@ -276,6 +306,11 @@ NESTS: dict[str, Nest] = {
     "vmap": Nest(_plan_vmap, _vmap),
     "grad": Nest(_plan_first, _grad, needs=_reverse),
     "value_and_grad": Nest(_plan_scalar_and_first, _value_and_grad, needs=_reverse),
+    "auxiliary": Nest(_plan_scalar_and_first, _auxiliary, needs=_reverse),
+    "named_vmap": Nest(_plan_vmap, _named_vmap),
+    "linear_transpose": Nest(_plan_same, _linear_transpose, needs=_forward | _reverse),
+    "jacfwd": Nest(_plan_first, lambda functions, xs: _jacobian(functions, xs, "forward"), needs=_forward),
+    "jacrev": Nest(_plan_first, lambda functions, xs: _jacobian(functions, xs, "reverse"), needs=_reverse),
     "jvp": Nest(_plan_floats, _jvp, needs=_forward),
     "linearize": Nest(_plan_floats, _linearize, needs=_forward),
     "vjp": Nest(_plan_same, _vjp, needs=_reverse),

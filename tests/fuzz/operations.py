@@ -372,7 +372,9 @@ _leaf(
 for _name, _function in {
     "at_set": lambda x, y, indices: x.at[np.array(indices)].set(y),
     "at_add": lambda x, y, indices: x.at[np.array(indices)].add(0.5 * y),
-    "at_multiply": lambda x, y, indices: x.at[np.array(indices)].multiply(1.2 + 0.2 * lax.sin(y)),
+    "at_multiply": lambda x, y, indices: x.at[np.array(indices)].multiply(
+        1.2 + 0.2 * lax.sin(y), unique_indices=True
+    ),
     "at_max": lambda x, y, indices: x.at[np.array(indices)].max(y),
     "at_min": lambda x, y, indices: x.at[np.array(indices)].min(y),
     "at_add_twice": lambda x, y, indices: x.at[np.array(indices + indices[:1])].add(0.3 * y),

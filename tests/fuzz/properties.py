@@ -107,38 +107,52 @@ def derived(case: Case, modes: frozenset[str]) -> Callable[..., dict[str, Any]]:
     return compute
 
 
-def check_program(program: Program, modes: frozenset[str], seed: int, only: str | None = None) -> None:
-    """Raises AssertionError, or what Canter raises, unless all properties hold; or one, by name."""
+def check_program(program: Program, modes: frozenset[str], seed: int) -> None:
+    """Raises AssertionError, or what Canter raises, unless all properties hold."""
     with ct.enable_x64(True):
         case = Case(program, seed)
-        found = compute_derived(case, modes, only)
+        closed, shape, flat = trace_derived(case, modes)
+        chosen = random_half(closed)
+        first = iter(evaluate(*part_of(closed, chosen), flat))
+        second = iter(evaluate(*part_of(closed, [not c for c in chosen]), flat))
+        leaves = [np.asarray(next(first) if c else next(second)) for c in chosen]
+        found = ct.tree.unflatten(ct.tree.structure(shape), leaves)
         for name, expected in expectations(case, modes, found):
-            if only is None or only == name:
-                compare(name, found[name], expected)
+            compare(name, found[name], expected)
 
 
-def compute_derived(case: Case, modes: frozenset[str], only: str | None = None) -> dict[str, Any]:
-    """The derived values, by way of a jaxpr that is checked, cut in two, and evaluated."""
-    compute = derived(case, modes)
+def check_trace(program: Program, modes: frozenset[str], seed: int) -> None:
+    """Only traces everything and checks the jaxprs."""
+    with ct.enable_x64(True):
+        closed, _, _ = trace_derived(Case(program, seed), modes)
+        chosen = random_half(closed)
+        part_of(closed, chosen)
+        part_of(closed, [not c for c in chosen])
+
+
+def trace_derived(case: Case, modes: frozenset[str]) -> tuple[ClosedJaxpr, Any, list[Any]]:
+    """The jaxpr of all derived values, checked; the tree of its results; its flat arguments."""
     args = (case.point, case.index, case.direction, case.batch, case.indices)
-    flat, _ = ct.tree.flatten(args)
-    if only is not None:
-        whole, compute = compute, lambda *args: {only: whole(*args)[only]}
-    closed, shape = ct.make_jaxpr(compute, return_shape=True)(*args)
+    closed, shape = ct.make_jaxpr(derived(case, modes), return_shape=True)(*args)
     check_jaxpr(closed)
+    return closed, shape, ct.tree.leaves(args)
+
+
+def random_half(closed: ClosedJaxpr) -> list[bool]:
     random = python_random.Random(len(closed.eqns))
-    chosen = [random.random() < 0.5 for _ in closed.jaxpr.outvars]
-    first = iter(evaluate_part(closed, chosen, flat))
-    second = iter(evaluate_part(closed, [not c for c in chosen], flat))
-    leaves = [np.asarray(next(first) if c else next(second)) for c in chosen]
-    return ct.tree.unflatten(ct.tree.structure(shape), leaves)
+    return [random.random() < 0.5 for _ in closed.jaxpr.outvars]
 
 
-def evaluate_part(closed: ClosedJaxpr, wanted: list[bool], flat: list[Any]) -> list[Any]:
-    """Some results of a jaxpr, from its shortened form."""
+def part_of(closed: ClosedJaxpr, wanted: list[bool]) -> tuple[ClosedJaxpr, list[bool]]:
+    """The jaxpr shortened to some results, checked; and which arguments it has kept."""
     shorter, used = dce_jaxpr(closed.jaxpr, wanted)
     part = ClosedJaxpr(shorter, closed.consts)
     check_jaxpr(part)
+    return part, used
+
+
+def evaluate(part: ClosedJaxpr, used: list[bool], flat: list[Any]) -> list[Any]:
+    """Runs a jaxpr on those of the arguments that it has kept."""
     inputs = [x for x, u in zip(flat, used, strict=True) if u]
     return ct.jit(jaxpr_as_fun(part), compiler_options=FAST_COMPILE)(*inputs)
 
