@@ -261,8 +261,8 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
     except OSError as error:
         message = (
             f"The compilation cache in {path.parent} cannot be written: {error}. Set "
-            f"CANTER_COMPILATION_CACHE_DIR"
-            " to a folder that can be, or switch the cache off with CANTER_ENABLE_COMPILATION_CACHE=0."
+            f"CANTER_COMPILATION_CACHE_DIR to a folder that can be, or switch the cache off with "
+            "CANTER_ENABLE_COMPILATION_CACHE=0."
         )
         _report(f"write {path.parent}", message, settings, error)
         return False

@@ -16,8 +16,7 @@ def _device_put(ctx: Any, *operands: Any, devices: Any, srcs: Any, copy_semantic
         if several is not None and len(several) > 1:
             raise NotImplementedError(
                 f"device_put inside a compiled function takes one device; got {device}, of {len(several)} "
-                f"devices. "
-                "Put the arguments there before the call."
+                f"devices. Put the arguments there before the call."
             )
     return list(operands)
 

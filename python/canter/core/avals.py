@@ -129,7 +129,8 @@ class ShapedArray(AbstractValue):
         shape = ",".join(map(str, self.shape))
         return f"ShapedArray({self.dtype.name}[{shape}]{weak})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return f"{'~' if self.weak_type else ''}{self.str_short(short_dtypes=False)}"
 
 
 class AbstractToken(AbstractValue):

@@ -354,7 +354,12 @@ def transfer_guard(value: str) -> FlagContext:
 
 
 def checking_leaks() -> FlagContext:
-    """`check_tracer_leaks(True)` under its shorter name."""
+    """`check_tracer_leaks(True)` under its shorter name.
+
+    >>> import canter as ct
+    >>> with ct.checking_leaks():
+    ...     y = ct.jit(lambda x: x + 1)(1.0)
+    """
     return check_tracer_leaks(True)
 
 

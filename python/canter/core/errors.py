@@ -65,7 +65,7 @@ def origin(tracer: Any) -> str:
     """A sentence on where a tracer's value comes from."""
     inner = _innermost(tracer)
     trace: Any = getattr(inner, "_trace", None)
-    var = getattr(inner, "var", None)
+    var = getattr(inner, "_var", None)
     if var is None or not hasattr(trace, "eqns"):
         return ""
     name = trace.debug_info.func_name
@@ -84,7 +84,6 @@ def origin(tracer: Any) -> str:
 _TRANSFORMATIONS = {
     "JaxprTracer": "traced",
     "JVPTracer": "differentiated",
-    "LinearizeTracer": "differentiated",
     "BatchTracer": "vectorised by vmap",
 }
 

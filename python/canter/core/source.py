@@ -66,7 +66,7 @@ def register_exclusion(path: str) -> None:
       path: a folder or file, for example a library's `__file__`.
 
     >>> from canter.core import source
-    >>> source.register_exclusion("/opt/mylibrary/")
+    >>> source.register_exclusion("site-packages/mylibrary/")
     """
     _excluded.append(path)
     is_user_file.cache_clear()

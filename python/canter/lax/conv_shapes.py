@@ -81,8 +81,7 @@ def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: An
         if not isinstance(spec, str) or len(spec) != ndim:
             raise TypeError(
                 f"convolution: each of dimension_numbers={tuple(dimension_numbers)!r} must be a string of "
-                f"{ndim} "
-                f"letters, one for each axis of the shapes {tuple(lhs_shape)} and {tuple(rhs_shape)}."
+                f"{ndim} letters, one for each axis of the shapes {tuple(lhs_shape)} and {tuple(rhs_shape)}."
             )
     return ConvDimensionNumbers(*conv_general_permutations(dimension_numbers))
 
@@ -114,8 +113,7 @@ def conv_general_permutations(dimension_numbers: Sequence[str]) -> tuple[tuple[i
         if sorted(spec) != sorted([*letters, *spatial]):
             raise TypeError(
                 f"convolution: {field} {spec!r} must have the letters {letters[0]!r} and {letters[1]!r} and "
-                f"the "
-                f"spatial letters of the kernel, {''.join(spatial)!r}; got {tuple(dimension_numbers)!r}."
+                f"the spatial letters of the kernel, {''.join(spatial)!r}; got {tuple(dimension_numbers)!r}."
             )
         result.append(tuple(map(spec.index, (*letters, *spatial))))
     return tuple(result)

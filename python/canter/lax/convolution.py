@@ -123,8 +123,7 @@ def _check_positive(spatial: int, options: dict[str, tuple[int, ...]]) -> None:
     for name, values in options.items():
         if len(values) != spatial or any(value < 1 for value in values):
             raise ValueError(
-                f"conv_general_dilated: {name} must be {spatial} positive integers, one for each spatial "
-                f"axis; "
+                f"conv_general_dilated: {name} must be {spatial} positive integers, one for each spatial axis; "
                 f"got {values}."
             )
 
@@ -493,8 +492,7 @@ def _check_groups(left: Any, right: Any, feature_groups: int, batch_groups: int,
     if left[1] % feature_groups or left[1] // feature_groups != right[1]:
         raise ValueError(
             f"{name}: the input has {left[1]} features in feature_group_count={feature_groups} groups, so "
-            f"the kernel "
-            f"must have {left[1]}/{feature_groups} input features, not {right[1]}{where}"
+            f"the kernel must have {left[1]}/{feature_groups} input features, not {right[1]}{where}"
         )
     if left[0] % batch_groups:
         raise ValueError(
@@ -503,8 +501,7 @@ def _check_groups(left: Any, right: Any, feature_groups: int, batch_groups: int,
     if right[0] % feature_groups or right[0] % batch_groups:
         raise ValueError(
             f"{name}: the number of groups, {max(feature_groups, batch_groups)}, must divide the {right[0]} "
-            f"output "
-            f"features of the kernel{where}"
+            f"output features of the kernel{where}"
         )
 
 

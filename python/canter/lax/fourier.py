@@ -86,8 +86,7 @@ def _fft_shape_rule(x: Any, *, fft_type: FftType, fft_lengths: tuple[int, ...]) 
     wanted = (*fft_lengths[:-1], half) if fft_type is FftType.IRFFT else fft_lengths
     if x.shape[-count:] != wanted:
         raise ValueError(
-            f"fft: the last axes must have sizes {wanted} for {fft_type.name} with "
-            f"fft_lengths={fft_lengths}; "
+            f"fft: the last axes must have sizes {wanted} for {fft_type.name} with fft_lengths={fft_lengths}; "
             f"got shape {x.shape}."
         )
     if fft_type is FftType.RFFT:

@@ -60,8 +60,7 @@ def _check_joinable(name: str, operands: tuple[Any, ...], axis: int | None) -> N
             if i != axis and size != wanted:
                 raise TypeError(
                     f"{name}: the arrays differ in size on axis {i} ({wanted} and {size}), which is not the "
-                    f"one "
-                    f"they are joined along; got shapes {shapes_text(shapes)}, axis {axis}."
+                    f"one they are joined along; got shapes {shapes_text(shapes)}, axis {axis}."
                 )
 
 

@@ -341,8 +341,7 @@ def _householder_shapes(a: Any, taus: Any) -> Any:
     if columns > rows or taus.shape[:-1] != a.shape[:-2] or taus.shape[-1] > columns or taus.dtype != a.dtype:
         raise ValueError(
             "householder_product takes reflectors (..., m, n) with m >= n and at most n taus of the same "
-            "dtype; "
-            f"got {a.str_short()} and {taus.str_short()}."
+            f"dtype; got {a.str_short()} and {taus.str_short()}."
         )
     return sized(a, rows, columns)
 

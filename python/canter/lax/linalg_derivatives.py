@@ -351,8 +351,7 @@ def svd_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> t
     if params["compute_uv"] and params["full_matrices"] and rows != columns:
         raise NotImplementedError(
             f"svd has no derivative with full_matrices=True of matrices of shape {shape_of(change)}, "
-            f"because the "
-            "columns that x does not determine are arbitrary; use full_matrices=False."
+            f"because the columns that x does not determine are arbitrary; use full_matrices=False."
         )
     wanted = {**params, "compute_uv": True, "full_matrices": False}
     s, u, vt = primitive.bind(*primals, **wanted)

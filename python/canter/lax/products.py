@@ -273,8 +273,7 @@ def _canonical_numbers(numbers: Any) -> Any:
     except (TypeError, ValueError):
         raise TypeError(
             "dot_general: dimension_numbers must be ((lhs_contracting, rhs_contracting), (lhs_batch, "
-            "rhs_batch)), "
-            f"got {numbers!r}."
+            f"rhs_batch)), got {numbers!r}."
         ) from None
     name = "dot_general"
     return (
@@ -324,8 +323,8 @@ def dot(
         if not (1 <= len(left) <= 2 and 1 <= len(right) <= 2 and left[-1] == right[0]):
             raise ValueError(
                 "dot multiplies a vector or matrix by another whose first axis is as long as the last one "
-                "of the "
-                f"first; got shapes {left} and {right}. Use canter.numpy.matmul, or give dimension_numbers."
+                f"of the first; got shapes {left} and {right}. Use canter.numpy.matmul, or give "
+                f"dimension_numbers."
             )
         dimension_numbers = (((len(left) - 1,), (0,)), ((), ()))
     return dot_general(
@@ -380,15 +379,13 @@ def product_dtype(name: str, lhs: Any, rhs: Any, preferred: Any) -> Any:
     complex_in = dtypes.issubdtype(natural, np.complexfloating)
     if complex_in and not dtypes.issubdtype(preferred, np.complexfloating):
         raise TypeError(
-            f"{name}: preferred_element_type={preferred.name} cannot hold the result, which is "
-            f"{natural.name}."
+            f"{name}: preferred_element_type={preferred.name} cannot hold the result, which is {natural.name}."
         )
     both_integer = dtypes.issubdtype(natural, np.integer) and dtypes.issubdtype(preferred, np.integer)
     if both_integer and preferred.itemsize < natural.itemsize:
         raise TypeError(
             f"{name}: preferred_element_type must not be narrower than the operands' type; got "
-            f"{preferred.name} "
-            f"for {natural.name}."
+            f"{preferred.name} for {natural.name}."
         )
     return preferred
 
@@ -424,8 +421,7 @@ def _dot_shape_rule(
         for i, j in zip(lhs_axes, rhs_axes, strict=True):
             if left[i] != right[j]:
                 raise TypeError(
-                    f"dot_general: {kind} axes must have the same size, but axis {i} of lhs has {left[i]} "
-                    f"and "
+                    f"dot_general: {kind} axes must have the same size, but axis {i} of lhs has {left[i]} and "
                     f"axis {j} of rhs has {right[j]}{where}"
                 )
     shape = (

@@ -148,8 +148,7 @@ def _ragged_axis(left: tuple[int, ...], ragged: Sequence[int], sizes: Any) -> in
     if len(axes) != 1 or not 0 <= axes[0] < len(left):
         raise TypeError(
             f"ragged_dot_general: lhs_ragged_dimensions must be one axis in [0, {len(left)}) of lhs, got "
-            f"{axes} for "
-            f"shape {left}."
+            f"{axes} for shape {left}."
         )
     if not dtypes.issubdtype(sizes.dtype, np.integer):
         raise TypeError(f"ragged_dot_general: group_sizes must be integers, got {sizes.dtype.name}.")

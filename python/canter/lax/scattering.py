@@ -592,8 +592,7 @@ def _scatter_apply_jvp(primals: Any, tangents: Any, params: Any) -> tuple[Any, A
     if not _is_unique(params, indices):
         raise NotImplementedError(
             "scatter_apply has a derivative only with unique_indices=True, because the function is applied "
-            "once "
-            "for each occurrence of an index. Pass unique_indices=True if the indices are unique."
+            "once for each occurrence of an index. Pass unique_indices=True if the indices are unique."
         )
     from ..core.jaxpr import eval_jaxpr
     from ..transforms.jvp import jvp_flat

@@ -352,8 +352,7 @@ def _broadcast_in_dim_shape_rule(
             )
         if given[axis] not in (1, shape[dim]):
             raise TypeError(
-                f"broadcast_in_dim: axis {axis} of the operand has size {given[axis]}, which is neither 1 "
-                f"nor "
+                f"broadcast_in_dim: axis {axis} of the operand has size {given[axis]}, which is neither 1 nor "
                 f"{shape[dim]}, the size of axis {dim} of the result; got {what}."
             )
     if len(set(broadcast_dimensions)) != len(broadcast_dimensions):

@@ -170,8 +170,7 @@ def _slice_shape_rule(
         if not 0 <= start <= limit <= size or stride <= 0:
             raise TypeError(
                 f"slice: on axis {axis} of shape {shape} the start {start}, the limit {limit} and the "
-                f"stride {stride} "
-                f"must satisfy 0 <= start <= limit <= {size} and stride >= 1."
+                f"stride {stride} must satisfy 0 <= start <= limit <= {size} and stride >= 1."
             )
         sizes.append(-(-(limit - start) // stride))
     return with_shape(operand, tuple(sizes))
@@ -415,8 +414,7 @@ def _dynamic_slice_shape_rule(operand: Any, *indices: Any, slice_sizes: tuple[in
         if not 0 <= taken <= size:
             raise TypeError(
                 f"dynamic_slice: slice_sizes {slice_sizes} does not fit an operand of shape {shape}: on "
-                f"axis {axis} "
-                f"it must be in [0, {size}], got {taken}."
+                f"axis {axis} it must be in [0, {size}], got {taken}."
             )
     return with_shape(operand, slice_sizes)
 
@@ -591,8 +589,7 @@ def _dynamic_update_slice_shape_rule(operand: Any, update: Any, *indices: Any) -
     if len(given) != len(shape) or any(new > size for new, size in zip(given, shape, strict=True)):
         raise TypeError(
             f"dynamic_update_slice: the update must have the operand's number of dimensions and be nowhere "
-            f"larger; "
-            f"got update shape {given} for operand shape {shape}."
+            f"larger; got update shape {given} for operand shape {shape}."
         )
     return operand.update(weak_type=operand.weak_type and update.weak_type)
 

@@ -241,8 +241,7 @@ def _bessel_i1e_slope(y: Any, x: Any) -> Any:
 def _no_gradient(what: str) -> Any:
     def rule(g: Any, *operands: Any) -> Any:
         raise ValueError(
-            f"{what} is not supported. Wrap that operand in lax.stop_gradient if its derivative is "
-            "not wanted."
+            f"{what} is not supported. Wrap that operand in lax.stop_gradient if its derivative is not wanted."
         )
 
     return rule
