@@ -456,7 +456,9 @@ def __getattr__(name: str) -> Any:
     elif name in _submodules:
         return _import_module(f"{__name__}.{name}")
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ..core.errors import unknown_attribute
+
+        raise unknown_attribute(__name__, name, __dir__())
     globals()[name] = value
     return value
 
