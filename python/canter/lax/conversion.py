@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import dtypes
+from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.primitive import Primitive
 from ..core.trace import state, swap_trace
@@ -489,8 +489,6 @@ def stop_gradient(x: Any) -> Any:
     """
     if hasattr(x, "aval"):
         return stop_gradient_p.bind(x)
-    from ..core import pytree
-
     return pytree.tree_map(stop_gradient_p.bind, x)
 
 
@@ -514,8 +512,6 @@ def optimization_barrier(operand: Any, /) -> Any:
       >>> float(lax.optimization_barrier(2.0))
       2.0
     """
-    from ..core import pytree
-
     leaves, treedef = pytree.tree_flatten(operand)
     return pytree.tree_unflatten(treedef, optimization_barrier_p.bind(*leaves)) if leaves else operand
 

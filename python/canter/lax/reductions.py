@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import dtypes
+from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
@@ -331,8 +331,6 @@ def reduce(
       >>> float(lax.reduce(np.float32([1, 2, 3]), 0.0, lax.add, (0,)))
       6.0
     """
-    from ..core import pytree
-
     refuse_sharding("reduce", out_sharding)
     flat, treedef = pytree.tree_flatten(operands)
     flat_inits, init_treedef = pytree.tree_flatten(init_values)
@@ -375,8 +373,6 @@ def scalar_jaxpr(name: str, computation: Any, avals: Sequence[Any], treedef: Any
     Raises:
       TypeError: it returns a tree of another structure, or scalars of other dtypes.
     """
-    from ..core import pytree
-
     scalars = [ShapedArray((), aval.dtype) for aval in avals]
     count = len(scalars)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import dtypes
+from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, Jaxpr
 from ..core.primitive import Primitive
@@ -166,8 +166,6 @@ def reduce_window(
       >>> np.asarray(lax.reduce_window(np.float32([1, 3, 2]), 0.0, lax.add, (2,))).tolist()
       [4.0, 5.0]
     """
-    from ..core import pytree
-
     flat, treedef = pytree.tree_flatten(operand)
     inits, init_treedef = pytree.tree_flatten(init_value)
     if treedef != init_treedef or not flat:

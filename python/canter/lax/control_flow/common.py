@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import ShapedArray, get_aval, typematch
-from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
 from ...core.trace import Tracer, state
 from ...core.tracing import trace_to_jaxpr
 from ...transforms.calling import FlatFunction, debug_info, function_name
@@ -116,7 +116,6 @@ def strengthen_outputs(closed: ClosedJaxpr, targets: Sequence[Any]) -> ClosedJax
 
     if all(out.weak_type == target.weak_type for out, target in zip(closed.out_avals, targets, strict=True)):
         return closed
-    from ...core.jaxpr import eval_jaxpr
 
     def strengthened(*args: Any) -> list[Any]:
         outs = eval_jaxpr(closed.jaxpr, closed.consts, *args)

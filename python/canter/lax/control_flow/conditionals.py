@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...core import config
+from ...core import config, pytree
 from ...core.avals import get_aval
 from ...core.errors import api_boundary
-from ...core.jaxpr import ClosedJaxpr, Var
+from ...core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
 from ...core.primitive import Primitive
 from ...core.trace import Tracer
 from ...core.tracing import trace_to_jaxpr
@@ -21,7 +21,7 @@ from ...transforms.partial_evaluation import dce_jaxpr
 from ...transforms.rules import bdim_at_front, zeros_like_aval
 from ...transforms.transpose import transpose_jaxpr
 from ...transforms.zeros import Zero, is_undefined_primal
-from ..comparison import clamp, select_n
+from ..comparison import clamp, ne, select_n
 from ..conversion import convert_element_type
 from ..shapes import broadcast_in_dim
 from .common import (
@@ -53,8 +53,8 @@ def cond(
       true_fun: applied to the operands where `pred` is true.
       false_fun: applied where it is false; must give the same structure, shapes and dtypes.
       *operands: trees of arrays.
-      **kwargs: `operand=` passes one operand by name; `linear=` is accepted for compatibility and
-        must be a structure of booleans or None.
+      **kwargs: `operand=` passes one operand by name; `linear=` says which operands are linear, as a
+        tree of booleans or None, and changes nothing.
 
     Returns:
       The result of the function that was chosen. Only that one runs, except under `vmap` with a
@@ -72,7 +72,9 @@ def cond(
         if operands:
             raise TypeError("cond: give operands by position or by `operand=`, not both.")
         operands = (kwargs.pop("operand"),)
-    kwargs.pop("linear", None)
+    linear = kwargs.pop("linear", None)
+    if not all(type(flag) is bool for flag in pytree.tree_leaves(linear)):
+        raise TypeError(f"cond: linear takes None or a tree of booleans, got {linear!r}.")
     if kwargs:
         raise TypeError(f"cond got unexpected keyword arguments: {', '.join(kwargs)}.")
     check_callable("cond", true_fun, false_fun)
@@ -81,8 +83,6 @@ def cond(
         return (true_fun if pred else false_fun)(*operands)
     dtype = get_aval(pred).dtype
     if dtype != np.bool_:
-        from ..comparison import ne
-
         pred = ne(pred, np.zeros((), dtype)[()])
     index = convert_element_type(pred, np.dtype(np.int32))
     return _select_branch(
@@ -240,8 +240,6 @@ def _fill_slots(
     part: LinearizedJaxpr, place: Sequence[int], slots: Sequence[Any], num_outs: int
 ) -> ClosedJaxpr:
     """The known part of a branch, with zeros in the slots that it does not use."""
-    from ...core.jaxpr import eval_jaxpr
-
     key = ("slots", tuple(place), tuple(slots))
     known = part.known.memo.get(key)
     if known is None:
@@ -302,8 +300,6 @@ def _batch(trace: Any, args: Any, dims: Any, *, branches: Any, **params: Any) ->
 def _batch_by_selection(
     trace: Any, index: Any, index_dim: int, operands: Any, dims: Any, branches: Any, options: Any
 ) -> Any:
-    from ...core.jaxpr import eval_jaxpr
-
     index = bdim_at_front(index, index_dim, trace.size)
     results = []
     for branch in branches:

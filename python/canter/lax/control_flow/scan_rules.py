@@ -17,7 +17,7 @@ from ...transforms.batching import batch_jaxpr
 from ...transforms.jvp import jvp_jaxpr
 from ...transforms.linearize import LinearizedJaxpr, linearize_jaxpr
 from ...transforms.partial_evaluation import dce_jaxpr, join_effects
-from ...transforms.rules import add_tangents, instantiate_zeros, moveaxis, zeros_like_aval
+from ...transforms.rules import add_tangents, bdim_at_front, instantiate_zeros, moveaxis, zeros_like_aval
 from ...transforms.transpose import backward_pass
 from ...transforms.zeros import UndefinedPrimal, Zero, is_undefined_primal
 from .common import reorder, split_list, strengthen_outputs, tangents_by_flags, with_common_consts
@@ -429,7 +429,7 @@ def _batch(
 
     consts, carry, xs = split_list(list(zip(args, dims, strict=True)), num_consts, num_carry)
     carry = [
-        _carry_in_front(x, d, size) if flag else x for (x, d), flag in zip(carry, batched_carry, strict=True)
+        bdim_at_front(x, d, size) if flag else x for (x, d), flag in zip(carry, batched_carry, strict=True)
     ]
     carry_avals = [get_aval(x) for x in carry]
     batched = strengthen_outputs(batched, [*carry_avals, *batched.out_avals[num_carry:]])
@@ -441,12 +441,6 @@ def _batch(
         params,
     )
     return outs, [*place(batched_carry), *(None if d is None else 1 for d in ys_dims)]
-
-
-def _carry_in_front(x: Any, dim: int | None, size: int) -> Any:
-    from ...transforms.rules import bdim_at_front
-
-    return bdim_at_front(x, dim, size)
 
 
 def _dce(used: Any, eqn: Any) -> Any:
