@@ -14,7 +14,7 @@ from . import rules
 from .body import fill_function
 from .context import ModuleContext
 from .locations import Locations
-from .mlir_door import ir, new_context
+from .mlir_door import context_for_module, ir
 
 __all__ = ["lower_jaxpr_to_module", "match_donations"]
 
@@ -123,9 +123,10 @@ def lower_jaxpr_to_module(
       <BLANKLINE>
     """
     rules.load()
-    context = new_context()
+    context, belongs_to = context_for_module()
     with context, ir.Location.unknown() as unknown, _no_garbage_collection():
         module = ir.Module.create(loc=unknown)
+        belongs_to(module)
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks))
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.

@@ -9,6 +9,7 @@ whoever wants them.
 from __future__ import annotations
 
 import importlib
+import weakref
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "ir",
     "load_all_dialects",
     "location_cache",
+    "context_for_module",
     "new_context",
     "passmanager",
     "sdy_attributes",
@@ -65,6 +67,34 @@ def new_context() -> Any:
     _stablehlo.register_dialect(context)
     context.enable_multithreading(False)
     return context
+
+
+# Contexts whose module is gone, with how often each was used: making one takes as long as lowering fifty
+# equations. A context keeps every type and attribute it ever made, so it is not used for ever.
+_idle_contexts: list[tuple[Any, int]] = []
+_MOST_USES = 32
+_MOST_IDLE = 4
+
+
+def context_for_module() -> tuple[Any, Callable[[Any], None]]:
+    """A context for one module, and the function to call with the module once it is made.
+
+    The context is used again when the module is gone.
+    """
+    try:
+        context, uses = _idle_contexts.pop()
+    except IndexError:
+        context, uses = new_context(), 0
+
+    def belongs_to(module: Any) -> None:
+        weakref.finalize(module, _give_back, context, uses + 1).atexit = False
+
+    return context, belongs_to
+
+
+def _give_back(context: Any, uses: int) -> None:
+    if uses < _MOST_USES and len(_idle_contexts) < _MOST_IDLE:
+        _idle_contexts.append((context, uses))
 
 
 def load_all_dialects(context: Any) -> None:
