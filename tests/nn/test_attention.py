@@ -80,7 +80,7 @@ def test_query_that_sees_nothing_gets_the_mean():
 def test_gradient():
     with ct.enable_x64(True):
         q, k, v = (x.astype(np.float64) for x in (_Q, _KEY, _VALUE))
-        loss = lambda q: (nn.dot_product_attention(q, k, v, is_causal=True) ** 2).sum()  # noqa: E731
+        loss = lambda q: (nn.dot_product_attention(q, k, v, is_causal=True) ** 2).sum()
         slopes = np.asarray(ct.grad(loss)(q))
         step = np.zeros_like(q)
         step[1, 2, 3, 4] = 1e-6

@@ -71,7 +71,13 @@ def test_logsumexp_of_weights():
 
 @pytest.mark.parametrize(
     ("values", "want"),
-    [([-np.inf, -np.inf], -np.inf), ([np.inf, 1.0], np.inf), ([-np.inf, 1.0], 1.0), ([], -np.inf), ([np.nan, 1.0], np.nan)],
+    [
+        ([-np.inf, -np.inf], -np.inf),
+        ([np.inf, 1.0], np.inf),
+        ([-np.inf, 1.0], 1.0),
+        ([], -np.inf),
+        ([np.nan, 1.0], np.nan),
+    ],
 )
 def test_logsumexp_of_infinities(values, want):
     np.testing.assert_equal(float(nn.logsumexp(np.array(values))), want)

@@ -150,7 +150,7 @@ def results(framework: Any) -> dict[str, list[dict[str, Any]]]:
     for line, _, wide in programs():
         framework.config.update("jax_enable_x64", wide)
         names = {"random": framework.random, "np": framework.numpy}
-        values = [as_data(eval(line, names, {"k": framework.random.key(seed)})) for seed in SEEDS]  # noqa: S307
+        values = [as_data(eval(line, names, {"k": framework.random.key(seed)})) for seed in SEEDS]
         data[label(line, wide)] = values
     return data
 

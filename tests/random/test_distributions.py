@@ -68,9 +68,12 @@ def test_categorical_frequencies():
     for replace in (True, False):
         shape = (_N,) if replace else (1,)
         keys = _KEY if replace else random.split(_KEY, _N)
-        draw = lambda k: random.categorical(k, logits, shape=shape, replace=replace)  # noqa: B023, E731
+        draw = lambda k: random.categorical(k, logits, shape=shape, replace=replace)
         samples = np.asarray(draw(keys) if replace else ct.vmap(draw)(keys)).ravel()
-        assert scipy.stats.chisquare(np.bincount(samples, minlength=3), [0.1 * _N, 0.2 * _N, 0.7 * _N]).pvalue > 1e-3
+        assert (
+            scipy.stats.chisquare(np.bincount(samples, minlength=3), [0.1 * _N, 0.2 * _N, 0.7 * _N]).pvalue
+            > 1e-3
+        )
 
 
 def test_orthogonal_and_ball():
@@ -103,7 +106,9 @@ def test_gradient_of_gamma():
     for a in (0.3, 2.0, 20.0):
         sample = float(random.gamma(_KEY, a))
         probability, step = scipy.stats.gamma(a).cdf(sample), 1e-5 * a
-        want = (scipy.stats.gamma(a + step).ppf(probability) - scipy.stats.gamma(a - step).ppf(probability)) / (2 * step)
+        want = (
+            scipy.stats.gamma(a + step).ppf(probability) - scipy.stats.gamma(a - step).ppf(probability)
+        ) / (2 * step)
         np.testing.assert_allclose(ct.grad(lambda a: random.gamma(_KEY, a))(a), want, rtol=1e-3)
 
 

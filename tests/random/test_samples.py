@@ -21,7 +21,11 @@ def drawn():
     optimisations that change the last bits of floats."""
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
     out = subprocess.run(
-        [sys.executable, str(_HERE / "cases.py"), "canter"], env=env, capture_output=True, text=True, check=False
+        [sys.executable, str(_HERE / "cases.py"), "canter"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert out.returncode == 0, out.stderr
     return json.loads(out.stdout)
@@ -33,6 +37,9 @@ def test_samples_are_those_of_jax(line, exact, wide, drawn):
     for got, want in zip(drawn[name], _GOLDEN[name], strict=True):
         assert got["dtype"] == want["dtype"]
         if exact:
-            assert np.array_equal(got["values"], want["values"], equal_nan=True), (got["values"], want["values"])
+            assert np.array_equal(got["values"], want["values"], equal_nan=True), (
+                got["values"],
+                want["values"],
+            )
         else:
             np.testing.assert_allclose(got["values"], want["values"], rtol=2e-5, atol=2e-6)

@@ -83,7 +83,7 @@ def test_batches_and_derivatives():
     slopes = ct.grad(lambda p: linalg.solve_triangular(p, _b, lower=True).sum())(_P)
     step = np.zeros_like(_P)
     step[2, 1] = 1e-6
-    oracle = lambda p: scipy.linalg.solve_triangular(p, _b, lower=True).sum()  # noqa: E731
+    oracle = lambda p: scipy.linalg.solve_triangular(p, _b, lower=True).sum()
     np.testing.assert_allclose(slopes[2, 1], (oracle(_P + step) - oracle(_P - step)) / 2e-6, rtol=1e-6)
 
 

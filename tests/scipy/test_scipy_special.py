@@ -12,12 +12,12 @@ _POSITIVE = np.array([0.1, 0.7, 1.0, 2.5, 9.0])
 _UNIT = np.array([1e-300, 1e-20, 1e-5, 0.01, 0.3, 0.5, 0.9, 1 - 1e-9, 0.0, 1.0, 2.0])
 
 _CASES = {
-    **{name: (_LINE,) for name in "gammaln gammasgn erf erfc ndtr log_ndtr expit i0e i1e entr".split()},
+    **dict.fromkeys("gammaln gammasgn erf erfc ndtr log_ndtr expit i0e i1e entr".split(), (_LINE,)),
     **{
         name: (_POSITIVE, _POSITIVE[::-1].copy())
         for name in "betaln beta gammainc gammaincc xlogy xlog1py rel_entr kl_div boxcox boxcox1p poch".split()
     },
-    **{name: (_POSITIVE,) for name in "gamma digamma i0 i1 logsumexp softmax log_softmax".split()},
+    **dict.fromkeys("gamma digamma i0 i1 logsumexp softmax log_softmax".split(), (_POSITIVE,)),
     "erfinv": (np.array([-0.9, 0.0, 0.3, 0.999]),),
     "ndtri": (_UNIT,),
     "logit": (np.array([0.1, 0.5, 0.9]),),
@@ -71,7 +71,9 @@ def test_derivative_of_xlogy_at_zero():
 
 
 def test_multigammaln():
-    np.testing.assert_allclose(special.multigammaln(_POSITIVE + 3, 3), scipy.special.multigammaln(_POSITIVE + 3, 3))
+    np.testing.assert_allclose(
+        special.multigammaln(_POSITIVE + 3, 3), scipy.special.multigammaln(_POSITIVE + 3, 3)
+    )
 
 
 def test_what_is_not_supported():

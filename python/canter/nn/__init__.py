@@ -1,35 +1,39 @@
 """Functions that neural networks are made of."""
 
 from . import initializers as initializers
-from .activations import celu as celu
-from .activations import elu as elu
-from .activations import gelu as gelu
-from .activations import glu as glu
-from .activations import hard_sigmoid as hard_sigmoid
-from .activations import hard_silu as hard_silu
-from .activations import hard_swish as hard_swish
-from .activations import hard_tanh as hard_tanh
-from .activations import identity as identity
-from .activations import leaky_relu as leaky_relu
-from .activations import log1mexp as log1mexp
-from .activations import log_sigmoid as log_sigmoid
-from .activations import mish as mish
-from .activations import relu as relu
-from .activations import relu6 as relu6
-from .activations import selu as selu
-from .activations import sigmoid as sigmoid
-from .activations import silu as silu
-from .activations import soft_sign as soft_sign
-from .activations import softplus as softplus
-from .activations import sparse_plus as sparse_plus
-from .activations import sparse_sigmoid as sparse_sigmoid
-from .activations import squareplus as squareplus
-from .activations import swish as swish
-from .activations import tanh as tanh
+from .activations import (
+    celu as celu,
+    elu as elu,
+    gelu as gelu,
+    glu as glu,
+    hard_sigmoid as hard_sigmoid,
+    hard_silu as hard_silu,
+    hard_swish as hard_swish,
+    hard_tanh as hard_tanh,
+    identity as identity,
+    leaky_relu as leaky_relu,
+    log1mexp as log1mexp,
+    log_sigmoid as log_sigmoid,
+    mish as mish,
+    relu as relu,
+    relu6 as relu6,
+    selu as selu,
+    sigmoid as sigmoid,
+    silu as silu,
+    soft_sign as soft_sign,
+    softplus as softplus,
+    sparse_plus as sparse_plus,
+    sparse_sigmoid as sparse_sigmoid,
+    squareplus as squareplus,
+    swish as swish,
+    tanh as tanh,
+)
 from .attention import dot_product_attention as dot_product_attention
-from .normalization import log_softmax as log_softmax
-from .normalization import logmeanexp as logmeanexp
-from .normalization import logsumexp as logsumexp
-from .normalization import one_hot as one_hot
-from .normalization import softmax as softmax
-from .normalization import standardize as standardize
+from .normalization import (
+    log_softmax as log_softmax,
+    logmeanexp as logmeanexp,
+    logsumexp as logsumexp,
+    one_hot as one_hot,
+    softmax as softmax,
+    standardize as standardize,
+)

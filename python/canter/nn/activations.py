@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from canter import lax
-from canter import numpy as cnp
+import numpy as np
+
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.lax.common import const
 from canter.numpy.ufunc_bodies import where
@@ -39,40 +40,48 @@ _ARGS = """
     """
 
 
-def _documented(what: str, call: str, printed: str, more: str = "") -> Any:
-    """Gives a function the docstring that all of one argument share."""
-
-    def decorate(function: Any) -> Any:
-        function.__doc__ = what + _ARGS.format(call=call, printed=printed, more=more)
-        return function
-
-    return decorate
+def _elementwise(body: Any, what: str, call: str, printed: str, more: str = "") -> Any:
+    """The public function of a body of one argument, with the docstring that all of them share."""
+    body.__name__ = body.__qualname__ = body.__name__[1:].removesuffix("_body")
+    body.__doc__ = what + _ARGS.format(call=call, printed=printed, more=more)
+    return composite(body)
 
 
 def _any_number(name: str, x: Any) -> Any:
     """An operand of any dtype but bool, which becomes an integer."""
     check_arraylike(name, x)
     dtype = dtype_of(x)
-    return convert(x, dtypes.canonicalize_dtype(int)) if dtype == bool else convert(x, dtype, dtypes.is_weakly_typed(x))
+    return (
+        convert(x, dtypes.canonicalize_dtype(int))
+        if dtype == np.bool_
+        else convert(x, dtype, dtypes.is_weakly_typed(x))
+    )
 
 
 # --- rectifiers -----------------------------------------------------------------------------------
 
 
-@_documented("Rectified linear unit: max(x, 0), with derivative 0 at 0.", "relu(-1.0), ct.nn.relu(2.0)", "0.0 2.0")
-@composite
-def relu(x: Any) -> Any:
+def _relu_body(x: Any) -> Any:
     x = _any_number("relu", x)
-    if dtypes.issubdtype(dtype_of(x), complex):
+    if dtypes.issubdtype(dtype_of(x), np.complexfloating):
         return cnp.maximum(x, 0)
     return where(lax.le(x, const(x, 0)), const(x, 0), x)
 
 
-@_documented("min(max(x, 0), 6), with derivative 0 at 0 and 6.", "relu6(7.0)", "6.0")
-@composite
-def relu6(x: Any) -> Any:
+relu = _elementwise(
+    _relu_body,
+    "Rectified linear unit: max(x, 0), with derivative 0 at 0.",
+    "relu(-1.0), ct.nn.relu(2.0)",
+    "0.0 2.0",
+)
+
+
+def _relu6_body(x: Any) -> Any:
     x = to_inexact("relu6", x)
     return where(lax.le(x, const(x, 0)), const(x, 0), where(lax.ge(x, const(x, 6)), const(x, 6), x))
+
+
+relu6 = _elementwise(_relu6_body, "min(max(x, 0), 6), with derivative 0 at 0 and 6.", "relu6(7.0)", "6.0")
 
 
 @composite
@@ -125,16 +134,20 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
     return _expm1_below(x, alpha)
 
 
-@_documented(
+def _selu_body(x: Any) -> Any:
+    x = to_inexact("selu", x)
+    return const(x, 1.0507009873554804934193349852946) * _expm1_below(
+        x, const(x, 1.6732632423543772848170429916717)
+    )
+
+
+selu = _elementwise(
+    _selu_body,
     "Scaled exponential linear unit, which keeps mean 0 and variance 1 through a deep network of\n    "
-    "lecun_normal weights.\n\n    Source: Klambauer et al., \"Self-normalizing neural networks\", NeurIPS 2017.",
+    'lecun_normal weights.\n\n    Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.',
     "selu(0.0)",
     "0.0",
 )
-@composite
-def selu(x: Any) -> Any:
-    x = to_inexact("selu", x)
-    return const(x, 1.0507009873554804934193349852946) * _expm1_below(x, const(x, 1.6732632423543772848170429916717))
 
 
 @composite
@@ -159,25 +172,38 @@ def celu(x: Any, alpha: Any = 1.0) -> Any:
     return _expm1_below(x, alpha, alpha)
 
 
-@_documented("-1 below -1, 1 above 1, x between.", "hard_tanh(3.0)", "1.0")
-@composite
-def hard_tanh(x: Any) -> Any:
+def _hard_tanh_body(x: Any) -> Any:
     x = _any_number("hard_tanh", x)
     return where(lax.gt(x, const(x, 1)), const(x, 1), where(lax.lt(x, const(x, -1)), const(x, -1), x))
 
 
-@_documented("Piecewise linear stand-in for the logistic function: relu6(x + 3) / 6.", "hard_sigmoid(0.0)", "0.5")
-@composite
-def hard_sigmoid(x: Any) -> Any:
+hard_tanh = _elementwise(_hard_tanh_body, "-1 below -1, 1 above 1, x between.", "hard_tanh(3.0)", "1.0")
+
+
+def _hard_sigmoid_body(x: Any) -> Any:
     x = to_inexact("hard_sigmoid", x)
     return relu6(x + 3.0) / 6.0
 
 
-@_documented("Piecewise stand-in for silu: x * hard_sigmoid(x). Also called hard_swish.", "hard_silu(3.0)", "3.0")
-@composite
-def hard_silu(x: Any) -> Any:
+hard_sigmoid = _elementwise(
+    _hard_sigmoid_body,
+    "Piecewise linear stand-in for the logistic function: relu6(x + 3) / 6.",
+    "hard_sigmoid(0.0)",
+    "0.5",
+)
+
+
+def _hard_silu_body(x: Any) -> Any:
     x = to_inexact("hard_silu", x)
     return x * hard_sigmoid(x)
+
+
+hard_silu = _elementwise(
+    _hard_silu_body,
+    "Piecewise stand-in for silu: x * hard_sigmoid(x). Also called hard_swish.",
+    "hard_silu(3.0)",
+    "3.0",
+)
 
 
 hard_swish = hard_silu
@@ -186,56 +212,65 @@ hard_swish = hard_silu
 # --- smooth ---------------------------------------------------------------------------------------
 
 
-@_documented("The logistic function, 1 / (1 + exp(-x)).", "sigmoid(0.0)", "0.5")
-@composite
-def sigmoid(x: Any) -> Any:
+def _sigmoid_body(x: Any) -> Any:
     return lax.logistic(to_inexact("sigmoid", x))
 
 
+sigmoid = _elementwise(_sigmoid_body, "The logistic function, 1 / (1 + exp(-x)).", "sigmoid(0.0)", "0.5")
+
+
 def _softplus(x: Any) -> Any:
-    if dtypes.issubdtype(dtype_of(x), complex):
+    if dtypes.issubdtype(dtype_of(x), np.complexfloating):
         return cnp.logaddexp(x, 0)
     above = lax.gt(x, const(x, 0))
     return where(above, x, const(x, 0)) + lax.log1p(lax.exp(where(above, -x, x)))
 
 
-@_documented("log(1 + exp(x)), without overflow.", "softplus(100.0)", "100.0")
-@composite
-def softplus(x: Any) -> Any:
+def _softplus_body(x: Any) -> Any:
     return _softplus(to_inexact("softplus", x))
 
 
-@_documented("log(sigmoid(x)), without underflow.", "log_sigmoid(-100.0)", "-100.0")
-@composite
-def log_sigmoid(x: Any) -> Any:
+softplus = _elementwise(_softplus_body, "log(1 + exp(x)), without overflow.", "softplus(100.0)", "100.0")
+
+
+def _log_sigmoid_body(x: Any) -> Any:
     return -_softplus(-to_inexact("log_sigmoid", x))
 
 
-@_documented("x * sigmoid(x). Also called swish.", "silu(0.0)", "0.0")
-@composite
-def silu(x: Any) -> Any:
+log_sigmoid = _elementwise(
+    _log_sigmoid_body, "log(sigmoid(x)), without underflow.", "log_sigmoid(-100.0)", "-100.0"
+)
+
+
+def _silu_body(x: Any) -> Any:
     x = to_inexact("silu", x)
     return x * lax.logistic(x)
+
+
+silu = _elementwise(_silu_body, "x * sigmoid(x). Also called swish.", "silu(0.0)", "0.0")
 
 
 swish = silu
 
 
-@_documented(
-    "x * tanh(softplus(x)).\n\n    Source: Misra, \"Mish: a self regularized non-monotonic activation function\", 2019.",
-    "mish(0.0)",
-    "0.0",
-)
-@composite
-def mish(x: Any) -> Any:
+def _mish_body(x: Any) -> Any:
     x = to_inexact("mish", x)
     return x * lax.tanh(_softplus(x))
 
 
-@_documented("Hyperbolic tangent.", "tanh(0.0)", "0.0")
-@composite
-def tanh(x: Any, /) -> Any:
+mish = _elementwise(
+    _mish_body,
+    'x * tanh(softplus(x)).\n\n    Source: Misra, "Mish: a self regularized non-monotonic activation function", 2019.',
+    "mish(0.0)",
+    "0.0",
+)
+
+
+def _tanh_body(x: Any, /) -> Any:
     return lax.tanh(to_inexact("tanh", x))
+
+
+tanh = _elementwise(_tanh_body, "Hyperbolic tangent.", "tanh(0.0)", "0.0")
 
 
 @composite(static_argnames=("approximate",))
@@ -295,29 +330,41 @@ def glu(x: Any, axis: int = -1) -> Any:
     if not -len(shape) <= axis < len(shape):
         raise ValueError(f"nn.glu: axis {axis} is out of bounds for an array of shape {shape}.")
     if shape[axis] % 2:
-        raise ValueError(f"nn.glu: axis {axis} of an array of shape {shape} has an odd size and cannot be halved.")
+        raise ValueError(
+            f"nn.glu: axis {axis} of an array of shape {shape} has an odd size and cannot be halved."
+        )
     return _glu(x, axis=axis)
 
 
-@_documented("x / (1 + |x|).", "soft_sign(1.0)", "0.5")
-@composite
-def soft_sign(x: Any) -> Any:
+def _soft_sign_body(x: Any) -> Any:
     x = to_inexact("soft_sign", x)
     return x / (lax.abs(x) + 1.0)
 
 
-@_documented("0 below -1, (x + 1)**2 / 4 up to 1, x above: the antiderivative of sparse_sigmoid.", "sparse_plus(1.0)", "1.0")
-@composite
-def sparse_plus(x: Any) -> Any:
+soft_sign = _elementwise(_soft_sign_body, "x / (1 + |x|).", "soft_sign(1.0)", "0.5")
+
+
+def _sparse_plus_body(x: Any) -> Any:
     x = to_inexact("sparse_plus", x)
     middle = lax.integer_pow(x + 1.0, 2) / 4.0
     return where(lax.le(x, const(x, -1)), const(x, 0), where(lax.ge(x, const(x, 1)), x, middle))
 
 
-@_documented("0 below -1, (x + 1) / 2 up to 1, 1 above.", "sparse_sigmoid(0.0)", "0.5")
-@composite
-def sparse_sigmoid(x: Any) -> Any:
+sparse_plus = _elementwise(
+    _sparse_plus_body,
+    "0 below -1, (x + 1)**2 / 4 up to 1, x above: the antiderivative of sparse_sigmoid.",
+    "sparse_plus(1.0)",
+    "1.0",
+)
+
+
+def _sparse_sigmoid_body(x: Any) -> Any:
     return 0.5 * cnp.clip(to_inexact("sparse_sigmoid", x) + 1.0, 0.0, 2.0)
+
+
+sparse_sigmoid = _elementwise(
+    _sparse_sigmoid_body, "0 below -1, (x + 1) / 2 up to 1, 1 above.", "sparse_sigmoid(0.0)", "0.5"
+)
 
 
 @composite
@@ -353,13 +400,17 @@ def _(primals: Any, tangents: Any) -> Any:
     return _log1mexp(*primals), tangents[0] / lax.expm1(primals[0])
 
 
-@_documented("log(1 - exp(-x)) for positive x.", "log1mexp(50.0)", "-1.9287499e-22", ", positive")
-@composite
-def log1mexp(x: Any) -> Any:
+def _log1mexp_body(x: Any) -> Any:
     return _log1mexp(to_inexact("log1mexp", x))
 
 
-@_documented("x itself.", "identity(3.0)", "3.0")
-@composite
-def identity(x: Any) -> Any:
-    return _any_number("identity", x) if dtype_of(x) != bool else convert(x, dtype_of(x))
+log1mexp = _elementwise(
+    _log1mexp_body, "log(1 - exp(-x)) for positive x.", "log1mexp(50.0)", "-1.9287499e-22", ", positive"
+)
+
+
+def _identity_body(x: Any) -> Any:
+    return _any_number("identity", x) if dtype_of(x) != np.bool_ else convert(x, dtype_of(x))
+
+
+identity = _elementwise(_identity_body, "x itself.", "identity(3.0)", "3.0")

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.numpy.util import broadcast_to, check_arraylike, convert, dtype_of, shape_of
 from canter.runtime.composite import composite
@@ -52,7 +51,15 @@ def _by_group(x: Any, heads: int, groups: int) -> Any:
 
 @composite(static_argnames=("options",))
 def _attend(
-    query: Any, key: Any, value: Any, bias: Any, mask: Any, query_lengths: Any, key_lengths: Any, *, options: _Options
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any,
+    mask: Any,
+    query_lengths: Any,
+    key_lengths: Any,
+    *,
+    options: _Options,
 ) -> Any:
     """Attention of (B, T, N, H) queries over (B, S, K, H) keys; N = K * G."""
     (batch, queries, total, width), (_, keys, heads, _) = shape_of(query), shape_of(key)
@@ -143,7 +150,9 @@ def dot_product_attention(
             "nn.dot_product_attention: implementation='cudnn' is not supported yet; use 'xla' or leave it out."
         )
     if implementation not in (None, "xla"):
-        raise ValueError(f"nn.dot_product_attention: unsupported implementation {implementation!r}; use 'xla'.")
+        raise ValueError(
+            f"nn.dot_product_attention: unsupported implementation {implementation!r}; use 'xla'."
+        )
     check_arraylike("dot_product_attention", query, key, value)
     query, key, value = (cnp.asarray(x) for x in (query, key, value))
     single = query.ndim == 3
@@ -153,11 +162,14 @@ def dot_product_attention(
     batch, queries, heads, width = query.shape
     full = (batch, heads, queries, key.shape[1])
     bias, mask = _checked_extra("bias", bias, full), _checked_extra("mask", mask, full)
-    if mask is not None and dtype_of(mask) != bool:
+    if mask is not None and dtype_of(mask) != np.bool_:
         raise ValueError(f"nn.dot_product_attention: mask dtype should be bool, but got {dtype_of(mask)}.")
     lengths = [
         _checked_lengths(name, x, batch)
-        for name, x in (("query_seq_lengths", query_seq_lengths), ("key_value_seq_lengths", key_value_seq_lengths))
+        for name, x in (
+            ("query_seq_lengths", query_seq_lengths),
+            ("key_value_seq_lengths", key_value_seq_lengths),
+        )
     ]
     options = _Options(
         1 / math.sqrt(width) if scale is None else float(scale),
@@ -175,7 +187,9 @@ def _check_operands(query: Any, key: Any, value: Any) -> None:
     where = "nn.dot_product_attention"
     shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
     if any(x.ndim != 4 for x in (query, key, value)):
-        raise ValueError(f"{where}: query, key and value must be of shape (B, T, N, H) or (T, N, H), got {shapes}.")
+        raise ValueError(
+            f"{where}: query, key and value must be of shape (B, T, N, H) or (T, N, H), got {shapes}."
+        )
     batch, _, heads, width = query.shape
     if key.shape != value.shape or key.shape[0] != batch or key.shape[3] != width:
         raise ValueError(

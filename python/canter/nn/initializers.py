@@ -11,9 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
-from canter import random
+from canter import lax, numpy as cnp, random
 from canter.core import dtypes
 from canter.lax.common import const
 from canter.numpy.creation import default_dtype
@@ -53,7 +51,9 @@ def _made(draw: Callable[[Any, tuple[int, ...], Any], Any], name: str, default: 
 
 
 @composite(static_argnames=("body", *STATIC))
-def _scaled(words: Any, factor: Any, bounds: tuple[Any, ...], *, body: Any, impl: Any, shape: Any, dtype: Any) -> Any:
+def _scaled(
+    words: Any, factor: Any, bounds: tuple[Any, ...], *, body: Any, impl: Any, shape: Any, dtype: Any
+) -> Any:
     return body(words, *bounds, impl=impl, shape=shape, dtype=dtype) * convert(factor, dtype)
 
 
@@ -112,7 +112,9 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
     """
 
     def init(key: Any, shape: Any, dtype: Any = dtype, out_sharding: Any = None) -> Any:
-        return cnp.full(shape, value, default_dtype(float) if dtype is None else dtype, out_sharding=out_sharding)
+        return cnp.full(
+            shape, value, default_dtype(float) if dtype is None else dtype, out_sharding=out_sharding
+        )
 
     return init
 
@@ -158,7 +160,9 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     )
 
 
-def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
+def truncated_normal(
+    stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0
+) -> Initializer:
     """An initializer of normally distributed weights, cut off at multiples of `stddev`.
 
     Args:
@@ -218,7 +222,8 @@ _MEANS: dict[str, Callable[[float, float], float]] = {
 @composite(static_argnames=("cut", *STATIC))
 def _complex_disc(words: Any, *, cut: float, impl: Any, shape: Any, dtype: Any) -> Any:
     """Complex numbers of variance 1 before the cut, normally distributed in a disc of radius `cut`; with
-    `cut` 0, uniformly in the disc of radius sqrt(2)."""
+    `cut` 0, uniformly in the disc of radius sqrt(2).
+    """
     real = np.dtype(f"float{dtype.itemsize * 4}")
     first, second = bodies.halves(words, impl)
     radius = bodies.uniform_body(first, 0.0, 1.0, impl=impl, shape=shape, dtype=real)
@@ -256,7 +261,9 @@ def _draw_uniform(raw: Any, variance: Any, shape: Any, dtype: Any) -> Any:
 
 
 _DISTRIBUTIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    "normal": lambda raw, variance, shape, dtype: _draw(bodies.normal_body, raw, np.sqrt(variance), shape, dtype),
+    "normal": lambda raw, variance, shape, dtype: _draw(
+        bodies.normal_body, raw, np.sqrt(variance), shape, dtype
+    ),
     "truncated_normal": _draw_truncated,
     "uniform": _draw_uniform,
 }
@@ -295,7 +302,9 @@ def variance_scaling(
       (3, 4)
     """
     if mode not in _MEANS:
-        raise ValueError(f"invalid mode for variance scaling initializer: {mode!r}; expected one of {list(_MEANS)}.")
+        raise ValueError(
+            f"invalid mode for variance scaling initializer: {mode!r}; expected one of {list(_MEANS)}."
+        )
     if distribution not in _DISTRIBUTIONS:
         raise ValueError(
             f"invalid distribution for variance scaling initializer: {distribution!r}; expected one of "
@@ -310,7 +319,9 @@ def variance_scaling(
     return _made(draw, "variance_scaling", dtype)
 
 
-def _scaling(name: str, scale: float, mode: str, distribution: str, who: str, example: str) -> Callable[..., Initializer]:
+def _scaling(
+    name: str, scale: float, mode: str, distribution: str, who: str, example: str
+) -> Callable[..., Initializer]:
     def make(
         in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
     ) -> Initializer:
@@ -335,18 +346,22 @@ def _scaling(name: str, scale: float, mode: str, distribution: str, who: str, ex
     return make
 
 
-_GLOROT = "Glorot, Bengio, \"Understanding the difficulty of training deep feedforward neural networks\", AISTATS 2010"
-_LECUN = "LeCun et al., \"Efficient backprop\", 1998"
-_HE = "He et al., \"Delving deep into rectifiers\", ICCV 2015"
+_GLOROT = 'Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010'
+_LECUN = 'LeCun et al., "Efficient backprop", 1998'
+_HE = 'He et al., "Delving deep into rectifiers", ICCV 2015'
 
-glorot_uniform = _scaling("glorot_uniform", 1.0, "fan_avg", "uniform", "Glorot's initializer, also called Xavier's", _GLOROT)
+glorot_uniform = _scaling(
+    "glorot_uniform", 1.0, "fan_avg", "uniform", "Glorot's initializer, also called Xavier's", _GLOROT
+)
 glorot_normal = _scaling(
     "glorot_normal", 1.0, "fan_avg", "truncated_normal", "Glorot's initializer, also called Xavier's", _GLOROT
 )
 lecun_uniform = _scaling("lecun_uniform", 1.0, "fan_in", "uniform", "LeCun's initializer", _LECUN)
 lecun_normal = _scaling("lecun_normal", 1.0, "fan_in", "truncated_normal", "LeCun's initializer", _LECUN)
 he_uniform = _scaling("he_uniform", 2.0, "fan_in", "uniform", "He's initializer, also called Kaiming's", _HE)
-he_normal = _scaling("he_normal", 2.0, "fan_in", "truncated_normal", "He's initializer, also called Kaiming's", _HE)
+he_normal = _scaling(
+    "he_normal", 2.0, "fan_in", "truncated_normal", "He's initializer, also called Kaiming's", _HE
+)
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
 

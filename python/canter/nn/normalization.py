@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.trace import Tracer
 from canter.lax.common import const
@@ -40,10 +39,12 @@ def _mask(name: str, x: Any, where: Any) -> Any:
     if where is None:
         return None
     check_arraylike(name, where)
-    if dtype_of(where) != bool:
+    if dtype_of(where) != np.bool_:
         raise TypeError(f"nn.{name}: where must be an array of booleans, got dtype {dtype_of(where)}.")
     if broadcast_shape(shape_of(x), shape_of(where)) != shape_of(x):
-        raise ValueError(f"nn.{name}: where of shape {shape_of(where)} does not broadcast to x's {shape_of(x)}.")
+        raise ValueError(
+            f"nn.{name}: where of shape {shape_of(where)} does not broadcast to x's {shape_of(x)}."
+        )
     return broadcast_to(where, shape_of(x))
 
 
@@ -260,7 +261,9 @@ def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = Fal
 
 
 @composite(static_argnames=("axis", "algorithm"))
-def _standardize(x: Any, mean: Any, variance: Any, epsilon: Any, where: Any, *, axis: Any, algorithm: str) -> Any:
+def _standardize(
+    x: Any, mean: Any, variance: Any, epsilon: Any, where: Any, *, axis: Any, algorithm: str
+) -> Any:
     x = to_inexact("standardize", x)
     if mean is None:
         mean = cnp.mean(x, axis, keepdims=True, where=where)
@@ -338,16 +341,22 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     try:
         size = operator.index(num_classes)
     except TypeError:
-        traced = " A traced value cannot be a shape: mark it static in jit." if isinstance(num_classes, Tracer) else ""
+        traced = (
+            " A traced value cannot be a shape: mark it static in jit."
+            if isinstance(num_classes, Tracer)
+            else ""
+        )
         raise TypeError(f"nn.one_hot: num_classes must be an integer, got {num_classes!r}.{traced}") from None
     if size < 0:
         raise ValueError(f"nn.one_hot: num_classes must not be negative, got {size}.")
     dtype = default_dtype(float) if dtype is None else dtypes.check_user_dtype_supported(dtype, "nn.one_hot")
     x = cnp.asarray(x)
-    if dtype_of(x) == bool or not (is_inexact(dtype_of(x)) or dtypes.issubdtype(dtype_of(x), np.integer)):
+    if dtype_of(x) == np.bool_ or not (is_inexact(dtype_of(x)) or dtypes.issubdtype(dtype_of(x), np.integer)):
         raise TypeError(f"nn.one_hot: x must be an array of integers, got dtype {dtype_of(x)}.")
     if isinstance(axis, int):
         return _one_hot(x, size=size, dtype=dtype, axis=canonical_axis(axis, len(shape_of(x)) + 1))
     if lax.axis_size(axis) != size:
-        raise ValueError(f"nn.one_hot: num_classes is {size}, but the axis {axis!r} has size {lax.axis_size(axis)}.")
+        raise ValueError(
+            f"nn.one_hot: num_classes is {size}, but the axis {axis!r} has size {lax.axis_size(axis)}."
+        )
     return convert(x == lax.axis_index(axis), dtype)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.trace import Tracer
 from canter.numpy.util import check_arraylike, dtype_of, shape_of
@@ -47,15 +46,19 @@ def _segment(
         # Scatters count negative indices from the end; here they belong to no segment.
         ids = cnp.where(ids < 0, count, ids)
     if bucket is None:
-        return _combine(lax.full((count, *rest), _unit(kind, dtype), dtype), ids, data, kind, sorted_, unique, mode)
+        return _combine(
+            lax.full((count, *rest), _unit(kind, dtype), dtype), ids, data, kind, sorted_, unique, mode
+        )
     # Sums of sums: less is lost to rounding, and the parts do not wait for each other.
     buckets = -(-shape[0] // bucket)
     out = lax.full((count, buckets, *rest), _unit(kind, dtype), dtype)
     number = lax.div(lax.iota(np.dtype(np.int32), shape[0]), np.int32(bucket))
     update = getattr(out.at[ids, number], kind)
     parts = update(data, indices_are_sorted=sorted_, unique_indices=unique, mode=mode)
-    reduce = {"add": cnp.sum, "multiply": cnp.prod, "max": cnp.max, "min": cnp.min}[kind]
-    return lax.convert_element_type(reduce(parts, axis=1), dtype)
+    reductions: dict[str, Callable[..., Any]] = {
+        "add": cnp.sum, "multiply": cnp.prod, "max": cnp.max, "min": cnp.min
+    }  # fmt: skip
+    return lax.convert_element_type(reductions[kind](parts, axis=1), dtype)
 
 
 def _count(name: str, ids: Any, num_segments: Any) -> int:
@@ -89,7 +92,9 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
         if not dtypes.issubdtype(dtype_of(segment_ids), np.integer):
             raise TypeError(f"ops.{name}: segment_ids must be integers, got dtype {dtype_of(segment_ids)}.")
         if shape[: len(ids_shape)] != ids_shape:
-            raise ValueError(f"ops.{name}: segment_ids of shape {ids_shape} must match the first dimensions of data, {shape}.")
+            raise ValueError(
+                f"ops.{name}: segment_ids of shape {ids_shape} must match the first dimensions of data, {shape}."
+            )
         if bucket_size is not None and (bucket_size <= 0 or len(ids_shape) != 1):
             raise ValueError(f"ops.{name}: bucket_size must be positive, with segment_ids of one dimension.")
         return _segment(

@@ -41,7 +41,9 @@ def sample_shape(where: str, shape: Any) -> tuple[int, ...]:
     if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
         return shape
     try:
-        sizes = (operator.index(shape),) if not hasattr(shape, "__iter__") else tuple(map(operator.index, shape))
+        sizes = (
+            (operator.index(shape),) if not hasattr(shape, "__iter__") else tuple(map(operator.index, shape))
+        )
     except TypeError:
         parts = shape if isinstance(shape, (tuple, list)) else (shape,)
         traced = any(isinstance(n, Tracer) for n in parts)

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.avals import get_aval
 from canter.numpy.util import convert
@@ -22,8 +21,9 @@ from .arguments import STATIC
 from .keys import PRNGImpl
 
 __all__ = [
-    "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves", "laplace_body",
-    "logistic_body", "lognormal_body", "maxwell_body", "normal_body", "rademacher_body", "randint_body", "truncated_normal_body", "uniform_body",
+    "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves",
+    "laplace_body", "logistic_body", "lognormal_body", "maxwell_body", "normal_body", "rademacher_body",
+    "randint_body", "truncated_normal_body", "uniform_body",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -41,6 +41,7 @@ def halves(words: Any, impl: PRNGImpl, count: int = 2) -> list[Any]:
 
 @composite(static_argnames=STATIC)
 def bits_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """Uniformly random bits."""
     return impl.random_bits(words, np.dtype(dtype).itemsize * 8, shape)
 
 
@@ -62,6 +63,7 @@ def uniform_body(words: Any, low: Any, high: Any, *, impl: PRNGImpl, shape: Shap
 
 @composite(static_argnames=STATIC)
 def normal_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """The inverse distribution function at uniform numbers in (-1, 1)."""
     if dtypes.issubdtype(dtype, np.complexfloating):
         part = np.dtype(f"float{dtype.itemsize * 4}")
         re, im = (normal_body(k, impl=impl, shape=shape, dtype=part) for k in halves(words, impl))
@@ -80,7 +82,7 @@ def randint_body(
     limits = np.iinfo(dtype)
     work = dtype if dtype.itemsize >= 4 else _HALF_INT
     unsigned = np.dtype(f"uint{work.itemsize * 8}")
-    low, beyond_low = _clamped(low, limits.min, limits.max, work)
+    low, _ = _clamped(low, limits.min, limits.max, work)
     high, beyond = _clamped(high, limits.min, limits.max + (work != dtype), work)
     beyond = True if open_end else beyond & (work == dtype)
     higher, lower = (impl.random_bits(k, work.itemsize * 8, shape) for k in halves(words, impl))
@@ -106,6 +108,7 @@ def _clamped(bound: Any, low: int, high: int, work: Any) -> tuple[Any, Any]:
 
 @composite(static_argnames=("impl", "shape", "mode"))
 def bernoulli_body(words: Any, p: Any, *, impl: PRNGImpl, shape: Shape, mode: str) -> Any:
+    """Whether uniform numbers lie below p; in the high mode with twice the bits."""
     dtype = get_aval(p).dtype
     if mode == "low":
         return uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype) < convert(p, dtype)
@@ -116,6 +119,7 @@ def bernoulli_body(words: Any, p: Any, *, impl: PRNGImpl, shape: Shape, mode: st
 
 @composite(static_argnames=(*STATIC, "mode"))
 def gumbel_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, mode: str) -> Any:
+    """The inverse distribution function at uniform numbers."""
     info = dtypes.finfo(dtype)
     if mode == "low":
         draw = uniform_body(words, info.tiny, 1.0, impl=impl, shape=shape, dtype=dtype)
@@ -128,7 +132,10 @@ def gumbel_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, mode: s
 
 
 @composite(static_argnames=STATIC)
-def truncated_normal_body(words: Any, lower: Any, upper: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+def truncated_normal_body(
+    words: Any, lower: Any, upper: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any
+) -> Any:
+    """The inverse distribution function at uniform numbers between its values at the bounds."""
     root = np.asarray(np.sqrt(2), dtype)[()]
     lower, upper = convert(lower, dtype), convert(upper, dtype)
     draw = uniform_body(
@@ -142,11 +149,13 @@ def truncated_normal_body(words: Any, lower: Any, upper: Any, *, impl: PRNGImpl,
 
 @composite(static_argnames=STATIC)
 def exponential_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """The inverse distribution function at uniform numbers."""
     return -lax.log1p(-uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype))
 
 
 @composite(static_argnames=STATIC)
 def laplace_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """A uniform number in (-1, 1) gives the sign and, by its logarithm, the size."""
     low = np.asarray(-1 + dtypes.finfo(dtype).epsneg, dtype)[()]
     draw = uniform_body(words, low, 1.0, impl=impl, shape=shape, dtype=dtype)
     return lax.sign(draw) * lax.log1p(-lax.abs(draw))
@@ -154,18 +163,21 @@ def laplace_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any
 
 @composite(static_argnames=STATIC)
 def logistic_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """The inverse distribution function at uniform numbers."""
     draw = uniform_body(words, dtypes.finfo(dtype).tiny, 1.0, impl=impl, shape=shape, dtype=dtype)
     return lax.log(draw) - lax.log1p(-draw)
 
 
 @composite(static_argnames=STATIC)
 def cauchy_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """The inverse distribution function at uniform numbers."""
     draw = uniform_body(words, dtypes.finfo(dtype).eps, 1.0, impl=impl, shape=shape, dtype=dtype)
     return lax.tan(np.asarray(np.pi, dtype)[()] * (draw - np.asarray(0.5, dtype)[()]))
 
 
 @composite(static_argnames=STATIC)
 def rademacher_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """-1 or 1."""
     real = dtypes.canonicalize_dtype(np.float64)
     positive = bernoulli_body(words, real.type(0.5), impl=impl, shape=shape, mode="low")
     return dtype.type(2) * convert(positive, dtype) - dtype.type(1)
@@ -173,10 +185,12 @@ def rademacher_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> 
 
 @composite(static_argnames=STATIC)
 def maxwell_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """Lengths of normal vectors in space."""
     vectors = normal_body(words, impl=impl, shape=(*shape, 3), dtype=dtype)
     return lax.sqrt(cnp.sum(vectors * vectors, axis=-1))
 
 
 @composite(static_argnames=STATIC)
 def lognormal_body(words: Any, sigma: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """Exponentials of normal numbers."""
     return lax.exp(normal_body(words, impl=impl, shape=shape, dtype=dtype) * convert(sigma, dtype))

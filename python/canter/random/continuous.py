@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.numpy.util import broadcast_to, convert
 from canter.runtime.composite import composite
 
@@ -19,7 +18,9 @@ Shape = tuple[int, ...]
 
 
 @composite(static_argnames=STATIC)
-def _double_sided_maxwell(words: Any, loc: Any, scale: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+def _double_sided_maxwell(
+    words: Any, loc: Any, scale: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any
+) -> Any:
     size_words, sign_words = halves(words, impl)
     sizes = maxwell_body(size_words, impl=impl, shape=shape, dtype=dtype)
     signs = rademacher_body(sign_words, impl=impl, shape=shape, dtype=dtype)
@@ -27,7 +28,9 @@ def _double_sided_maxwell(words: Any, loc: Any, scale: Any, *, impl: PRNGImpl, s
 
 
 @composite(static_argnames=STATIC)
-def _weibull_min(words: Any, scale: Any, concentration: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+def _weibull_min(
+    words: Any, scale: Any, concentration: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any
+) -> Any:
     draw = uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype)
     power = convert(1.0 / cnp.asarray(concentration), dtype)
     return cnp.power(-lax.log1p(-draw), power) * convert(scale, dtype)
@@ -69,7 +72,9 @@ def _wald(words: Any, mean: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) ->
     return lax.select(draw <= mean / (mean + smaller), smaller, mean_square / smaller)
 
 
-def _sampled(where: str, body: Any, key: Any, shape: Any, dtype: Any, out_sharding: Any, **parameters: Any) -> Any:
+def _sampled(
+    where: str, body: Any, key: Any, shape: Any, dtype: Any, out_sharding: Any, **parameters: Any
+) -> Any:
     raw, dtype = prepare(where, key, dtype, "float", out_sharding)
     values = [as_number(where, name, value) for name, value in parameters.items()]
     shape = parameter_shape(where, shape, *values)
@@ -94,7 +99,9 @@ def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype:
       >>> ct.random.double_sided_maxwell(ct.random.key(0), 0.0, 1.0, (3,)).shape
       (3,)
     """
-    return _sampled("double_sided_maxwell", _double_sided_maxwell, key, shape, dtype, None, loc=loc, scale=scale)
+    return _sampled(
+        "double_sided_maxwell", _double_sided_maxwell, key, shape, dtype, None, loc=loc, scale=scale
+    )
 
 
 def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = (), dtype: Any = None) -> Any:
@@ -163,7 +170,14 @@ def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_
 
 
 def triangular(
-    key: Any, left: Any, mode: Any, right: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
+    key: Any,
+    left: Any,
+    mode: Any,
+    right: Any,
+    shape: Any = None,
+    dtype: Any = None,
+    *,
+    out_sharding: Any = None,
 ) -> Any:
     """Numbers whose density rises linearly from `left` to `mode` and falls to `right`.
 
@@ -184,7 +198,9 @@ def triangular(
       >>> ct.random.triangular(ct.random.key(0), 0.0, 1.0, 2.0, (3,)).shape
       (3,)
     """
-    return _sampled("triangular", _triangular, key, shape, dtype, out_sharding, left=left, mode=mode, right=right)
+    return _sampled(
+        "triangular", _triangular, key, shape, dtype, out_sharding, left=left, mode=mode, right=right
+    )
 
 
 def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Any:

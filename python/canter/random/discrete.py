@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core.avals import get_aval
 from canter.numpy.util import broadcast_to, convert, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
@@ -76,7 +75,9 @@ def _poisson_knuth(words: Any, rate: Any, *, impl: PRNGImpl, shape: Shape, dtype
     return lax.while_loop(unfinished, draw, start)[1] - dtype.type(1)
 
 
-def _poisson_rejection(words: Any, rate: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, rounds: int) -> Any:
+def _poisson_rejection(
+    words: Any, rate: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, rounds: int
+) -> Any:
     """Hörmann, "The transformed rejection method for generating Poisson random variables", 1993."""
     log_rate = lax.log(rate)
     b = 0.931 + 2.53 * lax.sqrt(rate)
@@ -111,7 +112,9 @@ def _poisson(words: Any, rate: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any)
     rounds = np.iinfo(np.int32).max
     small = (rate != rate) | (rate < 10)
     # Each method runs on all elements; those that are the other's get a rate that is quickly done.
-    few = _poisson_knuth(words, cnp.where(small, rate, 0.0), impl=impl, shape=shape, dtype=dtype, rounds=rounds)
+    few = _poisson_knuth(
+        words, cnp.where(small, rate, 0.0), impl=impl, shape=shape, dtype=dtype, rounds=rounds
+    )
     many = _poisson_rejection(
         words, cnp.where(small, 1e5, rate), impl=impl, shape=shape, dtype=dtype, rounds=rounds
     )
@@ -148,19 +151,23 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
             f"`poisson` is only implemented for the threefry2x32 generator, not {raw.impl.name}."
         )
     lam = as_number("poisson", "lam", lam)
-    return _jit_poisson(raw.words, lam, impl=raw.impl, shape=parameter_shape("poisson", shape, lam), dtype=dtype)
+    return _jit_poisson(
+        raw.words, lam, impl=raw.impl, shape=parameter_shape("poisson", shape, lam), dtype=dtype
+    )
 
 
 # --- binomial -------------------------------------------------------------------------------------
 
 _STIRLING_TAILS = tuple(
-    math.lgamma(k + 1) - (k + 0.5) * math.log(k + 1) + (k + 1) - 0.5 * math.log(2 * math.pi) for k in range(10)
+    math.lgamma(k + 1) - (k + 0.5) * math.log(k + 1) + (k + 1) - 0.5 * math.log(2 * math.pi)
+    for k in range(10)
 )
 
 
 def _stirling_tail(k: Any, dtype: Any) -> Any:
     """What Stirling's formula lacks of log(k!). Beyond the table it is taken to be that of 9, as JAX does:
-    samples would differ otherwise."""
+    samples would differ otherwise.
+    """
     clamped = lax.clamp(dtype.type(0), k, dtype.type(9))
     square = (clamped + 1) * (clamped + 1)
     series = (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (clamped + 1)

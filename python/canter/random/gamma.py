@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.numpy.util import broadcast_to, convert, shape_of
 from canter.runtime.jit import jit
@@ -95,9 +94,7 @@ def _(primals: Any, tangents: Any) -> Any:
     return out, tangents[0] * (lax.random_gamma_grad(primals[0], sample) / sample)
 
 
-def gamma_body(
-    words: Any, alpha: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, log_space: bool
-) -> Any:
+def gamma_body(words: Any, alpha: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, log_space: bool) -> Any:
     """Samples of the gamma distribution, or their logarithms; each from a key of its own."""
     alpha = broadcast_to(convert(alpha, dtype), shape)
     fixed = lax.reshape(lax.stop_gradient(alpha), (math.prod(shape),))
@@ -183,7 +180,9 @@ _jit_ball = jit(_ball, static_argnames=(*STATIC, "d"))
 # --- public functions -----------------------------------------------------------------------------
 
 
-def _sampled(where: str, body: Any, key: Any, shape: Any, dtype: Any, out_sharding: Any, **parameters: Any) -> Any:
+def _sampled(
+    where: str, body: Any, key: Any, shape: Any, dtype: Any, out_sharding: Any, **parameters: Any
+) -> Any:
     """Calls a body whose parameters broadcast with the shape."""
     raw, dtype = prepare(where, key, dtype, "float", out_sharding)
     values = [as_number(where, name, value) for name, value in parameters.items()]

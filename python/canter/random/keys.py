@@ -130,9 +130,9 @@ def find_impl(spec: Any) -> PRNGImpl:
         return spec._impl
     if isinstance(spec, str):
         if spec not in implementations:
-            from . import rbg
+            from .rbg import register
 
-            rbg.register()
+            register()
         if spec in implementations:
             return implementations[spec]
         raise ValueError(

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.lax import linalg
 from canter.numpy.util import broadcast_shape, convert, shape_of
 from canter.runtime.composite import composite
 
 from .arguments import STATIC, as_number, parameter_shape, prepare, sample_shape
-from .keys import PRNGImpl
 from .bodies import normal_body
+from .keys import PRNGImpl
 
 __all__ = ["multivariate_normal", "orthogonal"]
 
@@ -82,9 +81,7 @@ def multivariate_normal(
         raise ValueError(f"multivariate_normal requires mean.ndim >= 1, got {mean_shape}.")
     if len(cov_shape) < 2 or cov_shape[-2:] != (mean_shape[-1],) * 2:
         raise ValueError(
-            "multivariate_normal requires cov.shape == (..., n, n) for n={n}, but got {got}.".format(
-                n=mean_shape[-1], got=cov_shape
-            )
+            f"multivariate_normal requires cov.shape == (..., n, n) for n={mean_shape[-1]}, but got {cov_shape}."
         )
     batch = broadcast_shape(mean_shape[:-1], cov_shape[:-2])
     shape = parameter_shape("multivariate_normal", shape, np.broadcast_to(np.False_, batch))

@@ -173,7 +173,10 @@ def truncated_normal(
       True
     """
     raw, dtype = prepare("truncated_normal", key, dtype, "float", out_sharding)
-    lower, upper = as_number("truncated_normal", "lower", lower), as_number("truncated_normal", "upper", upper)
+    lower, upper = (
+        as_number("truncated_normal", "lower", lower),
+        as_number("truncated_normal", "upper", upper),
+    )
     shape = parameter_shape("truncated_normal", shape, lower, upper)
     return bodies.truncated_normal_body(raw.words, lower, upper, impl=raw.impl, shape=shape, dtype=dtype)
 
@@ -220,7 +223,9 @@ def gumbel_mode(where: str, mode: str | None) -> str:
 # --- distributions without parameters -------------------------------------------------------------
 
 
-def _standard(name: str, body: Any, what: str, kind: str = "float", allowed: str = "a float dtype") -> Callable[..., Any]:
+def _standard(
+    name: str, body: Any, what: str, kind: str = "float", allowed: str = "a float dtype"
+) -> Callable[..., Any]:
     def sampler(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
         raw, chosen = prepare(name, key, dtype, kind, out_sharding)
         return body(raw.words, impl=raw.impl, shape=sample_shape(name, shape), dtype=chosen)
@@ -252,7 +257,9 @@ normal = _standard(
     "float or complex",
     "a float or complex dtype",
 )
-exponential = _standard("exponential", bodies.exponential_body, "Numbers of the exponential distribution of rate 1.")
+exponential = _standard(
+    "exponential", bodies.exponential_body, "Numbers of the exponential distribution of rate 1."
+)
 laplace = _standard("laplace", bodies.laplace_body, "Numbers of the standard Laplace distribution.")
 logistic = _standard("logistic", bodies.logistic_body, "Numbers of the standard logistic distribution.")
 cauchy = _standard("cauchy", bodies.cauchy_body, "Numbers of the standard Cauchy distribution.")

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.avals import get_aval
 from canter.core.trace import Tracer
@@ -18,9 +17,9 @@ from canter.numpy.util import canonical_axis, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 
 from .arguments import parameter_shape, prepare, sample_shape
+from .bodies import gumbel_body, halves, randint_body, uniform_body
 from .keys import PRNGImpl, is_key
 from .samplers import gumbel_mode
-from .bodies import gumbel_body, halves, randint_body, uniform_body
 
 __all__ = ["categorical", "choice", "permutation"]
 
@@ -42,7 +41,9 @@ def _categorical(words: Any, logits: Any, *, impl: PRNGImpl, shape: Shape, axis:
 
 
 @composite(static_argnames=("impl", "shape", "axis", "mode"))
-def _categorical_distinct(words: Any, logits: Any, *, impl: PRNGImpl, shape: Shape, axis: int, mode: str) -> Any:
+def _categorical_distinct(
+    words: Any, logits: Any, *, impl: PRNGImpl, shape: Shape, axis: int, mode: str
+) -> Any:
     aval = get_aval(logits)
     count = math.prod(shape[: len(shape) - (aval.ndim - 1)])
     noise = gumbel_body(words, impl=impl, shape=aval.shape, dtype=aval.dtype, mode=mode)
@@ -103,7 +104,9 @@ def categorical(
     batch = tuple(n for i, n in enumerate(aval.shape) if i != axis + aval.ndim)
     size = parameter_shape("categorical", shape, np.broadcast_to(np.False_, batch))
     if aval.shape[axis] == 0 and math.prod(size):
-        raise ValueError(f"random.categorical: there are no categories along axis {axis} of {aval.str_short()}.")
+        raise ValueError(
+            f"random.categorical: there are no categories along axis {axis} of {aval.str_short()}."
+        )
     if replace:
         return _categorical(raw.words, logits, impl=raw.impl, shape=size, axis=axis, mode=mode)
     lead = size[: len(size) - len(batch)]
@@ -202,7 +205,9 @@ def permutation(
     if is_key(x):
         order = _shuffled_range(raw.words, impl=raw.impl, size=shape[axis], dtype=default_dtype(int))
         if independent and len(shape) > 1:
-            raise ValueError("random.permutation: arrays of keys have no independent order; leave independent out.")
+            raise ValueError(
+                "random.permutation: arrays of keys have no independent order; leave independent out."
+            )
         return x[(slice(None),) * axis + (order,)]
     body = _shuffle if independent or len(shape) == 1 else _shuffle_slices
     return body(raw.words, x, impl=raw.impl, axis=axis)
@@ -277,7 +282,9 @@ def choice(
     assert size is not None
     draws = math.prod(shape)
     if size <= 0 and draws:
-        raise ValueError(f"random.choice: a must be greater than 0 unless no samples are taken, got size {size}.")
+        raise ValueError(
+            f"random.choice: a must be greater than 0 unless no samples are taken, got size {size}."
+        )
     if not replace and draws > size:
         raise ValueError(
             f"Cannot take a larger sample (size {draws}) than population (size {size}) when 'replace=False'."

@@ -6,8 +6,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import linalg as linalg
-    from . import special as special
+    from . import linalg as linalg, special as special
 
 _submodules = ("linalg", "special")
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.lax import linalg as lax_linalg
 from canter.numpy import linalg as numpy_linalg
 from canter.numpy.util import dtype_of, promote_dtypes_inexact, shape_of
@@ -31,7 +30,9 @@ def _matrix(name: str, a: Any, square: bool = True) -> Any:
     shape = shape_of(a)
     if len(shape) < 2 or (square and shape[-1] != shape[-2]):
         kind = "a square matrix" if square else "a matrix"
-        raise ValueError(f"scipy.linalg.{name}: the argument must be {kind} or a batch of them, got shape {shape}.")
+        raise ValueError(
+            f"scipy.linalg.{name}: the argument must be {kind} or a batch of them, got shape {shape}."
+        )
     return a
 
 
@@ -160,7 +161,14 @@ def cho_solve(
 
 # --- systems of equations -------------------------------------------------------------------------
 
-_TRANSPOSES = {0: (False, False), "N": (False, False), 1: (True, False), "T": (True, False), 2: (True, True), "C": (True, True)}
+_TRANSPOSES = {
+    0: (False, False),
+    "N": (False, False),
+    1: (True, False),
+    "T": (True, False),
+    2: (True, True),
+    "C": (True, True),
+}
 
 
 @composite(static_argnames=("lower", "transpose", "conjugate", "unit_diagonal"))
@@ -209,7 +217,9 @@ def solve_triangular(
       [2.]
     """
     if trans not in _TRANSPOSES:
-        raise ValueError(f"scipy.linalg.solve_triangular: trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}.")
+        raise ValueError(
+            f"scipy.linalg.solve_triangular: trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}."
+        )
     transpose, conjugate = _TRANSPOSES[trans]
     a, b = _right_side("solve_triangular", a, b)
     return _solve_triangular(
@@ -252,7 +262,9 @@ def solve(
       [2.]
     """
     if assume_a not in ("gen", "sym", "her", "pos"):
-        raise ValueError(f"scipy.linalg.solve: assume_a must be 'gen', 'sym', 'her' or 'pos', got {assume_a!r}.")
+        raise ValueError(
+            f"scipy.linalg.solve: assume_a must be 'gen', 'sym', 'her' or 'pos', got {assume_a!r}."
+        )
     a, b = _right_side("solve", a, b)
     if assume_a == "pos":
         return cho_solve(cho_factor(a, lower), b)
@@ -388,7 +400,9 @@ def _lu(a: Any, *, permute_l: bool) -> Any:
     return (cnp.matmul(p, lower), upper) if permute_l else (p, lower, upper)
 
 
-def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, ...]:
+def lu(
+    a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Any, ...]:
     """The LU decomposition a = p l u.
 
     Args:
@@ -486,7 +500,9 @@ def svd(
     """
     if lapack_driver != "gesdd":
         raise ValueError(f"scipy.linalg.svd: lapack_driver must be 'gesdd', got {lapack_driver!r}.")
-    out = numpy_linalg.svd(_matrix("svd", a, square=False), full_matrices=full_matrices, compute_uv=compute_uv)
+    out = numpy_linalg.svd(
+        _matrix("svd", a, square=False), full_matrices=full_matrices, compute_uv=compute_uv
+    )
     return tuple(out) if compute_uv else out
 
 
@@ -526,7 +542,9 @@ def eigh(
     """
     if b is not None or eigvals is not None or type != 1:
         raise NotImplementedError("scipy.linalg.eigh: only b=None, eigvals=None and type=1 are supported.")
-    values, vectors = numpy_linalg.eigh(_matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False)
+    values, vectors = numpy_linalg.eigh(
+        _matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False
+    )
     return values if eigvals_only else (values, vectors)
 
 
@@ -565,7 +583,9 @@ def block_diag(*arrs: Any) -> Any:
     arrays = tuple(cnp.asarray(x) for x in arrs) or (cnp.zeros((1, 0)),)
     for x in arrays:
         if len(shape_of(x)) > 2:
-            raise ValueError(f"scipy.linalg.block_diag: arguments must have at most 2 dimensions, got {shape_of(x)}.")
+            raise ValueError(
+                f"scipy.linalg.block_diag: arguments must have at most 2 dimensions, got {shape_of(x)}."
+            )
     return _block_diag(arrays)
 
 
@@ -599,7 +619,9 @@ def toeplitz(c: Any, r: Any = None) -> Any:
     c = cnp.atleast_1d(cnp.asarray(c))
     r = cnp.conj(c) if r is None else cnp.atleast_1d(cnp.asarray(r))
     if shape_of(c)[:-1] != shape_of(r)[:-1]:
-        raise ValueError(f"scipy.linalg.toeplitz: c and r must have one batch shape, got {shape_of(c)} and {shape_of(r)}.")
+        raise ValueError(
+            f"scipy.linalg.toeplitz: c and r must have one batch shape, got {shape_of(c)} and {shape_of(r)}."
+        )
     return _toeplitz(c, r)
 
 
@@ -610,7 +632,9 @@ _DOUBLE, _SINGLE = (13, 5.371920351148152), (7, 3.925724783138660)
 def _pade(a: Any, degree: int) -> Any:
     """The diagonal Padé approximant of exp(a)."""
     coefficients = [
-        math.factorial(2 * degree - k) * math.factorial(degree) // (math.factorial(k) * math.factorial(degree - k))
+        math.factorial(2 * degree - k)
+        * math.factorial(degree)
+        // (math.factorial(k) * math.factorial(degree - k))
         for k in range(degree + 1)
     ]
     scale = float(coefficients[0])
@@ -643,7 +667,7 @@ def _expm(a: Any, *, max_squarings: int) -> Any:
     return cnp.where(too_large[..., None, None], np.nan, result)
 
 
-def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:  # noqa: N803
+def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:
     """The matrix exponential.
 
     Args:
@@ -661,5 +685,5 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
       >>> print(ct.scipy.linalg.expm(ct.numpy.zeros((1, 1))))
       [[1.]]
     """
-    A = _matrix("expm", A)  # noqa: N806
+    A = _matrix("expm", A)
     return _expm(cnp.triu(A) if upper_triangular else A, max_squarings=int(max_squarings))

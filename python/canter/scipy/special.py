@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from canter import lax
-from canter import numpy as cnp
+from canter import lax, numpy as cnp
 from canter.lax.common import const
-from canter.nn.normalization import log_softmax as _log_softmax
-from canter.nn.normalization import logsumexp as logsumexp
-from canter.nn.normalization import softmax as _softmax
+from canter.nn.normalization import log_softmax as _log_softmax, logsumexp as logsumexp, softmax as _softmax
 from canter.numpy.ufunc_bodies import where
 from canter.numpy.util import dtype_of, promote_args_inexact, to_inexact
 from canter.runtime.composite import composite
@@ -60,7 +57,9 @@ def _unary(name: str, body: Callable[[Any], Any], what: str, call: str, printed:
     return _documented(name, what, call, printed)(composite(function))
 
 
-def _binary(name: str, body: Callable[[Any, Any], Any], what: str, call: str, printed: str, names: str) -> Any:
+def _binary(
+    name: str, body: Callable[[Any, Any], Any], what: str, call: str, printed: str, names: str
+) -> Any:
     """A function of two operands. The parameters' names are those of SciPy."""
     parameters: dict[str, Callable[..., Any]] = {
         "a, b": lambda a, b: body(*promote_args_inexact(name, a, b)),
@@ -98,10 +97,14 @@ def _log_beta(a: Any, b: Any) -> Any:
     return lax.lgamma(a) + lax.lgamma(b) - lax.lgamma(a + b)
 
 
-gammaln = _unary("gammaln", _log_gamma, "The logarithm of the size of the gamma function.", "gammaln(1.0)", "0.0")
+gammaln = _unary(
+    "gammaln", _log_gamma, "The logarithm of the size of the gamma function.", "gammaln(1.0)", "0.0"
+)
 gammasgn = _unary("gammasgn", _gamma_sign, "The sign of the gamma function.", "gammasgn(-0.5)", "-1.0")
 gamma = _unary("gamma", _gamma, "The gamma function.", "gamma(1.0)", "1.0")
-digamma = _unary("digamma", lambda x: lax.digamma(x), "The derivative of gammaln.", "digamma(ct.numpy.inf)", "inf")
+digamma = _unary(
+    "digamma", lambda x: lax.digamma(x), "The derivative of gammaln.", "digamma(ct.numpy.inf)", "inf"
+)
 betaln = _binary(
     "betaln", _log_beta, "The logarithm of the size of the beta function.", "betaln(1.0, 1.0)", "0.0", "a, b"
 )
@@ -188,19 +191,21 @@ def factorial(n: Any, exact: bool = False) -> Any:
       1.0
     """
     if exact:
-        raise NotImplementedError("scipy.special.factorial: exact=True needs integers of any size; use math.factorial.")
+        raise NotImplementedError(
+            "scipy.special.factorial: exact=True needs integers of any size; use math.factorial."
+        )
     return _factorial(n)
 
 
 @composite
-def _comb(N: Any, k: Any) -> Any:  # noqa: N803
+def _comb(N: Any, k: Any) -> Any:
     N, k = promote_args_inexact("comb", N, k)
     inside = lax.bitwise_and(lax.ge(k, const(k, 0)), lax.ge(N - k, const(k, 0)))
     value = lax.exp(lax.lgamma(N + 1) - lax.lgamma(k + 1) - lax.lgamma(N - k + 1))
     return where(inside, lax.round(value), const(k, 0))
 
 
-def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:  # noqa: N803
+def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:
     """How many ways there are to choose k of N things.
 
     Args:
@@ -265,7 +270,9 @@ def zeta(x: Any, q: Any = None) -> Any:
       1.645
     """
     if q is None:
-        raise NotImplementedError("scipy.special.zeta: Riemann's zeta function (q=None) is not supported; give q=1.")
+        raise NotImplementedError(
+            "scipy.special.zeta: Riemann's zeta function (q=None) is not supported; give q=1."
+        )
     return _zeta(x, q)
 
 
@@ -481,7 +488,14 @@ def _boxcox_of_log(log: Any, power: Any) -> Any:
     return where(zero, log, lax.expm1(safe * log) / safe)
 
 
-xlogy = _binary("xlogy", lambda x, y: _xlogy(*_same_shape(x, y)), "x * log(y), which is 0 where x is.", "xlogy(0.0, 0.0)", "0.0", "x, y")
+xlogy = _binary(
+    "xlogy",
+    lambda x, y: _xlogy(*_same_shape(x, y)),
+    "x * log(y), which is 0 where x is.",
+    "xlogy(0.0, 0.0)",
+    "0.0",
+    "x, y",
+)
 xlog1py = _binary(
     "xlog1py",
     lambda x, y: _xlog1py(*_same_shape(x, y)),
@@ -492,10 +506,26 @@ xlog1py = _binary(
 )
 entr = _unary("entr", _entr, "-x * log(x), which is 0 at 0 and -inf below.", "entr(1.0)", "-0.0")
 rel_entr = _binary("rel_entr", _rel_entr, "p * log(p / q).", "rel_entr(1.0, 1.0)", "0.0", "p, q")
-kl_div = _binary("kl_div", lambda p, q: _rel_entr(p, q) - p + q, "p * log(p / q) - p + q.", "kl_div(1.0, 1.0)", "0.0", "p, q")
+kl_div = _binary(
+    "kl_div",
+    lambda p, q: _rel_entr(p, q) - p + q,
+    "p * log(p / q) - p + q.",
+    "kl_div(1.0, 1.0)",
+    "0.0",
+    "p, q",
+)
 expit = _unary("expit", lambda x: lax.logistic(x), "The logistic function.", "expit(0.0)", "0.5")
-logit = _unary("logit", lambda x: lax.log(x / (1 - x)), "The inverse of expit: log(x / (1 - x)).", "logit(0.5)", "0.0")
-boxcox = _binary("boxcox", _boxcox, "(x**lmbda - 1) / lmbda, which is log(x) at lmbda = 0.", "boxcox(1.0, 2.0)", "0.0", "x, lmbda")
+logit = _unary(
+    "logit", lambda x: lax.log(x / (1 - x)), "The inverse of expit: log(x / (1 - x)).", "logit(0.5)", "0.0"
+)
+boxcox = _binary(
+    "boxcox",
+    _boxcox,
+    "(x**lmbda - 1) / lmbda, which is log(x) at lmbda = 0.",
+    "boxcox(1.0, 2.0)",
+    "0.0",
+    "x, lmbda",
+)
 boxcox1p = _binary(
     "boxcox1p",
     lambda x, power: _boxcox_of_log(lax.log1p(x), power),
