@@ -93,11 +93,10 @@ def _read(module: ModuleContext, env: dict[Any, Any], atom: Any) -> Any:
 
 def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     primitive = eqn.primitive
-    for platform in module.platforms[:1]:
-        rule = find_rule(primitive, platform)
-        if rule is not None:
-            module.has_outside_rules |= getattr(rule, "from_outside", False)
-            return rule
+    rule = find_rule(primitive, module.platform)
+    if rule is not None:
+        module.has_outside_rules |= getattr(rule, "from_outside", False)
+        return rule
     others = registered_platforms(primitive)
     where = _user_line(eqn)
     message = (

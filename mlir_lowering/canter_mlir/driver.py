@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from canter.core import config
 from canter.core.jaxpr import ClosedJaxpr
+from canter.core.tracing import paused_garbage_collection
 
 from . import rules
 from .body import fill_function
@@ -53,18 +52,6 @@ def _memory_key(aval: Any) -> Any:
         return aval.shape, aval.dtype
     except AttributeError:  # a token
         return aval
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Lowering makes many small objects and no cycles; collecting in between costs and finds nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def lower_jaxpr_to_module(
@@ -124,7 +111,7 @@ def lower_jaxpr_to_module(
     """
     rules.load()
     context, belongs_to = context_for_module()
-    with context, ir.Location.unknown() as unknown, _no_garbage_collection():
+    with context, ir.Location.unknown() as unknown, paused_garbage_collection():
         module = ir.Module.create(loc=unknown)
         belongs_to(module)
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks))

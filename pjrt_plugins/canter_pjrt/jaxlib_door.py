@@ -200,7 +200,7 @@ else:
 
 
 def make_array(aval: Any, sharding: Any, arrays: list[Any], committed: bool = True) -> Any:
-    """Join single-device arrays, one per addressable device in the sharding's order, without copying."""
+    """Joins single-device arrays, one per addressable device in the sharding's order, without copying."""
     return ArrayImpl(aval, sharding, arrays, committed=committed, _skip_checks=True)
 
 
@@ -225,7 +225,7 @@ def make_cpu_client(
     num_nodes: int = 1,
     collectives: Any = None,
 ) -> Any:
-    """Create a CPU client that says nothing on stderr.
+    """Creates a CPU client that says nothing on stderr.
 
     Client creation writes INFO lines of its own; TF_CPP_MIN_LOG_LEVEL, where the user has set it,
     decides instead of us.

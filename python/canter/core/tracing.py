@@ -229,8 +229,8 @@ def trace_to_jaxpr(
 class paused_garbage_collection:
     """Keeps the cyclic garbage collector from running while many long-lived objects are made.
 
-    A trace makes objects that live as long as the program; looking through them again and again
-    made the time per equation grow with the length of the program.
+    Tracing and lowering make objects that live as long as the program; looking through them again
+    and again would make the time per equation grow with the length of the program.
     """
 
     __slots__ = ("_resume",)

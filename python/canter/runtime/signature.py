@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from ..core import pytree
+from ..transforms import calling
 
 __all__ = [
     "ArgumentNames",
@@ -77,15 +78,8 @@ def _parameters_of_code(code: Any) -> Parameters:
 
 
 def function_name(function: Any) -> str:
-    """The name that stands in jaxprs, modules and messages."""
-    while True:
-        name = getattr(function, "__name__", None)
-        if isinstance(name, str):
-            return name
-        inner = getattr(function, "func", None)  # functools.partial
-        if inner is None:
-            return "<unnamed function>"
-        function = inner
+    """The name that a compiled function has in jaxprs, modules and messages."""
+    return calling.function_name(function, "<unnamed function>")
 
 
 def describe_function(function: Any) -> str:

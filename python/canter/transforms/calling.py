@@ -20,15 +20,20 @@ __all__ = [
 ]
 
 
-def function_name(fun: Any) -> str:
-    """The name under which a callable appears in messages and modules."""
+def function_name(fun: Any, unnamed: str | None = None) -> str:
+    """The name under which a callable appears in jaxprs, modules and messages.
+
+    Args:
+      fun: the callable; a functools.partial has the name of its function.
+      unnamed: what an object without a name is called; None is the name of its class.
+    """
     while True:
         name = getattr(fun, "__name__", None)
-        if name is not None:
+        if isinstance(name, str):
             return name
         inner = getattr(fun, "func", None)
         if inner is None:
-            return type(fun).__name__
+            return type(fun).__name__ if unnamed is None else unnamed
         fun = inner
 
 

@@ -64,6 +64,7 @@ class Tape(JaxprTrace):
         A rule may call a compiled function, or a loop, on primals and tangents together. If its values
         were recorded with its tangents, what follows would not be linear.
         """
+        assert primitive.dce_rule is not None
         touched = [type(arg) is JaxprTracer and arg._trace is self for arg in args]
         known = known_results(primitive, params, [get_aval(arg) for arg in args], touched)
         if not any(known):

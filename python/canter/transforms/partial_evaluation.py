@@ -148,6 +148,7 @@ def known_results(
     primitive: Primitive, params: dict[str, Any], avals: Sequence[Any], unknown: Sequence[bool]
 ) -> list[bool]:
     """Which results of a call of inner programs depend on none of the unknown operands."""
+    assert primitive.dce_rule is not None
     eqn = call_equation(primitive, params, avals)
     if eqn.effects:
         return [False] * len(eqn.outvars)
