@@ -1,0 +1,7 @@
+"""Images: arrays brought to another size."""
+
+from .resampling import (
+    ResizeMethod as ResizeMethod,
+    resize as resize,
+    scale_and_translate as scale_and_translate,
+)
