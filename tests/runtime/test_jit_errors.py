@@ -108,3 +108,16 @@ def test_an_array_donated_twice():
     ):
         f({"w": x}, x)
     assert not x.is_deleted()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cpu"}, "device takes a device .* Did you mean backend='cpu'"),
+        ({"device": 3}, "device takes a device"),
+        ({"backend": 3}, "backend takes the name of a platform"),
+    ],
+)
+def test_devices_and_backends_of_another_type(options, message):
+    with pytest.raises(TypeError, match=message):
+        jit(lambda x: [x], **options)

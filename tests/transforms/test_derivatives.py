@@ -165,3 +165,9 @@ def test_eager_gradients_do_not_compile_again():
     gradient(1.0)
     with ct.log_compiles(True):
         np.testing.assert_allclose(gradient(2.0), np.cos(2.0) * 2 + np.sin(2.0))
+
+
+@pytest.mark.parametrize("name", ["grad", "value_and_grad", "jacfwd", "jacrev"])
+def test_operators_refuse_what_is_no_function(name):
+    with pytest.raises(TypeError, match=f"{name} takes a function"):
+        getattr(ct, name)(3)

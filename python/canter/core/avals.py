@@ -217,6 +217,12 @@ def get_aval(value: Any) -> Any:
 def typeof(value: Any) -> Any:
     """The type of a value as the tracer sees it: its aval.
 
+    Args:
+      value: an array, a tracer, a NumPy array or a number.
+
+    Raises:
+      TypeError: the value is none of these.
+
     Example:
       >>> import canter as ct
       >>> ct.typeof(1.0)

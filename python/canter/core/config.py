@@ -58,7 +58,11 @@ class Flag(Config):
         self.help = help
         self.on_change = on_change
         self.__name__ = name
-        self.__doc__ = help
+        self.__doc__ = (
+            f"{help}\n\n`with {name}(value):` sets it for a block, `@{name}(value)` for a function, in "
+            f'this thread;\n`canter.config.update("{name}", value)` sets it for all. ValueError: a value that it does '
+            "not take."
+        )
         text = os.environ.get("CANTER_" + name.upper())
         initial = default if text is None else self._parsed(_from_text(text), "CANTER_" + name.upper())
         super().__init__(name, initial, include_in_jit_key=jit_key, include_in_trace_context=jit_key)

@@ -123,7 +123,15 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Averages over a named axis; arguments as for `psum`.
+    """Averages over a named axis.
+
+    Args:
+      x: a tree of arrays.
+      axis_name: a name, or a tuple of names.
+      axis_index_groups: not supported, must be None.
+
+    Raises:
+      NameError: the axis is not in scope.
 
     Example:
       >>> import canter as ct
@@ -145,7 +153,15 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The maximum over a named axis; arguments as for `psum`.
+    """The maximum over a named axis.
+
+    Args:
+      x: a tree of arrays.
+      axis_name: a name, or a tuple of names.
+      axis_index_groups: not supported, must be None.
+
+    Raises:
+      NameError: the axis is not in scope.
 
     Example:
       >>> import canter as ct
@@ -158,7 +174,15 @@ def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The minimum over a named axis; arguments as for `psum`.
+    """The minimum over a named axis.
+
+    Args:
+      x: a tree of arrays.
+      axis_name: a name, or a tuple of names.
+      axis_index_groups: not supported, must be None.
+
+    Raises:
+      NameError: the axis is not in scope.
 
     Example:
       >>> import canter as ct

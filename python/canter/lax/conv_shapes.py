@@ -28,6 +28,11 @@ class ConvDimensionNumbers(NamedTuple):
       lhs_spec: axes of the input: batch, feature, then the spatial ones.
       rhs_spec: axes of the kernel: output feature, input feature, then the spatial ones.
       out_spec: axes of the result: batch, feature, then the spatial ones.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.conv_dimension_numbers((1, 8, 8, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC")).lhs_spec
+      (0, 3, 1, 2)
     """
 
     lhs_spec: Sequence[int]

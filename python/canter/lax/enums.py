@@ -11,6 +11,11 @@ class RoundingMethod(enum.IntEnum):
     """How `lax.round` rounds numbers halfway between two integers.
 
     AWAY_FROM_ZERO rounds 0.5 to 1 and -0.5 to -1; TO_NEAREST_EVEN rounds 0.5 to 0 and 1.5 to 2.
+
+    Example:
+      >>> from canter import lax
+      >>> float(lax.round(1.5, lax.RoundingMethod.AWAY_FROM_ZERO))
+      2.0
     """
 
     AWAY_FROM_ZERO = 0
@@ -18,7 +23,13 @@ class RoundingMethod(enum.IntEnum):
 
 
 class RandomAlgorithm(enum.IntEnum):
-    """The generator that `lax.rng_bit_generator` runs; RNG_DEFAULT lets the backend choose."""
+    """The generator that `lax.rng_bit_generator` runs; RNG_DEFAULT lets the backend choose.
+
+    Example:
+      >>> from canter import lax
+      >>> print(lax.RandomAlgorithm(2))
+      RNG_PHILOX
+    """
 
     RNG_DEFAULT = 0
     RNG_THREE_FRY = 1
@@ -29,7 +40,13 @@ class RandomAlgorithm(enum.IntEnum):
 
 
 class AccuracyMode(enum.Enum):
-    """A named accuracy of an elementwise function: HIGHEST, or the backend's DEFAULT."""
+    """A named accuracy of an elementwise function: HIGHEST, or the backend's DEFAULT.
+
+    Example:
+      >>> from canter import lax
+      >>> float(lax.exp(0.0, accuracy=lax.AccuracyMode.HIGHEST))
+      1.0
+    """
 
     HIGHEST = 1
     DEFAULT = 2

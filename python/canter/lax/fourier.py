@@ -25,6 +25,12 @@ class FftType(enum.IntEnum):
     FFT and IFFT go from complex to complex numbers, IFFT with a factor of one over the number of
     elements. RFFT goes from real numbers to the half of their spectrum that determines the other
     half, IRFFT back.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> lax.fft(cnp.ones(4), lax.FftType.RFFT, (4,)).shape
+      (3,)
     """
 
     FFT = 0

@@ -31,6 +31,11 @@ class GatherScatterMode(enum.Enum):
     leaves the update out (scatter). PROMISE_IN_BOUNDS is the caller's word that there are none; if
     there are, the result is undefined, but nothing outside the array is touched. ONE_HOT belongs to
     indexing of arrays, not to `gather`.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.GatherScatterMode.from_any("clip")
+      <GatherScatterMode.CLIP: 1>
     """
 
     CLIP = enum.auto()
@@ -73,6 +78,11 @@ class GatherDimensionNumbers(NamedTuple):
       start_index_map: for each entry of an index vector, the axis of the operand that it counts.
       operand_batching_dims: axes of the operand, of slice size 1, that go along with axes of the indices.
       start_indices_batching_dims: those axes of the indices.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(0,), start_index_map=(0,)).offset_dims
+      (1,)
     """
 
     offset_dims: tuple[int, ...]

@@ -66,7 +66,13 @@ __all__ = [
 
 
 class EighImplementation(enum.Enum):
-    """Algorithms of `eigh`; which of them there are depends on the backend."""
+    """Algorithms of `eigh`; which of them there are depends on the backend.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.linalg.EighImplementation("qr").name
+      'QR'
+    """
 
     QR = "qr"
     JACOBI = "jacobi"
@@ -74,7 +80,13 @@ class EighImplementation(enum.Enum):
 
 
 class EigImplementation(enum.Enum):
-    """Libraries behind `eig`; which of them there are depends on the backend."""
+    """Libraries behind `eig`; which of them there are depends on the backend.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.linalg.EigImplementation("lapack").name
+      'LAPACK'
+    """
 
     CUSOLVER = "cusolver"
     MAGMA = "magma"
@@ -82,7 +94,13 @@ class EigImplementation(enum.Enum):
 
 
 class SvdAlgorithm(enum.Enum):
-    """Algorithms of `svd`; which of them there are depends on the backend."""
+    """Algorithms of `svd`; which of them there are depends on the backend.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.linalg.SvdAlgorithm("QR").name
+      'QR'
+    """
 
     DEFAULT = "default"
     QR = "QR"

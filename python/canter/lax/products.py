@@ -39,6 +39,12 @@ class Precision(enum.Enum):
 
     DEFAULT is the fastest: one pass of bfloat16 on TPU, TF32 on GPU. HIGH is three passes of
     bfloat16, or TF32. HIGHEST is full float32.
+
+    Example:
+      >>> from canter import lax
+      >>> import canter.numpy as cnp
+      >>> float(lax.dot(cnp.ones(2), cnp.ones(2), precision=lax.Precision.HIGHEST))
+      2.0
     """
 
     DEFAULT = 0
@@ -80,6 +86,12 @@ class DotAlgorithm(NamedTuple):
       rhs_component_count: into how many parts the right operand is decomposed.
       num_primitive_operations: how many products of parts are computed.
       allow_imprecise_accumulation: whether part of the sum may be kept in lower precision.
+
+    Example:
+      >>> from canter import lax
+      >>> import numpy as np
+      >>> lax.DotAlgorithm(np.float32, np.float32, np.float32).num_primitive_operations
+      1
     """
 
     lhs_precision_type: Any
@@ -96,6 +108,11 @@ class DotAlgorithmPreset(enum.Enum):
 
     A name says the dtypes of the operands and of the sums, as in BF16_BF16_F32; X3, X6 and X9 are
     decompositions into that many products. Not every backend has every one.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.DotAlgorithmPreset.BF16_BF16_F32.accumulation_type
+      dtype('float32')
     """
 
     DEFAULT = 0

@@ -22,6 +22,11 @@ class RaggedDotDimensionNumbers(NamedTuple):
       dot_dimension_numbers: contracting and batch axes, as for `dot_general`.
       lhs_ragged_dimensions: the axis of lhs, one, that the groups divide.
       rhs_group_dimensions: the axis of rhs, at most one, that counts groups.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.RaggedDotDimensionNumbers((((1,), (1,)), ((), ())), (0,), (0,)).lhs_ragged_dimensions
+      (0,)
     """
 
     dot_dimension_numbers: Any

@@ -58,6 +58,11 @@ class ScatterDimensionNumbers(NamedTuple):
       scatter_dims_to_operand_dims: for each entry of an index vector, the axis of the operand that it counts.
       operand_batching_dims: axes of the operand, of slice size 1, that go along with axes of the indices.
       scatter_indices_batching_dims: those axes of the indices.
+
+    Example:
+      >>> from canter import lax
+      >>> lax.ScatterDimensionNumbers((1,), (0,), (0,)).update_window_dims
+      (1,)
     """
 
     update_window_dims: Sequence[int]

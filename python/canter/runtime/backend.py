@@ -172,6 +172,9 @@ def device_count(backend: Any = None) -> int:
     Args:
       backend: a platform's name; None for the preferred platform.
 
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
+
     >>> import canter as ct
     >>> ct.device_count() >= ct.local_device_count() >= 1
     True
@@ -184,6 +187,9 @@ def local_device_count(backend: Any = None) -> int:
 
     Args:
       backend: a platform's name; None for the preferred platform.
+
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
 
     >>> import canter as ct
     >>> ct.local_device_count("cpu") >= 1
@@ -209,6 +215,9 @@ def process_index(backend: Any = None) -> int:
     Args:
       backend: a platform's name; None for the preferred platform.
 
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
+
     >>> import canter as ct
     >>> ct.process_index()
     0
@@ -221,6 +230,9 @@ def process_indices(backend: Any = None) -> list[int]:
 
     Args:
       backend: a platform's name; None for the preferred platform.
+
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
 
     >>> import canter as ct
     >>> ct.process_indices()
@@ -235,6 +247,9 @@ def process_count(backend: Any = None) -> int:
     Args:
       backend: a platform's name; None for the preferred platform.
 
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
+
     >>> import canter as ct
     >>> ct.process_count()
     1
@@ -247,6 +262,9 @@ def host_id(backend: Any = None) -> int:
 
     Args:
       backend: a platform's name; None for the preferred platform.
+
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
 
     >>> import canter as ct
     >>> ct.host_id()
@@ -261,6 +279,9 @@ def host_ids(backend: Any = None) -> list[int]:
     Args:
       backend: a platform's name; None for the preferred platform.
 
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
+
     >>> import canter as ct
     >>> ct.host_ids()
     [0]
@@ -273,6 +294,9 @@ def host_count(backend: Any = None) -> int:
 
     Args:
       backend: a platform's name; None for the preferred platform.
+
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
 
     >>> import canter as ct
     >>> ct.host_count()
@@ -307,6 +331,9 @@ def live_arrays(platform: str | None = None) -> list[Any]:
 
     Args:
       platform: its name; None for the preferred platform.
+
+    Raises:
+      RuntimeError: no such platform, or it cannot be started.
 
     >>> import canter as ct, canter.numpy as cnp
     >>> x = cnp.arange(3)

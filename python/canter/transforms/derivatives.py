@@ -20,7 +20,7 @@ from .jvp import jvp_flat, without_tangents
 from .linearize import linearize_flat
 from .rules import array_ops, as_result, instantiate_zeros, matchaxis, ones_like_aval, zeros_like_aval
 from .transpose import backward_pass
-from .zeros import UndefinedPrimal, Zero
+from .zeros import UndefinedPrimal, Zero, has_tangents
 
 __all__ = [
     "grad",
@@ -38,8 +38,9 @@ __all__ = [
 P = ParamSpec("P")
 
 
-def _is_inexact(aval: Any) -> bool:
-    return aval.to_tangent_aval().dtype != dtypes.float0
+def _check_callable(name: str, fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"{name} takes a function, but got a value of type {type(fun).__name__}.")
 
 
 def _leaf_avals(
@@ -124,10 +125,17 @@ def value_and_grad(
 ) -> Callable[P, tuple[Any, Any]]:
     """The value and the gradient of a scalar function, computed together.
 
-    Args, raised errors: as for `grad`.
+    Args:
+      fun: takes trees of arrays, returns a scalar (or, with `has_aux`, a pair of it and other data).
+      argnums, holomorphic, allow_int, reduce_axes: as for `grad`.
+      has_aux: whether `fun` returns a pair.
 
     Returns:
       A function of the same arguments that returns the pair of what `fun` returns and the gradient.
+
+    Raises:
+      TypeError: the result is not a real scalar, or an argument is not of an inexact dtype.
+      ValueError: `argnums` does not fit the call.
 
     Example:
       >>> import canter as ct
@@ -135,8 +143,7 @@ def value_and_grad(
       >>> float(value), float(slope)
       (8.0, 12.0)
     """
-    if not callable(fun):
-        raise TypeError(f"{_name} takes a function, but got a value of type {type(fun).__name__}.")
+    _check_callable(_name, fun)
     if tuple(reduce_axes):
         raise NotImplementedError(f"{_name}: reduce_axes is not supported; use psum inside the function.")
 
@@ -150,7 +157,7 @@ def value_and_grad(
         for i, aval in enumerate(avals):
             _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, _name)
         flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
-        nonzeros = [_is_inexact(aval) for aval in avals]
+        nonzeros = [has_tangents(aval) for aval in avals]
         linearized = linearize_flat(flat, leaves, nonzeros)
         _check_grad_output(linearized.primals_out, flat.out_tree, fun, holomorphic, _name)
         out_aval = get_aval(linearized.primals_out[0])
@@ -285,7 +292,7 @@ def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, t
     expected, given = aval.to_tangent_aval(), get_aval(tangent)
     if expected.shape == given.shape and (typematch(expected, given) or expected.dtype == given.dtype):
         return Zero(expected) if expected.dtype == dtypes.float0 else tangent
-    if given.weak_type and given.shape == expected.shape and _is_inexact(expected) and _is_inexact(given):
+    if given.weak_type and given.shape == expected.shape and has_tangents(expected) and has_tangents(given):
         return array_ops.convert_element_type(tangent, expected.dtype)
     kind = ValueError if expected.shape != given.shape else TypeError
     advice = (
@@ -310,6 +317,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
       (value, f_jvp), and the other data as a third with `has_aux`. `f_jvp(*tangents)` evaluates the
       derivative without evaluating `fun` again.
 
+    Raises:
+      TypeError: an argument is no array, or tangents do not fit the arguments.
+
     Example:
       >>> import canter as ct
       >>> value, f_jvp = ct.linearize(lambda x: x**2, 3.0)
@@ -319,7 +329,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     leaves, in_tree = pytree.tree_flatten(primals)
     avals = _leaf_avals(leaves, in_tree, "linearize", fun)
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
-    nonzeros = [_is_inexact(aval) for aval in avals]
+    nonzeros = [has_tangents(aval) for aval in avals]
     linearized = linearize_flat(flat, leaves, nonzeros, debug_info=debug_info(fun, "linearize"))
     jaxpr = linearized.tape.jaxpr
     description = (jaxpr, in_tree, flat.out_tree, tuple(avals), tuple(linearized.out_nonzeros))
@@ -340,7 +350,7 @@ def _push_forward(description: Any, out_avals: Any, consts: Any, *tangents: Any)
         _checked_tangent("linearize", i, a, t, None, tree)
         for i, (a, t) in enumerate(zip(avals, leaves, strict=True))
     ]
-    given = [t for a, t in zip(avals, checked, strict=True) if _is_inexact(a)]
+    given = [t for a, t in zip(avals, checked, strict=True) if has_tangents(a)]
     found = iter(eval_jaxpr(jaxpr, consts, *given))
     outs = [next(found) if nz else zeros_like_aval(a) for a, nz in zip(out_avals, out_nonzeros, strict=True)]
     return out_tree.unflatten(outs)
@@ -380,7 +390,7 @@ def vjp(
     leaves, in_tree = pytree.tree_flatten(primals)
     avals = _leaf_avals(leaves, in_tree, "vjp", fun)
     flat = FlatFunction(fun, in_tree, has_aux=has_aux)
-    nonzeros = [_is_inexact(aval) for aval in avals]
+    nonzeros = [has_tangents(aval) for aval in avals]
     linearized = linearize_flat(flat, leaves, nonzeros, debug_info=debug_info(fun, "vjp"))
     out_avals = tuple(get_aval(out) for out in linearized.primals_out)
     static = _PullBackStatic(
@@ -419,7 +429,8 @@ class _PullBackStatic:
         given = [ct for ct, nz in zip(checked, self.out_nonzeros, strict=True) if nz]
         found = iter(_pull_back(ClosedJaxpr(self.jaxpr, residuals), given))
         results = [
-            as_result(next(found)) if _is_inexact(a) else np.zeros(a.shape, dtypes.float0) for a in self.avals
+            as_result(next(found)) if has_tangents(a) else np.zeros(a.shape, dtypes.float0)
+            for a in self.avals
         ]
         return self.in_tree.unflatten(results)
 
@@ -518,12 +529,17 @@ def jacfwd(
       A function of the same arguments. Its result has the structure of the value with the structure
       of the argument in each leaf, of shape value.shape + argument.shape.
 
+    Raises:
+      TypeError: an argument or result is not of a float dtype (or not complex, with `holomorphic`).
+      ValueError: `argnums` does not fit the call.
+
     Example:
       >>> import canter as ct
       >>> import canter.numpy as cnp
       >>> ct.jacfwd(lambda x: x**2)(cnp.array([1.0, 2.0])).tolist()
       [[2.0, 0.0], [0.0, 4.0]]
     """
+    _check_callable("jacfwd", fun)
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     @api_boundary
@@ -570,12 +586,17 @@ def jacrev(
     Returns:
       A function of the same arguments; its result is as that of `jacfwd`.
 
+    Raises:
+      TypeError: an argument or result is not of a float dtype (or not complex, with `holomorphic`).
+      ValueError: `argnums` does not fit the call.
+
     Example:
       >>> import canter as ct
       >>> import canter.numpy as cnp
       >>> ct.jacrev(lambda x: x**2)(cnp.array([1.0, 2.0])).tolist()
       [[2.0, 0.0], [0.0, 4.0]]
     """
+    _check_callable("jacrev", fun)
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     @api_boundary
@@ -584,7 +605,7 @@ def jacrev(
             "jacrev", fun, args, kwargs, argnums, has_aux, holomorphic, allow_int
         )
         avals = [get_aval(x) for x in leaves]
-        nonzeros = [_is_inexact(a) for a in avals]
+        nonzeros = [has_tangents(a) for a in avals]
         linearized = linearize_flat(flat, leaves, nonzeros, instantiate=True)
         outs = linearized.primals_out
         for out in outs:
@@ -599,7 +620,7 @@ def jacrev(
         )
         found = iter(zip(rows, dims, strict=True))
         per_argument = [
-            _rows(*next(found), a, outs, total)
+            _rows(*next(found), outs, total)
             if nz
             else [np.zeros((*get_aval(o).shape, *a.shape), dtypes.float0) for o in outs]
             for a, nz in zip(avals, nonzeros, strict=True)
@@ -621,7 +642,16 @@ def hessian(
 ) -> Callable[P, Any]:
     """The Hessian of a function: forward mode over reverse mode.
 
-    Args, result: as for `jacfwd`, of `jacrev(fun)`.
+    Args:
+      fun, argnums, has_aux, holomorphic: as for `jacfwd`.
+
+    Returns:
+      A function of the same arguments. Its result has the structure of the value with the structure
+      of the argument in each leaf, twice, of shape value.shape + argument.shape + argument.shape.
+
+    Raises:
+      TypeError: an argument or result is not of a float dtype (or not complex, with `holomorphic`).
+      ValueError: `argnums` does not fit the call.
 
     Example:
       >>> import canter as ct
@@ -664,7 +694,7 @@ def _check_jacobian_dtype(name: str, path: Callable[[], str] | None, aval: Any, 
     elif not holomorphic and is_complex:
         complaint = "needs a real-valued"
         advice = "Pass holomorphic=True if the function is holomorphic, else differentiate real and imaginary parts."
-    elif name == "jacrev" and not _is_inexact(aval):
+    elif name == "jacrev" and not has_tangents(aval):
         complaint = "needs a float or complex"
         advice = "Convert it with `.astype(float)`."
     else:
@@ -692,7 +722,7 @@ def _columns(x: Any, dim: int | None, out_aval: Any, leaves: Sequence[Any], tota
     return _split_axis(stacked, get_aval(stacked).ndim - 1, [get_aval(v).shape for v in leaves])
 
 
-def _rows(x: Any, dim: int | None, aval: Any, outs: Sequence[Any], total: int) -> list[Any]:
+def _rows(x: Any, dim: int | None, outs: Sequence[Any], total: int) -> list[Any]:
     """The parts of stacked cotangents that belong to each result, the result's axes first."""
     return _split_axis(matchaxis(total, dim, 0, x), 0, [get_aval(o).shape for o in outs])
 

@@ -13,7 +13,7 @@ from ..core.jaxpr import eval_jaxpr
 from ..core.trace import Tracer, eval_trace, state, swap_trace
 from ..core.tracing import trace_to_jaxpr
 from .calling import FlatFunction, debug_info, function_name
-from .derivatives import _is_inexact
+from .zeros import has_tangents
 
 __all__ = ["closure_convert", "ensure_compile_time_eval", "named_call", "named_scope"]
 
@@ -67,6 +67,9 @@ def named_call(fun: Callable[P, R], *, name: str | None = None) -> Callable[P, R
       fun: the function.
       name: the name; None takes the function's.
 
+    Raises:
+      TypeError: the name is not a string.
+
     Example:
       >>> import canter as ct
       >>> float(ct.named_call(lambda x: x + 1.0, name="increment")(1.0))
@@ -109,6 +112,9 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     Returns:
       A function that takes the arguments and then the captured values, and the list of these.
 
+    Raises:
+      TypeError: an example argument is no array, or the new function gets arguments of another structure.
+
     Example:
       >>> import canter as ct
       >>> converted, captured = ct.closure_convert(lambda x: 2.0 * x, 1.0)
@@ -120,7 +126,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     closed = trace_to_jaxpr(
         flat, [get_aval(x) for x in leaves], debug_info=debug_info(fun, "closure_convert")
     )
-    hoisted = [isinstance(c, Tracer) and _is_inexact(get_aval(c)) for c in closed.consts]
+    hoisted = [isinstance(c, Tracer) and has_tangents(get_aval(c)) for c in closed.consts]
     out_tree = flat.out_tree
 
     def converted(*args: Any) -> Any:

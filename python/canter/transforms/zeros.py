@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core import dtypes
 from ..core.avals import get_aval
 
-__all__ = ["UndefinedPrimal", "Zero", "is_undefined_primal"]
+__all__ = ["UndefinedPrimal", "Zero", "has_tangents", "is_undefined_primal"]
 
 
 class Zero:
@@ -49,3 +50,8 @@ class UndefinedPrimal:
 def is_undefined_primal(value: Any) -> bool:
     """True when a value stands for a linear operand."""
     return type(value) is UndefinedPrimal
+
+
+def has_tangents(aval: Any) -> bool:
+    """True when values of an aval can be differentiated by: those of floats and complex numbers."""
+    return aval.to_tangent_aval().dtype != dtypes.float0
