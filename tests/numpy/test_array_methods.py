@@ -142,7 +142,7 @@ def test_errors_of_methods():
         x[0] = 1
     with pytest.raises(TypeError, match="delete"):
         del x[0]
-    with pytest.raises(TypeError, match="multiple"):
+    with pytest.raises(ValueError, match="multiple"):
         x.view(np.complex64)
 
 

@@ -201,7 +201,7 @@ def _bitcast(x: Any, *, target: Any) -> Any:
     if dtype_rank(target) == 3 and dtype_rank(source) != 3:
         real = np.dtype(f"float{4 * target.itemsize}")
         if not shape or (shape[-1] * dtypes.itemsize_bits(source)) % dtypes.itemsize_bits(target):
-            raise TypeError(
+            raise ValueError(
                 f"view: the last axis of shape {shape} of {source} is not a multiple of {target}'s size."
             )
         flat = _bitcast(x, target=real)
@@ -216,7 +216,7 @@ def _bitcast(x: Any, *, target: Any) -> Any:
     if want > have:
         ratio = want // have
         if shape[-1] % ratio:  # a partial element would be left over
-            raise TypeError(
+            raise ValueError(
                 f"view: the last axis, of size {shape[-1]}, is not a multiple of {ratio}, as reading {source} as "
                 f"{target} needs."
             )

@@ -124,11 +124,13 @@ def _common_dtype(leaves: list[Any], value: np.ndarray) -> Any:
 
 def _check_ints_fit(value: np.ndarray, dtype: Any) -> None:
     limits = dtypes.iinfo(dtype)
-    if value.size and (value.max() > limits.max or value.min() < limits.min) and limits.bits >= 32:
-        raise OverflowError(
-            f"An integer in {value!r:.80} is too large to convert to {dtype}. "
+    if value.size and (value.max() > limits.max or value.min() < limits.min):
+        advice = (
             "canter.config.update('enable_x64', True) turns 64-bit types on."
+            if limits.bits >= 32
+            else "Choose a wider dtype, or wrap on purpose with `.astype`."
         )
+        raise OverflowError(f"An integer in {value!r:.80} is out of bounds for {dtype}. {advice}")
 
 
 def array(

@@ -94,6 +94,8 @@ def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
             consumed += item is not None
             flat.append(item)
             continue
+        if type(item) is list and len(items) > 1:
+            item = _array_of_list(item)
         for part in _typed(item):
             consumed += part is not None and not isinstance(part, _MaskBit)
             flat.append(part)
@@ -134,6 +136,12 @@ def _check_masks(shape: tuple[int, ...], items: list[Any]) -> None:
         axis += item is not None and not isinstance(item, _MaskBit)
 
 
+def _array_of_list(item: list[Any]) -> Any:
+    """A list of numbers among several indices, as the array that NumPy makes of it."""
+    array = np.asarray(item) if item else np.zeros(0, np.int32)
+    return item if array.dtype == object else array
+
+
 def _typed(item: Any) -> list[Any]:
     """One index of no simple type, checked, as one or several integer indices."""
     if isinstance(item, (bool, np.bool_)):
@@ -157,8 +165,10 @@ def _typed(item: Any) -> list[Any]:
         try:
             return [operator.index(item)]
         except TypeError:
-            raise TypeError(
-                f"Indexer must have integer or boolean type, got indexer with type {type(item).__name__}: {item!r:.60}."
+            kind = TypeError if isinstance(item, (float, complex)) else IndexError
+            raise kind(
+                f"Indexer must have integer or boolean type, got indexer with type {type(item).__name__}: {item!r:.60}. "
+                "Use integers, slices, None, ... or arrays of integers or booleans."
             ) from None
     if dtypes.issubdtype(dtype, np.bool_):
         return _positions(item)

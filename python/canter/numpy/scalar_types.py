@@ -38,6 +38,8 @@ class _ScalarMeta(type):
     def __call__(cls, x: Any) -> Any:
         from .creation import asarray
 
+        if isinstance(x, str):  # "nan", "inf", "1e3"
+            x = cls.dtype.type(x)
         return asarray(x, dtype=cls.dtype)
 
     def __instancecheck__(cls, instance: Any) -> bool:

@@ -241,6 +241,8 @@ def _refuse_complex(name: str, x: Any) -> None:
 
 def floor_divide(x: Any, y: Any) -> Any:
     _refuse_complex("floor_divide", x)
+    if _kind(x) == 0:
+        x, y = (lax.convert_element_type(operand, int) for operand in (x, y))
     if _kind(x) < 2:
         quotient = lax.div(x, y)
         if _is_unsigned(x):

@@ -22,6 +22,7 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
+from . import ufuncs
 from .index_plan import AT, FULL, Plan, has_operand, read_index, result_shape, with_new_axes
 from .indexing import GatherPlan, _boxes, _take_advanced, _take_basic_in_bounds
 from .util import PYTHON_RANK, broadcast_to, check_arraylike, convert, dtype_of, dtype_rank, shape_of
@@ -265,6 +266,11 @@ class IndexUpdateRef:
         wrap_negative_indices: bool,
     ) -> Any:
         x, index = self.array, self.index
+        if kind == "divide" and dtype_rank(dtype_of(x)) < 2:  # the quotient of integers is a float
+            divisors = IndexUpdateRef(lax.full_like(x, 1), index)._update(
+                "multiply", values, indices_are_sorted, unique_indices, mode, wrap_negative_indices
+            )
+            return ufuncs.true_divide(x, divisors)
         if type(index) is int and mode is None and wrap_negative_indices and x.aval.shape:
             size = x.aval.shape[0]
             if -size <= index < size and _fits_row(x, values):

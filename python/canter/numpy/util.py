@@ -77,7 +77,7 @@ def is_inexact(dtype: Any) -> bool:
 
 def is_arraylike(x: Any) -> bool:
     """True for arrays, tracers, NumPy arrays and scalars, Python numbers and `__jax_array__` objects."""
-    return isinstance(x, _ARRAY_TYPES) or hasattr(x, "__jax_array__")
+    return isinstance(x, _ARRAY_TYPES) or hasattr(x, "aval") or hasattr(x, "__jax_array__")
 
 
 def check_arraylike(name: str, *args: Any) -> None:
@@ -127,11 +127,11 @@ def canonical_axis(axis: Any, ndim: int) -> int:
     """A non-negative axis.
 
     Raises:
-      ValueError: the axis is out of bounds.
+      AxisError: the axis is out of bounds. It is a ValueError and an IndexError, as in NumPy.
     """
     index = operator.index(axis)
     if not -ndim <= index < ndim:
-        raise ValueError(
+        raise np.exceptions.AxisError(
             f"axis {index} is out of bounds for array of dimension {ndim}"
             + (f": axes go from {-ndim} to {ndim - 1}." if ndim else ", a scalar, which has no axes.")
         )

@@ -63,7 +63,7 @@ class _CustomRule(Generic[P, R]):
     def __init__(
         self, fun: Callable[P, R], nondiff_argnums: Sequence[int] = (), nondiff_argnames: Sequence[str] = ()
     ):
-        functools.update_wrapper(self, fun)  # type: ignore[arg-type]
+        functools.update_wrapper(self, fun)
         self.fun = fun
         self.nondiff_argnums = (
             (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
@@ -427,7 +427,7 @@ class _FlatVJP:
         return ct
 
     def _refuse(self, given: Any, aval: Any) -> None:
-        raise TypeError(
+        raise ValueError(
             f"The backward rule of custom_vjp function {self.name} returned a cotangent of type {given.str_short()} "
             f"for an argument of type {aval.str_short()}; it must be {aval.to_tangent_aval().str_short()}."
         )

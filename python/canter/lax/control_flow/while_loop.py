@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import config, pytree
+from ...core import config, dtypes, pytree
 from ...core.avals import get_aval
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, eval_jaxpr
@@ -172,8 +172,9 @@ def fori_loop(
         return _counted_loop(first, last, dtype, body_fun, init_val, unroll)
     if unroll is not None:
         raise ValueError("fori_loop: unroll needs bounds that are known while tracing; leave it out.")
-    start, stop = convert_element_type(lower, dtype), convert_element_type(upper, dtype)
-    one = np.ones((), dtype)[()]
+    stop = convert_element_type(upper, dtype)
+    weak = lower_aval.weak_type and lower_aval.dtype == dtype
+    start, one = (lower, 1) if weak else (convert_element_type(lower, dtype), np.ones((), dtype)[()])
     _, _, result = while_loop(
         lambda state: lt(state[0], state[1]),
         lambda state: (add(state[0], one), state[1], body_fun(state[0], state[2])),
@@ -183,7 +184,10 @@ def fori_loop(
 
 
 def _counted_loop(first: int, last: int, dtype: Any, body_fun: Any, init_val: Any, unroll: Any) -> Any:
-    one, steps = np.ones((), dtype)[()], max(last - first, 0)
+    steps = max(last - first, 0)
+    start, one = np.asarray(first, dtype)[()], np.ones((), dtype)[()]
+    if dtype == dtypes.dtype(0):  # known bounds count as Python numbers: the index takes the dtype it meets
+        start, one = first, 1
 
     def body(carry: Any, _: Any) -> Any:
         i, state = carry
@@ -192,7 +196,6 @@ def _counted_loop(first: int, last: int, dtype: Any, body_fun: Any, init_val: An
         _check_value(body_fun, state, new)
         return (following, new), None
 
-    start = np.asarray(first, dtype)[()]
     (_, result), _ = scan(body, (start, init_val), None, length=steps, unroll=1 if unroll is None else unroll)
     return result
 
