@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import canter as ct
 from canter.core.config import enable_x64
@@ -151,3 +152,22 @@ def check_batching(case: Case, rtol: float = 1e-6, size: int = 3) -> None:
                 np.testing.assert_allclose(
                     np.asarray(got), wanted, rtol=rtol, atol=1e-9, err_msg=f"in_axes={axes}"
                 )
+
+
+def rule_tests(cases: list[Case]) -> tuple[Callable[..., None], ...]:
+    """The tests of a module's cases: of values, of derivatives, of batching."""
+    each = pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+    @each
+    def test_values(case: Case) -> None:
+        check_values(case)
+
+    @each
+    def test_derivatives(case: Case) -> None:
+        check_derivatives(case)
+
+    @each
+    def test_batching(case: Case) -> None:
+        check_batching(case)
+
+    return test_values, test_derivatives, test_batching

@@ -6,7 +6,7 @@ import pytest
 import canter as ct
 from canter import lax
 
-from .rule_checks import Case, check_batching, check_derivatives, check_values
+from .rule_checks import Case, rule_tests
 
 
 def real(*shape):
@@ -33,19 +33,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_values(case):
-    check_values(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_derivatives(case):
-    check_derivatives(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_batching(case):
-    check_batching(case)
+test_values, test_derivatives, test_batching = rule_tests(CASES)
 
 
 def test_parameters_are_those_of_the_field():

@@ -9,7 +9,7 @@ import canter as ct
 from canter import lax
 from canter.core.config import enable_x64
 
-from .rule_checks import Case, check_batching, check_derivatives, check_values
+from .rule_checks import Case, rule_tests
 
 G, S = lax.GatherDimensionNumbers, lax.ScatterDimensionNumbers
 
@@ -200,19 +200,7 @@ SCATTER_CASES = [
 CASES = GATHER_CASES + SCATTER_CASES
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_values(case):
-    check_values(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_derivatives(case):
-    check_derivatives(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_batching(case):
-    check_batching(case)
+test_values, test_derivatives, test_batching = rule_tests(CASES)
 
 
 def test_of_repeated_updates_the_winner_has_the_derivative():

@@ -6,7 +6,7 @@ import pytest
 import canter as ct
 from canter import lax
 
-from .rule_checks import Case, check_batching, check_derivatives, check_values
+from .rule_checks import Case, rule_tests
 
 
 def floats(*shapes):
@@ -107,19 +107,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_values(case):
-    check_values(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_derivatives(case):
-    check_derivatives(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_batching(case):
-    check_batching(case)
+test_values, test_derivatives, test_batching = rule_tests(CASES)
 
 
 @pytest.mark.parametrize("index", [-9, -1, 0, 4, 9])
