@@ -23,7 +23,7 @@ from .keys import PRNGImpl
 __all__ = [
     "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves",
     "laplace_body", "logistic_body", "lognormal_body", "maxwell_body", "normal_body", "rademacher_body",
-    "randint_body", "truncated_normal_body", "uniform_body",
+    "randint_body", "truncated_normal_body", "uniform_body", "unit_uniform_body",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -59,6 +59,12 @@ def uniform_body(words: Any, low: Any, high: Any, *, impl: PRNGImpl, shape: Shap
     floats = lax.bitcast_convert_type(random, dtype) - np.ones((), dtype)[()]
     # Rounding may fall below the lower bound, never on the upper one.
     return cnp.maximum(low, floats * (high - low) + low)
+
+
+@composite(static_argnames=STATIC)
+def unit_uniform_body(words: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any) -> Any:
+    """Numbers in [0, 1): without bounds among the arguments the call is quicker."""
+    return uniform_body(words, 0.0, 1.0, impl=impl, shape=shape, dtype=dtype)
 
 
 @composite(static_argnames=STATIC)

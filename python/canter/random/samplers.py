@@ -19,6 +19,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_INT32_MAX = 2**31 - 1
+
+
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
     """Uniformly random bits.
 
@@ -70,6 +73,8 @@ def uniform(
     """
     raw, dtype = prepare("uniform", key, dtype, "float", out_sharding)
     shape = sample_shape("uniform", shape)
+    if type(minval) is float is type(maxval) and minval == 0.0 and maxval == 1.0:
+        return bodies.unit_uniform_body(raw.words, impl=raw.impl, shape=shape, dtype=dtype)
     if type(minval) is not float or type(maxval) is not float:
         minval, maxval = as_number("uniform", "minval", minval), as_number("uniform", "maxval", maxval)
         shape = parameter_shape("uniform", shape, minval, maxval)
@@ -105,9 +110,11 @@ def randint(
     open_end = False
     if isinstance(minval, int) and isinstance(maxval, int):
         # Plain numbers need no more than the dtype's own range, whatever is the width of ints here.
-        minval = dtype.type(min(max(minval, limits.min), limits.max))
+        minval = min(max(minval, limits.min), limits.max)
         open_end = maxval > limits.max
-        maxval = dtype.type(min(max(maxval, limits.min), limits.max))
+        maxval = min(max(maxval, limits.min), limits.max)
+        if maxval > _INT32_MAX or minval < -_INT32_MAX:
+            minval, maxval = dtype.type(minval), dtype.type(maxval)
         shape = sample_shape("randint", shape)
     else:
         minval, maxval = as_number("randint", "minval", minval), as_number("randint", "maxval", maxval)
