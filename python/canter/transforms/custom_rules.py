@@ -12,7 +12,7 @@ from ..core import dtypes, pytree
 from ..core.avals import get_aval, typematch
 from .calling import FlatFunction, function_name, normalize_argnums, resolve_kwargs
 from .custom_derivatives import custom_jvp_call_p, custom_vjp_call_p
-from .rules import instantiate_zeros
+from .rules import add_tangents, instantiate_zeros
 from .zeros import Zero
 
 __all__ = ["CustomVJPPrimal", "SymbolicZero", "custom_jvp", "custom_vjp"]
@@ -171,7 +171,7 @@ class custom_jvp(_CustomRule[P, R]):
             ]
             if not terms:
                 return result, pytree.tree_map(lambda x: instantiate_zeros(Zero.from_primal_value(x)), result)
-            return result, functools.reduce(lambda a, b: pytree.tree_map(_add, a, b), terms)
+            return result, functools.reduce(lambda a, b: pytree.tree_map(add_tangents, a, b), terms)
 
         self.defjvp(jvp)
 
@@ -189,12 +189,6 @@ class custom_jvp(_CustomRule[P, R]):
             flat, rule, leaves, name=name, symbolic_zeros=self.symbolic_zeros
         )
         return (flat.out_tree or rule.out_tree).unflatten(outs)
-
-
-def _add(a: Any, b: Any) -> Any:
-    from .rules import add_tangents
-
-    return add_tangents(a, b)
 
 
 class _FlatJVP:
@@ -256,7 +250,8 @@ class custom_vjp(_CustomRule[P, R]):
 
     Raises:
       AttributeError: called before rules were given.
-      TypeError: a rule's result does not fit, or forward mode is used.
+      TypeError: a rule's result is not of the structure it must have, or forward mode is used.
+      ValueError: a cotangent is not of the shape and dtype of its argument.
 
     Example:
       >>> import canter as ct

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.avals import get_aval
 from ..core.primitive import Primitive
 from .batching import batch_jaxpr
-from .jvp import jvp_jaxpr
+from .jvp import call_jvp
 from .linearize import linearize_jaxpr
 from .partial_evaluation import close_over_nothing, dce_closed_call
-from .transpose import transpose_jaxpr
-from .zeros import Zero, is_undefined_primal
+from .transpose import call_transpose
+from .zeros import Zero, tangents_by_flags
 
 __all__ = ["UNSPECIFIED", "UnspecifiedValue", "call", "jit_p"]
 
@@ -59,18 +58,7 @@ def _abstract(*avals: Any, jaxpr: Any, **params: Any) -> Any:
 
 
 def _jvp(primals: Any, tangents: Any, *, jaxpr: Any, **params: Any) -> Any:
-    nonzeros = [type(t) is not Zero for t in tangents]
-    derived, out_nonzeros = jvp_jaxpr(jaxpr, nonzeros)
-    results = call(derived, [*primals, *(t for t in tangents if type(t) is not Zero)], params)
-    outs, given = results[: len(out_nonzeros)], iter(results[len(out_nonzeros) :])
-    return outs, _fill(outs, out_nonzeros, given)
-
-
-def _fill(outs: Any, nonzeros: Any, given: Any) -> list[Any]:
-    return [
-        next(given) if nz else Zero(get_aval(o).to_tangent_aval())
-        for o, nz in zip(outs, nonzeros, strict=True)
-    ]
+    return call_jvp(call, jaxpr, primals, tangents, params)
 
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Any, **params: Any) -> Any:
@@ -79,23 +67,14 @@ def _linearize(primals: Any, tangents: Any, *, jaxpr: Any, **params: Any) -> Any
     results = call(parts.known, primals, params)
     outs = results[: len(parts.out_nonzeros)]
     if not any(parts.out_nonzeros):
-        return outs, _fill(outs, parts.out_nonzeros, iter(()))
+        return outs, tangents_by_flags(outs, parts.out_nonzeros, ())
     residuals = parts.residuals(primals, results)
     given = call(parts.linear, [*residuals, *(t for t in tangents if type(t) is not Zero)], params)
-    return outs, _fill(outs, parts.out_nonzeros, iter(given))
+    return outs, tangents_by_flags(outs, parts.out_nonzeros, given)
 
 
 def _transpose(cotangents: Any, *args: Any, jaxpr: Any, **params: Any) -> Any:
-    linear = [is_undefined_primal(a) for a in args]
-    nonzero_cotangents = [type(ct) is not Zero for ct in cotangents]
-    transposed, nonzeros = transpose_jaxpr(jaxpr, linear, nonzero_cotangents)
-    known = [a for a, is_linear in zip(args, linear, strict=True) if not is_linear]
-    results = iter(call(transposed, [*known, *(ct for ct in cotangents if type(ct) is not Zero)], params))
-    flags = iter(nonzeros)
-    return [
-        (next(results) if next(flags) else Zero(a.aval)) if is_linear else None
-        for a, is_linear in zip(args, linear, strict=True)
-    ]
+    return call_transpose(call, jaxpr, cotangents, args, params)
 
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Any, **params: Any) -> Any:

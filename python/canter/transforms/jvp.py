@@ -17,9 +17,9 @@ from ..core.primitive import Primitive
 from ..core.trace import Trace, Tracer, state, swap_trace
 from ..core.tracing import trace_to_jaxpr
 from .rules import instantiate_zeros
-from .zeros import Zero
+from .zeros import Zero, tangents_by_flags
 
-__all__ = ["JVPTrace", "JVPTracer", "jvp_flat", "jvp_jaxpr", "without_tangents"]
+__all__ = ["JVPTrace", "JVPTracer", "call_jvp", "jvp_flat", "jvp_jaxpr", "without_tangents"]
 
 
 class JVPTracer(Tracer):
@@ -228,3 +228,21 @@ def jvp_jaxpr(
     )
     closed.memo[key] = (result, out_nonzeros)
     return result, out_nonzeros
+
+
+def call_jvp(
+    bind: Callable[..., list[Any]], closed: ClosedJaxpr, primals: Any, tangents: Any, params: dict[str, Any]
+) -> tuple[list[Any], list[Any]]:
+    """The jvp rule of a primitive that calls a program: it calls the program of values and tangents.
+
+    Args:
+      bind: `bind(program, operands, params)` applies the primitive to a program derived from `closed`.
+      closed: the program.
+      primals, tangents: operands and their tangents, which may be symbolic zeros.
+      params: the primitive's other parameters.
+    """
+    given = [t for t in tangents if type(t) is not Zero]
+    derived, nonzeros = jvp_jaxpr(closed, [type(t) is not Zero for t in tangents])
+    results = bind(derived, [*primals, *given], params)
+    outs = results[: len(nonzeros)]
+    return outs, tangents_by_flags(outs, nonzeros, results[len(nonzeros) :])

@@ -13,12 +13,12 @@ from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_jaxpr
 from .calling import FlatFunction, debug_info, normalize_argnums
-from .jvp import jvp_jaxpr
+from .jvp import call_jvp
 from .linearize import linearize_jaxpr
 from .partial_evaluation import close_over_nothing, dce_jaxpr, prune_consts
 from .rules import deflinear, defvectorized
-from .transpose import transpose_jaxpr
-from .zeros import Zero, is_undefined_primal
+from .transpose import call_transpose
+from .zeros import Zero, tangents_by_flags
 
 __all__ = ["checkpoint", "checkpoint_name", "checkpoint_policies", "name_p", "remat", "remat_p"]
 
@@ -121,20 +121,8 @@ def _bind(closed: ClosedJaxpr, args: Sequence[Any], params: dict[str, Any]) -> l
     return remat_p.bind(*consts, *args, **{**params, "jaxpr": opened.jaxpr})
 
 
-def _tangent_list(outs: Sequence[Any], nonzeros: Sequence[bool], given: Sequence[Any]) -> list[Any]:
-    found = iter(given)
-    return [
-        next(found) if nz else Zero(get_aval(o).to_tangent_aval())
-        for o, nz in zip(outs, nonzeros, strict=True)
-    ]
-
-
 def _jvp(primals: Any, tangents: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
-    nonzeros = [type(t) is not Zero for t in tangents]
-    derived, out_nonzeros = jvp_jaxpr(_closed(jaxpr), nonzeros)
-    results = _bind(derived, [*primals, *(t for t in tangents if type(t) is not Zero)], params)
-    outs = results[: len(out_nonzeros)]
-    return outs, _tangent_list(outs, out_nonzeros, results[len(out_nonzeros) :])
+    return call_jvp(_bind, _closed(jaxpr), primals, tangents, params)
 
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Jaxpr, policy: Any, **params: Any) -> Any:
@@ -148,13 +136,13 @@ def _linearize(primals: Any, tangents: Any, *, jaxpr: Jaxpr, policy: Any, **para
     results = eval_jaxpr(with_saved, parts.known.consts, *primals)
     outs, saved_values = results[:num_outs], results[num_outs:]
     if not any(parts.out_nonzeros):
-        return outs, _tangent_list(outs, parts.out_nonzeros, [])
+        return outs, tangents_by_flags(outs, parts.out_nonzeros, [])
     given = [t for t in tangents if type(t) is not Zero]
     operands = [*primals, *saved_values, *given]
     derived, used = _recompute_then_linear(parts, saved, len(primals), [get_aval(x) for x in operands])
     kept = [x for x, keep in zip(operands, used, strict=True) if keep]
     tangents_out = _bind(derived, kept, {**params, "policy": policy, "differentiated": True})
-    return outs, _tangent_list(outs, parts.out_nonzeros, tangents_out)
+    return outs, tangents_by_flags(outs, parts.out_nonzeros, tangents_out)
 
 
 def _saveable(jaxpr: Jaxpr, policy: Any) -> list[Any]:
@@ -212,17 +200,7 @@ def _eval_given(closed: ClosedJaxpr, args: Sequence[Any], env: dict[Any, Any]) -
 
 
 def _transpose(cotangents: Any, *args: Any, jaxpr: Jaxpr, **params: Any) -> Any:
-    linear = [is_undefined_primal(a) for a in args]
-    transposed, nonzeros = transpose_jaxpr(
-        _closed(jaxpr), linear, [type(ct) is not Zero for ct in cotangents]
-    )
-    known = [a for a, is_linear in zip(args, linear, strict=True) if not is_linear]
-    results = iter(_bind(transposed, [*known, *(ct for ct in cotangents if type(ct) is not Zero)], params))
-    flags = iter(nonzeros)
-    return [
-        (next(results) if next(flags) else Zero(a.aval)) if is_linear else None
-        for a, is_linear in zip(args, linear, strict=True)
-    ]
+    return call_transpose(_bind, _closed(jaxpr), cotangents, args, params)
 
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:

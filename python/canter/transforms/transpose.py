@@ -7,16 +7,16 @@ reverse, cotangents adding up where a variable is used more than once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from .rules import add_tangents, instantiate_zeros
-from .zeros import UndefinedPrimal, Zero
+from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
-__all__ = ["backward_pass", "transpose_jaxpr"]
+__all__ = ["backward_pass", "call_transpose", "transpose_jaxpr"]
 
 
 def backward_pass(
@@ -168,3 +168,26 @@ def transpose_jaxpr(
     result = trace_to_jaxpr(transposed, [*others, *cotangent_avals], debug_info=jaxpr.debug_info)
     closed.memo[key] = (result, nonzeros)
     return result, nonzeros
+
+
+def call_transpose(
+    bind: Callable[..., list[Any]], closed: ClosedJaxpr, cotangents: Any, args: Any, params: dict[str, Any]
+) -> list[Any]:
+    """The transpose rule of a primitive that calls a program: it calls the transposed program.
+
+    Args:
+      bind: `bind(program, operands, params)` applies the primitive to a program derived from `closed`.
+      closed: the program.
+      cotangents: of its results; may be symbolic zeros.
+      args: its arguments, `UndefinedPrimal` where they are linear.
+      params: the primitive's other parameters.
+    """
+    linear = [is_undefined_primal(arg) for arg in args]
+    given = [ct for ct in cotangents if type(ct) is not Zero]
+    transposed, nonzeros = transpose_jaxpr(closed, linear, [type(ct) is not Zero for ct in cotangents])
+    known = [arg for arg, is_linear in zip(args, linear, strict=True) if not is_linear]
+    results, flags = iter(bind(transposed, [*known, *given], params)), iter(nonzeros)
+    return [
+        (next(results) if next(flags) else Zero(arg.aval)) if is_linear else None
+        for arg, is_linear in zip(args, linear, strict=True)
+    ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core import dtypes
 from ..core.avals import get_aval
 
-__all__ = ["UndefinedPrimal", "Zero", "has_tangents", "is_undefined_primal"]
+__all__ = ["UndefinedPrimal", "Zero", "has_tangents", "is_undefined_primal", "tangents_by_flags"]
 
 
 class Zero:
@@ -55,3 +56,12 @@ def is_undefined_primal(value: Any) -> bool:
 def has_tangents(aval: Any) -> bool:
     """True when values of an aval can be differentiated by: those of floats and complex numbers."""
     return aval.to_tangent_aval().dtype != dtypes.float0
+
+
+def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Iterable[Any]) -> list[Any]:
+    """One tangent a result: the next given one where there is one, else a symbolic zero."""
+    found = iter(given)
+    return [
+        next(found) if nonzero else Zero.from_primal_value(out)
+        for out, nonzero in zip(outs, nonzeros, strict=True)
+    ]

@@ -13,9 +13,8 @@ from ...core.avals import ShapedArray, get_aval, typematch
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
 from ...core.trace import Tracer, state
 from ...core.tracing import trace_to_jaxpr
-from ...transforms.calling import FlatFunction, debug_info, function_name
+from ...transforms.calling import FlatFunction, debug_info
 from ...transforms.partial_evaluation import close_over_nothing
-from ...transforms.zeros import Zero
 
 __all__ = [
     "check_callable",
@@ -23,7 +22,6 @@ __all__ = [
     "flatten_operands",
     "split_list",
     "strengthen_outputs",
-    "tangents_by_flags",
     "trace_function",
     "with_common_consts",
 ]
@@ -156,15 +154,6 @@ def split_list(values: Sequence[Any], *counts: int) -> list[list[Any]]:
     return parts
 
 
-def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Sequence[Any]) -> list[Any]:
-    """One tangent a result: the next given one, or a symbolic zero."""
-    found = iter(given)
-    return [
-        next(found) if nz else Zero(get_aval(o).to_tangent_aval())
-        for o, nz in zip(outs, nonzeros, strict=True)
-    ]
-
-
 def reorder(closed: ClosedJaxpr, in_order: Sequence[int], out_order: Sequence[int]) -> ClosedJaxpr:
     """The program with its arguments and results permuted; memoised."""
     key = ("reorder", tuple(in_order), tuple(out_order))
@@ -204,8 +193,3 @@ def scalar_predicate(where: str, pred: Any) -> Any:
             f"{where}: the predicate must be a boolean or number, but it has dtype {aval.dtype.name}."
         )
     return pred
-
-
-def named(fun: Any) -> str:
-    """A function's name for messages."""
-    return function_name(fun)

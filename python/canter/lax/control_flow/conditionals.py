@@ -20,7 +20,7 @@ from ...transforms.linearize import LinearizedJaxpr, linearize_jaxpr
 from ...transforms.partial_evaluation import dce_jaxpr
 from ...transforms.rules import bdim_at_front, zeros_like_aval
 from ...transforms.transpose import transpose_jaxpr
-from ...transforms.zeros import Zero, is_undefined_primal
+from ...transforms.zeros import Zero, is_undefined_primal, tangents_by_flags
 from ..comparison import clamp, ne, select_n
 from ..conversion import convert_element_type
 from ..shapes import broadcast_in_dim
@@ -31,7 +31,6 @@ from .common import (
     joined_aval,
     scalar_predicate,
     strengthen_outputs,
-    tangents_by_flags,
     trace_function,
     with_common_consts,
 )

@@ -12,11 +12,11 @@ from ...core.avals import ShapedArray, get_aval
 from ...core.errors import api_boundary
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
+from ...transforms.calling import function_name
 from .common import (
     check_callable,
     describe_mismatch,
     flatten_operands,
-    named,
     strengthen_outputs,
     trace_function,
     with_common_consts,
@@ -147,7 +147,7 @@ def _check_result(f: Any, out_tree: Any) -> None:
     node = out_tree.node_data()
     if node is None or node[0] is not tuple or len(out_tree.children()) != 2:
         raise TypeError(
-            f"scan: {named(f)} must return a pair (carry, y), but it returned {out_tree}. "
+            f"scan: {function_name(f)} must return a pair (carry, y), but it returned {out_tree}. "
             "Return (carry, None) if there is nothing to stack."
         )
 
@@ -176,13 +176,13 @@ def check_carry(
     """Raises TypeError unless a loop's state keeps its structure and types."""
     if in_tree != out_tree:
         raise TypeError(
-            f"{where}: {named(f)} must return a {what} of the structure it was given, {in_tree}, but it returned "
-            f"{out_tree}. Make the initial value and the returned one the same tree of arrays."
+            f"{where}: {function_name(f)} must return a {what} of the structure it was given, {in_tree}, but it "
+            f"returned {out_tree}. Make the initial value and the returned one the same tree of arrays."
         )
     lines = describe_mismatch(in_avals, out_avals, in_tree, what)
     if lines:
         raise TypeError(
-            f"{where}: {named(f)} must return a {what} of the shapes and dtypes it was given, but they differ "
+            f"{where}: {function_name(f)} must return a {what} of the shapes and dtypes it was given, but they differ "
             "(given, returned):\n"
             + "\n".join(lines[:8])
             + "\nConvert the initial value or the returned one, for "

@@ -19,8 +19,8 @@ from ...transforms.linearize import LinearizedJaxpr, linearize_jaxpr
 from ...transforms.partial_evaluation import dce_jaxpr, join_effects
 from ...transforms.rules import add_tangents, bdim_at_front, instantiate_zeros, moveaxis, zeros_like_aval
 from ...transforms.transpose import backward_pass
-from ...transforms.zeros import UndefinedPrimal, Zero, is_undefined_primal
-from .common import reorder, split_list, strengthen_outputs, tangents_by_flags, with_common_consts
+from ...transforms.zeros import UndefinedPrimal, Zero, is_undefined_primal, tangents_by_flags
+from .common import reorder, split_list, strengthen_outputs, with_common_consts
 from .scan import scan_p
 
 __all__ = ["fixpoint"]

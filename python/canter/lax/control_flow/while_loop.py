@@ -15,10 +15,11 @@ from ...core.primitive import Primitive
 from ...core.trace import is_concrete
 from ...core.tracing import trace_to_jaxpr
 from ...transforms.batching import batch_jaxpr
+from ...transforms.calling import function_name
 from ...transforms.jvp import jvp_jaxpr
 from ...transforms.partial_evaluation import dce_jaxpr
 from ...transforms.rules import bdim_at_front, instantiate_zeros, moveaxis
-from ...transforms.zeros import Zero
+from ...transforms.zeros import Zero, tangents_by_flags
 from ..arithmetic import add
 from ..comparison import lt, select_n
 from ..conversion import convert_element_type
@@ -27,11 +28,9 @@ from ..shapes import broadcast_in_dim
 from .common import (
     check_callable,
     flatten_operands,
-    named,
     reorder,
     split_list,
     strengthen_outputs,
-    tangents_by_flags,
     trace_function,
     with_common_consts,
 )
@@ -97,12 +96,12 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 def _check_condition(cond_fun: Any, condition: ClosedJaxpr, tree: Any) -> None:
     if not pytree.treedef_is_leaf(tree) or len(condition.out_avals) != 1:
         raise TypeError(
-            f"while_loop: the condition {named(cond_fun)} must return a boolean scalar, but it returned {tree}."
+            f"while_loop: the condition {function_name(cond_fun)} must return a boolean scalar, but it returned {tree}."
         )
     aval = condition.out_avals[0]
     if aval.shape or aval.dtype != np.bool_:
         raise TypeError(
-            f"while_loop: the condition {named(cond_fun)} must return a boolean scalar, but it returned "
+            f"while_loop: the condition {function_name(cond_fun)} must return a boolean scalar, but it returned "
             f"{aval.str_short()}. Compare (`x > 0`), and reduce with `.any()` or `.all()`."
         )
 
@@ -185,7 +184,8 @@ def fori_loop(
 
 def _counted_loop(first: int, last: int, dtype: Any, body_fun: Any, init_val: Any, unroll: Any) -> Any:
     steps = max(last - first, 0)
-    start, one = np.asarray(first, dtype)[()], np.ones((), dtype)[()]
+    start: Any = np.asarray(first, dtype)[()]
+    one: Any = np.ones((), dtype)[()]
     if dtype == dtypes.dtype(0):  # known bounds count as Python numbers: the index takes the dtype it meets
         start, one = first, 1
 
