@@ -118,37 +118,43 @@ def _doublings(size: int) -> list[int]:
     return [1 << k for k in range(max(size - 1, 0).bit_length())]
 
 
-def _cumprod_jvp(primals: Any, tangents: Any, *, axis: int, reverse: bool) -> Any:
-    (x,), (g,) = primals, tangents
-    out = cumprod_p.bind(x, axis=axis, reverse=reverse)
-    if type(g) is Zero:
-        return out, Zero.from_primal_value(out)
-    product, dot = x, g
-    for steps in _doublings(get_aval(x).shape[axis]):
-        before = _shifted(product, 1, steps, axis, reverse)
-        dot_before = _shifted(dot, 0, steps, axis, reverse)
-        dot = ops.add(ops.mul(dot, before), ops.mul(dot_before, product))
-        product = ops.mul(before, product)
-    return out, dot
+def _define_doubling_jvp(primitive: Primitive, unit: float, extend: Callable[..., tuple[Any, Any]]) -> None:
+    """Declares the jvp of a prefix operation: values and tangents of parts that double in length.
+
+    Args:
+      primitive: the operation.
+      unit: what an empty part has as its value.
+      extend: `(value, tangent, value before, tangent before)` gives those of the joined parts.
+    """
+
+    def jvp(primals: Any, tangents: Any, *, axis: int, reverse: bool) -> Any:
+        (x,), (g,) = primals, tangents
+        out = primitive.bind(x, axis=axis, reverse=reverse)
+        if type(g) is Zero:
+            return out, Zero.from_primal_value(out)
+        value, dot = x, g
+        for steps in _doublings(get_aval(x).shape[axis]):
+            before = _shifted(value, unit, steps, axis, reverse)
+            dot_before = _shifted(dot, 0, steps, axis, reverse)
+            value, dot = extend(value, dot, before, dot_before)
+        return out, dot
+
+    primitive.def_jvp(jvp)
 
 
-def _cumlogsumexp_jvp(primals: Any, tangents: Any, *, axis: int, reverse: bool) -> Any:
-    (x,), (g,) = primals, tangents
-    out = cumlogsumexp_p.bind(x, axis=axis, reverse=reverse)
-    if type(g) is Zero:
-        return out, Zero.from_primal_value(out)
-    total, dot = x, g
-    for steps in _doublings(get_aval(x).shape[axis]):
-        before = _shifted(total, -math.inf, steps, axis, reverse)
-        dot_before = _shifted(dot, 0, steps, axis, reverse)
-        share = ops.logistic(_difference(before, total))
-        dot = ops.add(ops.mul(dot, ops.sub(const(share, 1), share)), ops.mul(dot_before, share))
-        total = _log_add(before, total)
-    return out, dot
+def _extend_product(product: Any, dot: Any, before: Any, dot_before: Any) -> tuple[Any, Any]:
+    dot = ops.add(ops.mul(dot, before), ops.mul(dot_before, product))
+    return ops.mul(before, product), dot
+
+
+def _extend_log_sum(total: Any, dot: Any, before: Any, dot_before: Any) -> tuple[Any, Any]:
+    share = ops.logistic(_difference(before, total))
+    dot = ops.add(ops.mul(dot, ops.sub(const(share, 1), share)), ops.mul(dot_before, share))
+    return _log_add(before, total), dot
 
 
 def _difference(x: Any, y: Any) -> Any:
-    """X - y, and 0 where both are the same infinity."""
+    """`x - y`, and 0 where both are the same infinity."""
     return ops.select_n(ops.eq(x, y), ops.sub(x, y), ops.full_like(x, 0))
 
 
@@ -194,7 +200,7 @@ def take_along(x: Any, places: Any, axis: int) -> Any:
 
 
 deflinear(cumsum_p, lambda ct, x, *, axis, reverse: [cumsum_p.bind(ct, axis=axis, reverse=not reverse)])
-cumprod_p.def_jvp(_cumprod_jvp)
-cumlogsumexp_p.def_jvp(_cumlogsumexp_jvp)
+_define_doubling_jvp(cumprod_p, 1, _extend_product)
+_define_doubling_jvp(cumlogsumexp_p, -math.inf, _extend_log_sum)
 defjvp2(cummax_p, _cumulative_extremum_jvp)
 defjvp2(cummin_p, _cumulative_extremum_jvp)
