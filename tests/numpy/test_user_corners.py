@@ -7,7 +7,9 @@ import canter as ct
 import canter.numpy as cnp
 
 
-@pytest.mark.parametrize("data, dtype", [(300, "int8"), ([300], "int8"), ([[1, -1]], "uint8"), ([2**40], "int32")])
+@pytest.mark.parametrize(
+    "data, dtype", [(300, "int8"), ([300], "int8"), ([[1, -1]], "uint8"), ([2**40], "int32")]
+)
 def test_integers_out_of_bounds_are_refused_as_numpy_does(data, dtype):
     with pytest.raises(OverflowError):
         np.array(data, dtype)
@@ -45,6 +47,7 @@ def test_floor_division_of_booleans():
 def test_keys_stack_and_join():
     keys = [ct.random.key(0), ct.random.key(1)]
     stacked = cnp.stack(keys)
+    np.testing.assert_array_equal(ct.random.key_data(cnp.array(keys)), ct.random.key_data(stacked))
     assert stacked.shape == (2,) and stacked.dtype == keys[0].dtype
     np.testing.assert_array_equal(ct.random.key_data(stacked[1]), ct.random.key_data(keys[1]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..transforms.rules import array_ops
 from .arithmetic import add
 from .comparison import eq
-from .conversion import as_array, broadcasted_iota, convert_element_type, full
+from .conversion import _convert_element_type, as_array, broadcasted_iota, convert_element_type, full
 from .reductions import reduce_sum
 from .shapes import broadcast_in_dim, expand_dims, reshape, transpose
 from .slicing import slice as slice_
@@ -34,3 +35,4 @@ array_ops.reduce_sum = reduce_sum
 array_ops.reshape = reshape
 array_ops.slice = slice_
 array_ops.transpose = transpose
+array_ops.weaken = partial(_convert_element_type, weak_type=True)

@@ -164,7 +164,7 @@ def value_and_grad(
         seed = [ones_like_aval(out_aval)] if linearized.out_nonzeros[0] else []
         cotangents = iter(_pull_back(linearized.tape, seed))
         gradients = [
-            as_result(next(cotangents)) if nonzero else np.zeros(aval.shape, dtypes.float0)
+            as_result(next(cotangents), aval) if nonzero else np.zeros(aval.shape, dtypes.float0)
             for aval, nonzero in zip(avals, nonzeros, strict=True)
         ]
         gradient = in_tree.unflatten(gradients)
@@ -429,7 +429,7 @@ class _PullBackStatic:
         given = [ct for ct, nz in zip(checked, self.out_nonzeros, strict=True) if nz]
         found = iter(_pull_back(ClosedJaxpr(self.jaxpr, residuals), given))
         results = [
-            as_result(next(found)) if has_tangents(a) else np.zeros(a.shape, dtypes.float0)
+            as_result(next(found), a) if has_tangents(a) else np.zeros(a.shape, dtypes.float0)
             for a in self.avals
         ]
         return self.in_tree.unflatten(results)

@@ -58,6 +58,7 @@ class ArrayOps:
       reshape: (x, shape) -> array.
       slice: (x, starts, limits) -> array.
       transpose: (x, permutation) -> array.
+      weaken: (x) -> the same array, weakly typed.
     """
 
     as_array: Callable[..., Any]
@@ -70,6 +71,7 @@ class ArrayOps:
     reshape: Callable[..., Any]
     slice: Callable[..., Any]
     transpose: Callable[..., Any]
+    weaken: Callable[..., Any]
 
 
 array_ops = ArrayOps()
@@ -119,13 +121,20 @@ def instantiate_zeros(tangent: Any) -> Any:
     return zeros_like_aval(tangent.aval) if type(tangent) is Zero else tangent
 
 
-def as_result(tangent: Any) -> Any:
-    """A tangent or cotangent as the array that users see: numbers and symbolic zeros become arrays."""
+def as_result(tangent: Any, aval: Any = None) -> Any:
+    """A tangent or cotangent as the array that users see: numbers and symbolic zeros become arrays.
+
+    With an aval, that of the argument, a weakly typed one gives a weakly typed result.
+    """
     if type(tangent) is Zero:
         aval = tangent.aval
         weak = weak_number(0, aval) if not aval.shape and aval.weak_type else None
         return zeros_like_aval(aval) if weak is None else array_ops.as_array(weak)
-    return array_ops.as_array(tangent) if isinstance(tangent, _NUMBERS) else tangent
+    if isinstance(tangent, _NUMBERS):
+        tangent = array_ops.as_array(tangent)
+    if aval is not None and aval.weak_type and not get_aval(tangent).weak_type:
+        return array_ops.weaken(tangent)
+    return tangent
 
 
 # --- derivatives ----------------------------------------------------------------------------------
