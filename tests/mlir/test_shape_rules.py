@@ -38,7 +38,7 @@ def test_broadcast_and_transpose():
 
 
 def test_a_sharding_asked_of_an_operation_is_refused():
-    with pytest.raises(NotImplementedError, match="sharding .* has no lowering"):
+    with pytest.raises(NotImplementedError, match=r"sharding .* has no lowering"):
         apply("reshape", X, out=aval(24), new_sizes=(24,), dimensions=None, sharding="x")
 
 

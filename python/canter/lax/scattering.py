@@ -88,10 +88,6 @@ def _scatter_shape_rule(
             f"{updates.dtype.name}. Convert the updates with lax.convert_element_type."
         )
     shapes = {"operand shape": operand.shape, "indices shape": indices.shape, "updates shape": updates.shape}
-
-    def check(what: str, ok: bool) -> None:
-        check_numbers("scatter", what, ok, numbers, shapes)
-
     check_index_maps(
         "scatter",
         numbers,
@@ -105,36 +101,47 @@ def _scatter_shape_rule(
             numbers.scatter_indices_batching_dims,
         ),
     )
+    _check_updates(numbers, shapes, operand.shape, indices.shape, updates.shape)
+    return ShapedArray(
+        operand.shape, operand.dtype, operand.weak_type and updates.weak_type and indices.weak_type
+    )
+
+
+def _check_updates(
+    numbers: ScatterDimensionNumbers, shapes: Any, operand: Any, indices: Any, updates: Any
+) -> None:
+    """Checks the updates against the shapes of operand and indices; `shapes` is for messages."""
+
+    def check(what: str, ok: bool) -> None:
+        check_numbers("scatter", what, ok, numbers, shapes)
+
     window_dims = numbers.update_window_dims
-    ndim = len(indices.shape) - 1 + len(window_dims)
+    ndim = len(indices) - 1 + len(window_dims)
     check(
-        f"the updates need {ndim} axes: {len(indices.shape) - 1} batch axes of the indices and "
+        f"the updates need {ndim} axes: {len(indices) - 1} batch axes of the indices and "
         f"{len(window_dims)} update_window_dims",
-        len(updates.shape) == ndim,
+        len(updates) == ndim,
     )
     check(
         f"update_window_dims must be ascending axes in [0, {ndim}), none twice",
         distinct_sorted(window_dims) and all(0 <= d < ndim for d in window_dims),
     )
     removed = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
-    window = [axis for axis in range(len(operand.shape)) if axis not in removed]
+    window = [axis for axis in range(len(operand)) if axis not in removed]
     check(
         "every axis of the operand must be in a window (update_window_dims), inserted, or batching",
         len(window) == len(window_dims),
     )
     for axis, dim in zip(window, window_dims, strict=True):
         check(
-            f"axis {dim} of the updates, {updates.shape[dim]} long, does not fit axis {axis} of the operand, "
-            f"{operand.shape[axis]} long",
-            updates.shape[dim] <= operand.shape[axis],
+            f"axis {dim} of the updates, {updates[dim]} long, does not fit axis {axis} of the operand, "
+            f"{operand[axis]} long",
+            updates[dim] <= operand[axis],
         )
-    batch = tuple(size for dim, size in enumerate(updates.shape) if dim not in window_dims)
+    batch = tuple(size for dim, size in enumerate(updates) if dim not in window_dims)
     check(
         "the other axes of the updates must have the sizes of the indices' batch axes",
-        batch == indices.shape[:-1],
-    )
-    return ShapedArray(
-        operand.shape, operand.dtype, operand.weak_type and updates.weak_type and indices.weak_type
+        batch == indices[:-1],
     )
 
 
