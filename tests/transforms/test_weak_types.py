@@ -17,7 +17,7 @@ from canter import lax
         lambda x: x * x,
         lambda x: cnp.where(x > 0, x, 0.0),
         lambda x: (x * cnp.ones(3)).sum(),
-    ],  # fmt: skip
+    ],
 )
 def test_gradient_of_a_python_number_is_a_weakly_typed_array(fun):
     for transform in (ct.grad(fun), ct.jit(ct.grad(fun)), lambda x: ct.vjp(fun, x)[1](1.0)[0]):

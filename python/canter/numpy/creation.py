@@ -104,7 +104,10 @@ def _from_sequence(nested: Any, dtype: Any) -> Any:
     leaves = list(_leaves(nested))
     if any(item is None for item in leaves):
         raise ValueError("None is not a valid value for canter.numpy.array.")
-    if any(isinstance(item, (Tracer, ArrayImpl)) or hasattr(item, "aval") or hasattr(item, "__jax_array__") for item in leaves):
+    if any(
+        isinstance(item, (Tracer, ArrayImpl)) or hasattr(item, "aval") or hasattr(item, "__jax_array__")
+        for item in leaves
+    ):
         from .joining import stack
 
         items = [asarray(item, dtype=dtype) for item in nested]

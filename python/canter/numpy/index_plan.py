@@ -167,8 +167,8 @@ def _typed(item: Any) -> list[Any]:
         except TypeError:
             kind = TypeError if isinstance(item, (float, complex)) else IndexError
             raise kind(
-                f"Indexer must have integer or boolean type, got indexer with type {type(item).__name__}: {item!r:.60}. "
-                "Use integers, slices, None, ... or arrays of integers or booleans."
+                f"Indexer must have integer or boolean type, got indexer with type {type(item).__name__}: "
+                f"{item!r:.60}. Use integers, slices, None, ... or arrays of integers or booleans."
             ) from None
     if dtypes.issubdtype(dtype, np.bool_):
         return _positions(item)

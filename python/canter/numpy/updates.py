@@ -21,8 +21,7 @@ from canter.core.trace import Tracer
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from . import ufunc_bodies as bodies
-from . import ufuncs
+from . import ufunc_bodies as bodies, ufuncs
 from .index_plan import AT, FULL, Plan, has_operand, read_index, result_shape, with_new_axes
 from .indexing import GatherPlan, _boxes, _take_advanced, _take_basic_in_bounds
 from .util import PYTHON_RANK, broadcast_to, check_arraylike, convert, dtype_of, dtype_rank, shape_of
