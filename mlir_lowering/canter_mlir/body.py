@@ -105,9 +105,7 @@ def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     if others:
         message += f" It has rules for: {', '.join(others)}."
     else:
-        message += (
-            f" Declare one with `canter.interpreters.mlir.register_lowering({primitive.name}_p, rule)`."
-        )
+        message += f" Declare one with `canter_mlir.registry.register_lowering({primitive.name}_p, rule)`."
     raise NotImplementedError(message)
 
 
