@@ -29,7 +29,8 @@ def test_mistake(mistake):
     message = "\n".join([str(error), *getattr(error, "__notes__", ())])
     told = f"{type(error).__name__}: {message}"
 
-    assert type(error).__module__.split(".")[0] in ("builtins", "canter", "canter_pjrt", "jaxlib", "numpy"), told
+    package = type(error).__module__.split(".")[0]
+    assert package in ("builtins", "canter", "canter_pjrt", "jaxlib", "numpy"), told
     for words in (*mistake.shows, mistake.fix):
         assert words in message, f"{words!r} is missing in: {told}"
     assert len(message.splitlines()) <= 15, told

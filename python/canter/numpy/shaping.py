@@ -129,7 +129,9 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
         return canonical_shape(shape)  # raises with the reason
     total = math.prod(own)
     if dims.count(-1) > 1:
-        raise TypeError(f"can only specify one unknown axis size with -1, got {tuple(dims)}: name the others.")
+        raise TypeError(
+            f"can only specify one unknown axis size with -1, got {tuple(dims)}: name the others."
+        )
     known = math.prod(n for n in dims if n != -1)
     if -1 in dims:
         if known == 0 or total % known:

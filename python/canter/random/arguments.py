@@ -120,6 +120,7 @@ def prepare(where: str, key: Any, dtype: Any, kind: str, out_sharding: Any) -> t
     """
     if out_sharding is not None:
         raise NotImplementedError(
-            f"random.{where} takes no out_sharding yet; constrain the result with lax.with_sharding_constraint."
+            f"random.{where} takes no out_sharding yet, but {out_sharding!r} was given. Leave it out: a program runs "
+            "on one device, which canter.device_put of its arguments chooses."
         )
     return raw_key(where, key), sample_dtype(where, dtype, kind)
