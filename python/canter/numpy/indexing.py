@@ -11,7 +11,6 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
-from canter.core.trace import eval_trace, state
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -368,11 +367,6 @@ def getitem(x: Any, index: Any) -> Any:
     if not operands and builtins.all(entry == FULL for entry in plan.entries) and "new" not in plan.result:
         return x
     return _take_basic_in_bounds(x, operands, plan=plan)
-
-
-def is_evaluating() -> bool:
-    """Whether no trace is active."""
-    return state.trace is eval_trace
 
 
 # --- take ---------------------------------------------------------------------------------------

@@ -34,12 +34,6 @@ _OPTIONS = {
 }
 
 
-def _integers(row: Any) -> Any:
-    return (
-        tuple(map(operator.index, row)) if isinstance(row, (tuple, list, np.ndarray)) else operator.index(row)
-    )
-
-
 def _pairs(value: Any, ndim: int, name: str) -> tuple[tuple[int, int], ...]:
     """Widths as NumPy takes them, as a pair for each axis.
 

@@ -8,7 +8,6 @@ agree already, or a Python number next to an array.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -409,8 +408,3 @@ def promote_args_inexact(name: str, *args: Any) -> list[Any]:
             return [x, y]
     check_arraylike(name, *args)
     return promote_shapes(name, *promote_dtypes_inexact(*args))
-
-
-def size_of_shape(shape: Sequence[int]) -> int:
-    """Number of elements."""
-    return math.prod(shape)
