@@ -28,7 +28,7 @@ demo: $(READY)
 	@$(BIN)/python examples/train_lm.py $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-matrix:
 	@tools/test-matrix $(ARGS)

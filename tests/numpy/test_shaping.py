@@ -99,7 +99,7 @@ def test_fill_diagonal_and_dtypes():
 MISTAKES = [
     (lambda x: x.reshape(5, 5), TypeError, r"shape \(3, 4\) \(size 12\) into shape \(5, 5\)"),
     (lambda x: x.reshape(-1, 5), TypeError, "evenly divide 12"),
-    (lambda x: x.reshape(-1, -1), ValueError, "one unknown dimension"),
+    (lambda x: x.reshape(-1, -1), TypeError, "one unknown axis"),
     (lambda x: cnp.concatenate([]), ValueError, "at least one array"),
     (lambda x: cnp.concatenate([1, 2]), ValueError, "Zero-dimensional"),
     (lambda x: cnp.concatenate([x, cnp.ones((2, 3))]), TypeError, "shapes that differ"),

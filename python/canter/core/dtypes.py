@@ -637,7 +637,9 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
 
 
 def promote_types(a: Any, b: Any) -> Any:
-    """The least type to which both types may be promoted, whatever the 64-bit switch says.
+    """The least type to which both types may be promoted.
+
+    With 64-bit types off it is a 64-bit one only where one of the two is.
 
     Args:
       a, b: dtypes, dtypes' names or scalar classes; Python's int, float and complex are weak.
@@ -650,7 +652,20 @@ def promote_types(a: Any, b: Any) -> Any:
     dtype('int16')
     """
     with config.enable_x64(True):
-        return _join((_node(a), _node(b)))[0]
+        nodes = _node(a), _node(b)
+        joined = _join(nodes)[0]
+    return joined if _is_wide(a) or _is_wide(b) else canonicalize_dtype(joined)
+
+
+def _is_wide(kind: Any) -> bool:
+    """Whether a type given by the user is one of 64 bits (128 for complex numbers)."""
+    if isinstance(kind, (ExtendedDType, type)) and kind in (int, float, complex, bool):
+        return False
+    try:
+        given = np.dtype(kind)
+    except TypeError:
+        return False
+    return given.itemsize == (16 if given.kind == "c" else 8)
 
 
 def to_inexact_dtype(dtype: Any) -> Any:
