@@ -44,30 +44,28 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
       jaxpr: the program, without dead code. It is only lowered afterwards: the calls have no
         derivative or batching rules.
     """
-    eqns = [_outline_inside(eqn) if eqn.primitive.call_primitive else eqn for eqn in jaxpr.eqns]
-    if any(new is not old for new, old in zip(eqns, jaxpr.eqns, strict=True)):
+    eqns = jaxpr.eqns
+    heavy = [i for i, eqn in enumerate(eqns) if eqn.primitive.name in _HEAVY or eqn.primitive.call_primitive]
+    inner = {i: _outline_inside(eqns[i]) for i in heavy if eqns[i].primitive.call_primitive}
+    if any(new is not eqns[i] for i, new in inner.items()):
+        eqns = [inner.get(i, eqn) for i, eqn in enumerate(eqns)]
         jaxpr = jaxpr.replace(eqns=eqns)
-    heavy = [i for i, eqn in enumerate(eqns) if _is_heavy(eqn)]
     if len(heavy) < MIN_REPETITIONS * MIN_HEAVY:
         return jaxpr
     tokens = _Tokens(eqns)
     found = _repetitions(tokens, heavy)
     if not found:
         return jaxpr
-    uses = _Uses(jaxpr)
+    last_use = _last_uses(jaxpr)
     new_eqns: list[JaxprEqn] = []
     position = 0
     for repetition in found:
-        repetition = _best_cut(repetition, uses)
+        repetition = _best_cut(eqns, repetition, last_use)
         new_eqns.extend(eqns[position : repetition.start])
-        new_eqns.extend(_outlined(eqns, repetition, uses))
+        new_eqns.extend(_outlined(eqns, repetition, last_use))
         position = repetition.start + repetition.period * repetition.repeats
     new_eqns.extend(eqns[position:])
     return jaxpr.replace(eqns=new_eqns)
-
-
-def _is_heavy(eqn: JaxprEqn) -> bool:
-    return eqn.primitive.name in _HEAVY or eqn.primitive.call_primitive
 
 
 def _outline_inside(eqn: JaxprEqn) -> JaxprEqn:
@@ -116,16 +114,19 @@ class _Tokens:
     def _number(self, eqn: JaxprEqn) -> int:
         if eqn.effects:
             return self.numbers.setdefault(id(eqn), len(self.numbers))  # an equation like no other
-        operands = tuple((v.aval, repr(v.val)) if type(v) is Literal else v.aval for v in eqn.invars)
-        key = eqn.primitive, operands, tuple(v.aval for v in eqn.outvars), _hashable_params(eqn.params)
+        key: list[Any] = [eqn.primitive]
+        for v in eqn.invars:
+            key.append(v.aval)
+            if type(v) is Literal:
+                value = v.val.item() if hasattr(v.val, "item") else v.val
+                key.append(value or repr(value))  # 0.0 and -0.0 are equal, but not the same
+        for v in eqn.outvars:
+            key.append(v.aval)
+        key.extend(eqn.params.items())
         try:
-            return self.numbers.setdefault(key, len(self.numbers))
+            return self.numbers.setdefault(tuple(key), len(self.numbers))
         except TypeError:  # a parameter that cannot be hashed
             return self.numbers.setdefault(id(eqn), len(self.numbers))
-
-
-def _hashable_params(params: dict[str, Any]) -> Any:
-    return tuple(params.items())
 
 
 def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
@@ -177,36 +178,30 @@ def _extended(
 # --- cutting --------------------------------------------------------------------------------------
 
 
-class _Uses:
-    """Where each variable is defined and last used."""
-
-    def __init__(self, jaxpr: Jaxpr):
-        self.defined: dict[Var, int] = {}
-        self.last: dict[Var, int] = {}
-        for i, eqn in enumerate(jaxpr.eqns):
-            for v in eqn.invars:
-                if type(v) is not Literal:
-                    self.last[v] = i
-            for v in eqn.outvars:
-                self.defined[v] = i
-        for v in jaxpr.outvars:
-            if type(v) is not Literal:
-                self.last[v] = len(jaxpr.eqns)
+def _last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
+    """The place of the last equation that reads a variable; the end for results of the program."""
+    last: dict[Any, int] = {}
+    for i, eqn in enumerate(jaxpr.eqns):
+        for v in eqn.invars:
+            last[v] = i  # literals have entries too, which nobody asks for
+    last.update((v, len(jaxpr.eqns)) for v in jaxpr.outvars)
+    return last
 
 
-def _best_cut(repetition: Repetition, uses: _Uses) -> Repetition:
+def _best_cut(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[Var, int]) -> Repetition:
     """Moves the boundaries to where the fewest values pass from one repetition to the next.
 
     Values that are used much later, as residuals are, pass every boundary and do not count.
     """
     start, period, repeats = repetition
     stop = start + period * repeats
-    crossing = np.zeros(stop - start + 1, np.int64)
-    for v, defined in uses.defined.items():
-        last = uses.last.get(v, defined)
-        if start <= defined < stop and last - defined <= 2 * period:
-            crossing[defined - start + 1] += 1
-            crossing[min(last + 1, stop) - start] -= 1
+    crossing = [0] * (stop - start + 1)
+    for defined in range(start, stop):
+        for v in eqns[defined].outvars:
+            last = last_use.get(v, defined)
+            if last - defined <= 2 * period:
+                crossing[defined - start + 1] += 1
+                crossing[min(last + 1, stop) - start] -= 1
     passing = np.cumsum(crossing)[:-1].reshape(repeats, period).sum(0)
     offset = int(np.argmin(passing[1:])) + 1 if period > 1 else 0
     if passing[0] <= passing[offset]:
@@ -217,7 +212,7 @@ def _best_cut(repetition: Repetition, uses: _Uses) -> Repetition:
 class _Segment:
     """One repetition: its equations, the values it takes, and the places of those it gives."""
 
-    def __init__(self, eqns: Sequence[JaxprEqn], stop: int, uses: _Uses):
+    def __init__(self, eqns: Sequence[JaxprEqn], stop: int, last_use: dict[Var, int]):
         self.eqns = eqns
         self.inputs: list[Var] = []
         self.results: list[Var] = []  # all variables defined inside, in order
@@ -237,18 +232,18 @@ class _Segment:
                         self.inputs.append(v)
                     wiring.append(slots[v])
             for v in eqn.outvars:
-                if uses.last.get(v, -1) >= stop:
+                if last_use.get(v, -1) >= stop:
                     self.given.add(len(self.results))
                 inside[v] = len(self.results)
                 self.results.append(v)
         self.wiring = tuple(wiring)
 
 
-def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, uses: _Uses) -> list[JaxprEqn]:
+def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[Var, int]) -> list[JaxprEqn]:
     """The equations of a repetition as calls; repetitions that are wired differently stay as they are."""
     start, period, repeats = repetition
     bounds = [(start + t * period, start + (t + 1) * period) for t in range(repeats)]
-    segments = [_Segment(eqns[a:b], b, uses) for a, b in bounds]
+    segments = [_Segment(eqns[a:b], b, last_use) for a, b in bounds]
     wirings = [segment.wiring for segment in segments]
     common = max(set(wirings), key=wirings.count)
     alike = [segment for segment in segments if segment.wiring == common]
