@@ -100,14 +100,12 @@ def grad(
       >>> float(ct.grad(lambda x: x**3)(2.0))
       12.0
     """
-    value_and_gradient = value_and_grad(
-        fun, argnums, has_aux, holomorphic, allow_int, reduce_axes, _name="grad"
-    )
+    evaluate = _value_and_gradient("grad", fun, argnums, has_aux, holomorphic, allow_int, reduce_axes)
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     @api_boundary
     def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
-        value, result = value_and_gradient(*args, **kwargs)
+        value, result = evaluate(args, kwargs)
         return (result, value[1]) if has_aux else result
 
     return gradient
@@ -120,8 +118,6 @@ def value_and_grad(
     holomorphic: bool = False,
     allow_int: bool = False,
     reduce_axes: Sequence[Any] = (),
-    *,
-    _name: str = "value_and_grad",
 ) -> Callable[P, tuple[Any, Any]]:
     """The value and the gradient of a scalar function, computed together.
 
@@ -143,32 +139,54 @@ def value_and_grad(
       >>> float(value), float(slope)
       (8.0, 12.0)
     """
-    _check_callable(_name, fun)
-    if tuple(reduce_axes):
-        raise NotImplementedError(f"{_name}: reduce_axes is not supported; use psum inside the function.")
+    evaluate = _value_and_gradient(
+        "value_and_grad", fun, argnums, has_aux, holomorphic, allow_int, reduce_axes
+    )
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     @api_boundary
-    def evaluate(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
-        numbers = normalize_argnums(argnums, len(args), f"{_name} of {function_name(fun)}")
+    def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
+        return evaluate(args, kwargs)
+
+    return value_and_gradient
+
+
+def _value_and_gradient(
+    name: str,
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int],
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+    reduce_axes: Sequence[Any],
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The function that `grad` and `value_and_grad` apply to (args, kwargs)."""
+    _check_callable(name, fun)
+    if tuple(reduce_axes):
+        raise NotImplementedError(f"{name}: reduce_axes is not supported; use psum inside the function.")
+    single = not isinstance(argnums, (tuple, list))
+    title = f"{name} of {function_name(fun)}"
+
+    def evaluate(args: Any, kwargs: Any) -> tuple[Any, Any]:
+        numbers = normalize_argnums(argnums, len(args), title)
         chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
         leaves, in_tree = pytree.tree_flatten(chosen)
-        avals = _leaf_avals(leaves, in_tree, _name, fun, numbers)
-        for i, aval in enumerate(avals):
-            _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, _name)
-        flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
+        avals = _leaf_avals(leaves, in_tree, name, fun, numbers)
         nonzeros = [has_tangents(aval) for aval in avals]
+        if holomorphic or not all(nonzeros):
+            for i, aval in enumerate(avals):
+                _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, name)
+        flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
         linearized = linearize_flat(flat, leaves, nonzeros)
-        _check_grad_output(linearized.primals_out, flat.out_tree, fun, holomorphic, _name)
-        out_aval = get_aval(linearized.primals_out[0])
-        seed = [ones_like_aval(out_aval)] if linearized.out_nonzeros[0] else []
+        _check_grad_output(linearized.primals_out, flat.out_tree, fun, holomorphic, name)
+        seed = [ones_like_aval(get_aval(linearized.primals_out[0]))] if linearized.out_nonzeros[0] else []
         cotangents = iter(_pull_back(linearized.tape, seed))
         gradients = [
             as_result(next(cotangents), aval) if nonzero else np.zeros(aval.shape, dtypes.float0)
             for aval, nonzero in zip(avals, nonzeros, strict=True)
         ]
         gradient = in_tree.unflatten(gradients)
-        if not isinstance(argnums, (tuple, list)):
+        if single:
             (gradient,) = gradient
         value = flat.out_tree.unflatten(linearized.primals_out)
         return ((value, without_tangents(flat.aux)) if has_aux else value), gradient
@@ -209,6 +227,10 @@ def _check_grad_input(
 
 
 def _check_grad_output(outs: Sequence[Any], tree: Any, fun: Any, holomorphic: bool, name: str) -> None:
+    if len(outs) == 1 and not holomorphic:
+        aval = get_aval(outs[0])
+        if not aval.shape and aval.dtype.kind == "f" and pytree.treedef_is_leaf(tree):
+            return
     subject = f"{name} needs {function_name(fun)} to return a scalar"
     if len(outs) != 1 or not pytree.treedef_is_leaf(tree):
         raise TypeError(

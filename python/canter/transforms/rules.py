@@ -106,8 +106,14 @@ def ones_like_aval(aval: Any) -> Any:
     """An array of ones of an aval; where it has no dimensions a number, weakly typed as the aval is."""
     if aval.shape:
         return array_ops.full(aval.shape, 1, aval.dtype)
-    weak = weak_number(1, aval) if aval.weak_type else None
-    return np.ones((), aval.dtype)[()] if weak is None else weak
+    one = _ones.get(aval)
+    if one is None:
+        weak = weak_number(1, aval) if aval.weak_type else None
+        one = _ones[aval] = np.ones((), aval.dtype)[()] if weak is None else weak
+    return one
+
+
+_ones: dict[Any, Any] = {}  # of scalar avals, of which there are few
 
 
 def weak_number(value: int, aval: Any) -> Any:
