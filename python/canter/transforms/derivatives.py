@@ -18,7 +18,7 @@ from .batching import batch_flat
 from .calling import FlatFunction, debug_info, function_name, normalize_argnums, split_arguments
 from .jvp import jvp_flat, without_tangents
 from .linearize import linearize_flat
-from .rules import array_ops, as_result, instantiate_zeros, matchaxis, ones_like_aval, zeros_like_aval
+from .rules import array_ops, as_result, instantiate_zeros, matchaxis, seed_of, zeros_like_aval
 from .transpose import backward_pass
 from .zeros import UndefinedPrimal, Zero, has_tangents
 
@@ -179,7 +179,7 @@ def _value_and_gradient(
         flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
         linearized = linearize_flat(flat, leaves, nonzeros)
         _check_grad_output(linearized.primals_out, flat.out_tree, fun, holomorphic, name)
-        seed = [ones_like_aval(get_aval(linearized.primals_out[0]))] if linearized.out_nonzeros[0] else []
+        seed = [seed_of(get_aval(linearized.primals_out[0]))] if linearized.out_nonzeros[0] else []
         cotangents = iter(_pull_back(linearized.tape, seed))
         gradients = [
             as_result(next(cotangents), aval) if nonzero else np.zeros(aval.shape, dtypes.float0)

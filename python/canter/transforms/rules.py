@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import dtypes
+from ..core import config, dtypes
 from ..core.avals import get_aval
 from ..core.primitive import Primitive
+from ..core.trace import eval_trace, state
 from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "moveaxis",
     "not_mapped",
     "ones_like_aval",
+    "seed_of",
     "zeros_like_aval",
 ]
 
@@ -114,6 +116,22 @@ def ones_like_aval(aval: Any) -> Any:
 
 
 _ones: dict[Any, Any] = {}  # of scalar avals, of which there are few
+_arrays_of_one: dict[Any, Any] = {}
+
+
+def seed_of(aval: Any) -> Any:
+    """The cotangent with which the gradient of a scalar begins.
+
+    Outside all traces it is an array that stays on the device: a number would be copied there by
+    every operation that takes it.
+    """
+    if state.trace is not eval_trace:
+        return ones_like_aval(aval)
+    key = aval, config.default_device.value
+    seed = _arrays_of_one.get(key)
+    if seed is None or seed.is_deleted():  # it may have become a result, which its owner may give away
+        seed = _arrays_of_one[key] = array_ops.as_array(ones_like_aval(aval))
+    return seed
 
 
 def weak_number(value: int, aval: Any) -> Any:
