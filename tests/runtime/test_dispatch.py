@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import canter as ct
 from canter import lax
 from canter.core import config
 from canter.core.primitive import Primitive
@@ -89,3 +90,9 @@ def test_operator_composite_leaves_foreign_operands():
             assert operator(x, foreign) is NotImplemented
     with pytest.raises(TypeError, match="list"):
         operator(x, [1.0])
+
+
+def test_eager_gradients_survive_results_given_away():
+    gradient = ct.grad(lambda x: x)
+    gradient(1.0).delete()
+    assert float(gradient(1.0)) == 1.0

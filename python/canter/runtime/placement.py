@@ -20,12 +20,14 @@ from canter_pjrt.jaxlib_door import (
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..transforms.rules import forget_seeds
 from .backend import local_devices, on_clear
 
 __all__ = ["common_device", "device_from_options", "place", "sharding_of", "single_device"]
 
 _shardings: dict[Any, Any] = {}
 on_clear(_shardings.clear)
+on_clear(forget_seeds)
 
 
 def sharding_of(device: Any) -> Any:

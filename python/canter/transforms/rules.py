@@ -33,6 +33,7 @@ __all__ = [
     "deflinear",
     "defreducer",
     "defvectorized",
+    "forget_seeds",
     "instantiate_zeros",
     "is_undefined_primal",
     "matchaxis",
@@ -132,6 +133,11 @@ def seed_of(aval: Any) -> Any:
     if seed is None or seed.is_deleted():  # it may have become a result, which its owner may give away
         seed = _arrays_of_one[key] = array_ops.as_array(ones_like_aval(aval))
     return seed
+
+
+def forget_seeds() -> None:
+    """Drops the arrays that `seed_of` keeps; their device may be gone."""
+    _arrays_of_one.clear()
 
 
 def weak_number(value: int, aval: Any) -> Any:
