@@ -26,7 +26,24 @@ def _scoped(ctx: Any, *names: str) -> Any:
 # Branches
 
 
-def _cond(ctx: Any, index: Any, *operands: Any, branches: Any, **params: Any) -> list[Any]:
+def _branch_of_platform(ctx: Any, platforms: Any) -> int:
+    """Which of several groups of platforms the module's belongs to; None stands for all others."""
+    for number, names in enumerate(platforms):
+        if names is None or ctx.platform in names:
+            return number
+    given = ", ".join(name for names in platforms for name in names)
+    raise NotImplementedError(
+        f"platform_dependent has no function for platform '{ctx.platform}', only for {given}. Give it a default."
+    )
+
+
+def _platform_index(ctx: Any, *, platforms: Any) -> Any:
+    return ctx.constant(_branch_of_platform(ctx, platforms), _COUNTER.dtype)
+
+
+def _cond(ctx: Any, index: Any, *operands: Any, branches: Any, branches_platforms: Any = None) -> list[Any]:
+    if branches_platforms is not None:  # the other branches may not even be possible on this platform
+        return ctx.inline(branches[_branch_of_platform(ctx, branches_platforms)], operands)
     if len(branches) == 1:
         return ctx.inline(branches[0], operands)
     aval = ctx.avals_in[0]
@@ -38,6 +55,12 @@ def _cond(ctx: Any, index: Any, *operands: Any, branches: Any, **params: Any) ->
         with ctx.block(region, ()):
             ctx.return_(inner.inline(branch, operands))
     return list(operation.results)
+
+
+def _linear_solve(ctx: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> list[Any]:
+    start = const_lengths.matvec + const_lengths.vecmat
+    solver_consts = operands[start : start + const_lengths.solve]
+    return ctx.inline(jaxprs.solve, [*solver_consts, *operands[sum(const_lengths) :]])
 
 
 # Loops
@@ -265,4 +288,12 @@ def _scan(
     return scan.unrolled(length) if unroll >= length else scan.looped(length, unroll)
 
 
-register_table({"cond": _cond, "while": _while, "scan": _scan})
+register_table(
+    {
+        "cond": _cond,
+        "custom_linear_solve": _linear_solve,
+        "platform_index": _platform_index,
+        "while": _while,
+        "scan": _scan,
+    }
+)

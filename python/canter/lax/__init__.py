@@ -295,10 +295,16 @@ if TYPE_CHECKING:
         pswapaxes as pswapaxes,
     )
     from .control_flow import (
+        associative_scan as associative_scan,
         cond as cond,
         cond_p as cond_p,
+        custom_linear_solve as custom_linear_solve,
+        custom_root as custom_root,
         fori_loop as fori_loop,
+        linear_solve_p as linear_solve_p,
         map as map,
+        platform_dependent as platform_dependent,
+        platform_index_p as platform_index_p,
         scan as scan,
         scan_p as scan_p,
         switch as switch,
@@ -409,7 +415,8 @@ _names: dict[str, str] = {
     for module, names in {
         "collectives": "all_gather all_gather_p all_to_all all_to_all_p axis_index axis_index_p axis_size pbroadcast "
         "pmax pmax_p pmean pmin pmin_p ppermute ppermute_p pshuffle psum psum_p psum_scatter pswapaxes",
-        "control_flow": "cond cond_p fori_loop map scan scan_p switch while_loop while_p",
+        "control_flow": "associative_scan cond cond_p custom_linear_solve custom_root fori_loop linear_solve_p map "
+        "platform_dependent platform_index_p scan scan_p switch while_loop while_p",
         "conv_shapes": "ConvDimensionNumbers ConvGeneralDilatedDimensionNumbers conv_dimension_numbers "
         "conv_general_permutations conv_general_shape_tuple conv_shape_tuple conv_transpose_shape_tuple "
         "padtype_to_pads",

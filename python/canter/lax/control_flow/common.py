@@ -18,6 +18,7 @@ from ...transforms.partial_evaluation import close_over_nothing
 
 __all__ = [
     "check_callable",
+    "check_like",
     "describe_mismatch",
     "flatten_operands",
     "split_list",
@@ -142,6 +143,42 @@ def describe_mismatch(first: Sequence[Any], second: Sequence[Any], tree: Any, pr
         for path, a, b in zip(paths, first, second, strict=True)
         if not typematch(a, b)
     ]
+
+
+def check_like(
+    where: str,
+    what: str,
+    model: str,
+    found_tree: Any,
+    tree: Any,
+    found: Sequence[Any],
+    avals: Sequence[Any],
+    has_aux: bool = False,
+) -> None:
+    """Checks that a function's result, or with `has_aux` the first part of it, is a tree like an argument.
+
+    Raises:
+      TypeError: its structure is another.
+      ValueError: shapes differ, or with `has_aux` it is no pair.
+    """
+    if has_aux:
+        node = found_tree.node_data()
+        if node is None or node[0] not in (tuple, list) or len(found_tree.children()) != 2:
+            raise ValueError(
+                f"{where}: with has_aux=True {what} must return a pair (result, aux), but it returned {found_tree}."
+            )
+        found_tree = found_tree.children()[0]
+        found = found[: found_tree.num_leaves]
+    shapes = [a.shape for a in avals]
+    if found_tree.num_leaves != len(avals) or (found_tree == tree and [a.shape for a in found] != shapes):
+        raise ValueError(
+            f"{where}: {what} must return arrays of the shapes of {model}, {[a.str_short() for a in avals]}, but it "
+            f"returned {[a.str_short() for a in found]}."
+        )
+    if found_tree != tree:
+        raise TypeError(
+            f"{where}: {what} must return a tree of the structure of {model}, {tree}, but it returned {found_tree}."
+        )
 
 
 def split_list(values: Sequence[Any], *counts: int) -> list[list[Any]]:

@@ -84,7 +84,7 @@ def cond(
     if dtype != np.bool_:
         pred = ne(pred, np.zeros((), dtype)[()])
     index = convert_element_type(pred, np.dtype(np.int32))
-    return _select_branch(
+    return select_branch(
         "cond", index, (true_fun, false_fun), operands, ("true_fun", "false_fun"), backwards=True
     )
 
@@ -131,11 +131,17 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
         return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
     index = clamp(np.int32(0), convert_element_type(index, np.dtype(np.int32)), np.int32(len(branches) - 1))
     labels = tuple(f"branches[{i}]" for i in range(len(branches)))
-    return _select_branch("switch", index, branches, operands, labels)
+    return select_branch("switch", index, branches, operands, labels)
 
 
-def _select_branch(
-    where: str, index: Any, functions: Any, operands: Any, labels: Sequence[str], backwards: bool = False
+def select_branch(
+    where: str,
+    index: Any,
+    functions: Any,
+    operands: Any,
+    labels: Sequence[str],
+    backwards: bool = False,
+    **params: Any,
 ) -> Any:
     """Binds `cond`; the branches are traced in the order in which they are written, which index 0 may end."""
     leaves, in_tree, avals = flatten_operands(where, operands)
@@ -149,7 +155,7 @@ def _select_branch(
     programs = [strengthen_outputs(program, targets) for program in programs]
     branches, consts = with_common_consts(programs)
     ordered = tuple(branches[::-1] if backwards else branches)
-    outs = cond_p.bind(index, *consts, *leaves, branches=ordered)
+    outs = cond_p.bind(index, *consts, *leaves, branches=ordered, **params)
     return out_tree.unflatten(outs)
 
 
