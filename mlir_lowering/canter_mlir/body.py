@@ -12,7 +12,14 @@ from .mlir_door import ir
 from .registry import ElementwiseOp, find_rule, registered_platforms
 from .structure import structure_key
 
-__all__ = ["call_jaxpr", "call_rule", "fill_function", "inline_jaxpr", "lower_equations"]
+__all__ = [
+    "call_jaxpr",
+    "call_rule",
+    "fill_function",
+    "inline_jaxpr",
+    "lower_equations",
+    "private_function",
+]
 
 _create = ir.Operation.create
 
@@ -161,29 +168,34 @@ def _call(ctx: LoweringRuleContext, symbol: str, out_types: list[Any], operands:
 def call_jaxpr(
     ctx: LoweringRuleContext, closed: ClosedJaxpr, operands: Sequence[Any], name: str
 ) -> list[Any]:
-    """Calls a private function made of a closed jaxpr.
+    """Calls a private function made of a closed jaxpr, see `private_function`."""
+    out_types = [ctx.types.of(aval) for aval in closed.jaxpr.out_avals]
+    return _call(ctx, private_function(ctx.module_context, closed, name), out_types, operands)
+
+
+def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> str:
+    """The symbol of a private function made of a closed jaxpr.
 
     The same jaxpr object, or one of the same name and structure, becomes one function. The constants
     of the jaxpr stand in the function: programs hoist big ones to arguments before lowering.
     """
-    module = ctx.module_context
     jaxpr = closed.jaxpr
-    types = module.types
-    out_types = [types.of(aval) for aval in jaxpr.out_avals]
     key = id(jaxpr), tuple(map(id, closed.consts))
     symbol = module.functions.get(key)
     if symbol is None:
         structure = structure_key(closed, name)
         symbol = module.functions.get(structure) if structure is not None else None
         if symbol is None:
+            types = module.types
             in_types = [types.of(aval) for aval in jaxpr.in_avals]
+            out_types = [types.of(aval) for aval in jaxpr.out_avals]
             symbol, function = module.new_function(name, in_types, out_types)
             fill_function(module, function, closed, in_types, ())
             if structure is not None:
                 module.functions[structure] = symbol
         module.functions[key] = symbol
         module.identified.append(closed)
-    return _call(ctx, symbol, out_types, operands)
+    return symbol
 
 
 def call_rule(

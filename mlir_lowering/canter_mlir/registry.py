@@ -19,6 +19,7 @@ __all__ = [
     "register_lowering",
     "register_table",
     "registered_platforms",
+    "traced",
 ]
 
 Rule = Callable[..., Any]
@@ -109,7 +110,8 @@ def _with_location(rule: Rule) -> Rule:
     return lower
 
 
-def _traced(fun: Callable[..., Any], avals: tuple[Any, ...], params: dict[str, Any], multiple: bool) -> Any:
+def traced(fun: Callable[..., Any], avals: tuple[Any, ...], params: dict[str, Any], multiple: bool) -> Any:
+    """The program of a function of arrays, whose result is a list where `multiple`."""
     from canter.core.tracing import trace_to_jaxpr
 
     def flat(*args: Any) -> Any:
@@ -147,7 +149,7 @@ def lower_fun(fun: Callable[..., Any], multiple_results: bool = True) -> Rule:
         except TypeError:  # a parameter that cannot be hashed
             key = None
         if closed is None:
-            closed = _traced(fun, avals, params, multiple_results)
+            closed = traced(fun, avals, params, multiple_results)
             if key is not None:
                 if len(known) >= 256:
                     known.clear()

@@ -17,6 +17,7 @@ _FAMILIES = (
     "calls",
     "control_flow",
     "placement",
+    "program",
     "random",
     "keys",
     "linalg",

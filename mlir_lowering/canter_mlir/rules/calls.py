@@ -83,7 +83,6 @@ register_table(
         "custom_vjp_call_jaxpr": _inlined("call_jaxpr", "fun_jaxpr", "jaxpr"),
         "custom_lin": _inlined("call_jaxpr", "jaxpr"),
         "custom_vmap_call": _inlined("call", "call_jaxpr", "jaxpr"),
-        "composite": _inlined("jaxpr", "call_jaxpr"),
         "remat2": _remat,
         "remat": _remat,
         "checkpoint": _remat,

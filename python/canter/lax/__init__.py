@@ -240,6 +240,7 @@ from .shapes import (
     broadcast as broadcast,
     broadcast_in_dim as broadcast_in_dim,
     broadcast_in_dim_p as broadcast_in_dim_p,
+    broadcast_like as broadcast_like,
     broadcast_shapes as broadcast_shapes,
     broadcast_to_rank as broadcast_to_rank,
     collapse as collapse,
@@ -294,6 +295,7 @@ if TYPE_CHECKING:
         psum_scatter as psum_scatter,
         pswapaxes as pswapaxes,
     )
+    from .composites import composite as composite
     from .control_flow import (
         associative_scan as associative_scan,
         cond as cond,
@@ -358,6 +360,7 @@ if TYPE_CHECKING:
         rng_uniform as rng_uniform,
         rng_uniform_p as rng_uniform_p,
     )
+    from .scaled import scaled_dot as scaled_dot
     from .sorting import (
         approx_max_k as approx_max_k,
         approx_min_k as approx_min_k,
@@ -397,6 +400,25 @@ if TYPE_CHECKING:
         zeta as zeta,
         zeta_p as zeta_p,
     )
+    from .staging import (
+        after_all as after_all,
+        after_all_p as after_all_p,
+        create_token as create_token,
+        create_token_p as create_token_p,
+        dce_sink as dce_sink,
+        dce_sink_p as dce_sink_p,
+        empty as empty,
+        shape_as_value as shape_as_value,
+        stage as stage,
+        stage_p as stage_p,
+    )
+    from .transfers import (
+        pcast as pcast,
+        precv as precv,
+        psend as psend,
+        ragged_all_to_all as ragged_all_to_all,
+        ragged_all_to_all_p as ragged_all_to_all_p,
+    )
     from .windows import (
         reduce_window as reduce_window,
         reduce_window_max_p as reduce_window_max_p,
@@ -406,6 +428,7 @@ if TYPE_CHECKING:
         reduce_window_sum_p as reduce_window_sum_p,
         select_and_gather_add_p as select_and_gather_add_p,
         select_and_scatter_add_p as select_and_scatter_add_p,
+        select_and_scatter_p as select_and_scatter_p,
     )
 
 # Families that few programs need are loaded when one of their names is first used. Name -> module;
@@ -415,6 +438,7 @@ _names: dict[str, str] = {
     for module, names in {
         "collectives": "all_gather all_gather_p all_to_all all_to_all_p axis_index axis_index_p axis_size pbroadcast "
         "pmax pmax_p pmean pmin pmin_p ppermute ppermute_p pshuffle psum psum_p psum_scatter pswapaxes",
+        "composites": "composite",
         "control_flow": "associative_scan cond cond_p custom_linear_solve custom_root fori_loop linear_solve_p map "
         "platform_dependent platform_index_p scan scan_p switch while_loop while_p",
         "conv_shapes": "ConvDimensionNumbers ConvGeneralDilatedDimensionNumbers conv_dimension_numbers "
@@ -426,12 +450,16 @@ _names: dict[str, str] = {
         "fourier": "FftType fft fft_p",
         "ragged": "RaggedDotDimensionNumbers ragged_dot ragged_dot_general",
         "rng": "rng_bit_generator rng_bit_generator_p rng_uniform rng_uniform_p",
+        "scaled": "scaled_dot",
         "sorting": "approx_max_k approx_min_k approx_top_k_p sort sort_key_val sort_p top_k top_k_p",
         "special": "bessel_i0e bessel_i0e_p bessel_i1e bessel_i1e_p betainc digamma digamma_p erf erf_inv erf_inv_p "
         "erf_p erfc erfc_p igamma igamma_grad_a igamma_grad_a_p igamma_p igammac igammac_p lgamma lgamma_p "
         "polygamma polygamma_p random_gamma_grad regularized_incomplete_beta_p zeta zeta_p",
+        "staging": "after_all after_all_p create_token create_token_p dce_sink dce_sink_p empty shape_as_value stage "
+        "stage_p",
+        "transfers": "pcast precv psend ragged_all_to_all ragged_all_to_all_p",
         "windows": "reduce_window reduce_window_max_p reduce_window_min_p reduce_window_p reduce_window_shape_tuple "
-        "reduce_window_sum_p select_and_gather_add_p select_and_scatter_add_p",
+        "reduce_window_sum_p select_and_gather_add_p select_and_scatter_add_p select_and_scatter_p",
     }.items()
     for name in names.split()
 }
@@ -443,6 +471,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(_import_module(f"{__name__}.{module}"), name)
     elif name == "linalg":
         value = _import_module(f"{__name__}.linalg")
+    elif name == "device_put_p":  # stands on a higher floor, which is loaded by then or now
+        value = _import_module("canter.runtime.device_put").device_put_p
     else:
         from ..core.errors import unknown_attribute
 
@@ -452,4 +482,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_names, "linalg"})
+    return sorted({*globals(), *_names, "linalg", "device_put_p"})

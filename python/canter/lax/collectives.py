@@ -290,6 +290,7 @@ def all_gather(
     axis_index_groups: Any = None,
     axis: int = 0,
     tiled: bool = False,
+    to: str = "varying",
 ) -> Any:
     """Collects the values along a named axis into one array that all elements have.
 
@@ -299,10 +300,12 @@ def all_gather(
       axis_index_groups: not supported, must be None.
       axis: where the named axis goes in the result.
       tiled: concatenate along `axis` instead of making a new axis.
+      to: the type of the result along the named axis: "varying". The others, "invarying" and "reduced", belong
+        to types of sharded programs.
 
     Raises:
       NameError: the axis is not in scope.
-      ValueError: `axis` is out of range.
+      ValueError: `axis` is out of range, or `to` is no such word.
 
     Example:
       >>> import canter as ct
@@ -311,6 +314,12 @@ def all_gather(
       >>> ct.vmap(lambda x: lax.all_gather(x, "i"), axis_name="i")(cnp.arange(2.0)).tolist()
       [[0.0, 1.0], [0.0, 1.0]]
     """
+    if to not in ("varying", "invarying", "reduced"):
+        raise ValueError(
+            f"all_gather: unexpected to={to!r}. It is one of: 'varying', 'invarying', 'reduced'."
+        )
+    if to != "varying":
+        raise NotImplementedError(f"all_gather: along an axis of vmap the result is varying, not {to}.")
     _refuse_groups("all_gather", axis_index_groups)
     size = axis_size(axis_name)
 

@@ -23,6 +23,7 @@ __all__ = [
     "Precision",
     "PrecisionLike",
     "batch_matmul",
+    "canonical_numbers",
     "canonicalize_precision",
     "dot",
     "dot_general",
@@ -277,14 +278,15 @@ def dot_general(
     return dot_general_p.bind(
         lhs,
         rhs,
-        dimension_numbers=_canonical_numbers(dimension_numbers),
+        dimension_numbers=canonical_numbers(dimension_numbers),
         precision=canonicalize_precision(precision),
         preferred_element_type=canonical_element_type(preferred_element_type),
         out_sharding=None,
     )
 
 
-def _canonical_numbers(numbers: Any) -> Any:
+def canonical_numbers(numbers: Any) -> Any:
+    """The dimension numbers of `dot_general` as tuples of ints."""
     try:
         (lhs_contract, rhs_contract), (lhs_batch, rhs_batch) = numbers
     except (TypeError, ValueError):

@@ -23,6 +23,7 @@ __all__ = [
     "broadcast_in_dim",
     "broadcast_in_dim_p",
     "broadcast_shapes",
+    "broadcast_like",
     "broadcast_to_rank",
     "collapse",
     "expand_dims",
@@ -303,6 +304,33 @@ def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -
     shape = shape_of(operand)
     dims = range(len(sizes), len(sizes) + len(shape))
     return broadcast_in_dim(operand, (*sizes, *shape), tuple(dims), out_sharding=out_sharding)
+
+
+def broadcast_like(arr: Any, like_arr: Any) -> Any:
+    """Broadcasts an array to the shape of another one, by NumPy's rule.
+
+    Args:
+      arr: array of any shape and dtype.
+      like_arr: the array whose shape to take.
+
+    Raises:
+      ValueError: the shapes do not fit.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> from canter import lax
+      >>> lax.broadcast_like(cnp.arange(2), cnp.zeros((2, 2))).tolist()
+      [[0, 1], [0, 1]]
+    """
+    own, shape = shape_of(arr), shape_of(like_arr)
+    if own == shape:
+        return arr
+    behind = len(shape) - len(own)
+    if behind < 0 or any(size not in (1, wanted) for size, wanted in zip(own, shape[behind:])):
+        raise ValueError(
+            f"Incompatible types for broadcasting: {aval_of(arr).str_short()} does not broadcast to the shape {shape}."
+        )
+    return broadcast_in_dim(arr, shape, tuple(range(behind, len(shape))))
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Any:

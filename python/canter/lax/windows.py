@@ -22,6 +22,7 @@ reduce_window_p = Primitive("reduce_window", multiple_results=True)
 reduce_window_sum_p = Primitive("reduce_window_sum")
 reduce_window_max_p = Primitive("reduce_window_max")
 reduce_window_min_p = Primitive("reduce_window_min")
+select_and_scatter_p = Primitive("select_and_scatter")
 select_and_scatter_add_p = Primitive("select_and_scatter_add")
 select_and_gather_add_p = Primitive("select_and_gather_add")
 
@@ -390,6 +391,28 @@ def _scatter_add_rule(
             f"got {source.shape}."
         )
     return ShapedArray(operand.shape, source.dtype)
+
+
+def _scatter_rule(
+    operand: Any,
+    source: Any,
+    init_value: Any,
+    *,
+    window_dimensions: Any,
+    window_strides: Any,
+    padding: Any,
+    **_: Any,
+) -> Any:
+    expected = reduce_window_shape_tuple(operand.shape, window_dimensions, window_strides, padding)
+    if source.shape != expected or init_value.shape:
+        raise TypeError(
+            f"select_and_scatter: the source must have the shape of the windows {expected} and the initial value "
+            f"none, got {source.shape} and {init_value.shape}."
+        )
+    return operand.strip_weak_type()
+
+
+select_and_scatter_p.def_abstract_eval(_scatter_rule)
 
 
 def _scatter_add_jvp(primals: Any, tangents: Any, **params: Any) -> Any:

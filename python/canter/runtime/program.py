@@ -21,6 +21,7 @@ from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
+from ..core.tokens import Token
 from ..core.trace import Tracer, escaped_tracer_error
 from . import (
     array as _array,  # noqa: F401  results need the methods that it sets on the C++ class
@@ -286,7 +287,7 @@ def _physical(aval: Any) -> Any:
 
 def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
     if aval is abstract_token:
-        raise NotImplementedError("A token cannot be a result of a compiled program.")
+        return array_result_handler(ShapedArray((0,), np.bool_), sharding, committed).wrap(lambda _: Token())
     if aval.dtype == dtypes.float0:
         return array_result_handler(ShapedArray(aval.shape, np.bool_), sharding, committed).wrap(
             lambda array: np.zeros(array.shape, dtypes.float0)
