@@ -244,7 +244,8 @@ def _ragged_batch(
 def _joined(args: Sequence[Any], **params: Any) -> Any:
     """One exchange instead of one a row: their operands one behind the other, their slices side by side."""
     operand, output, *numbers = args
-    size, long, wide = (*get_aval(operand).shape[:2], get_aval(output).shape[1])
+    size, long = get_aval(operand).shape[:2]
+    wide = get_aval(output).shape[1]
     starts, sizes, targets, arriving = (ops.transpose(x, (1, 0)) for x in numbers)
 
     def moved(offsets: Any, step: int) -> Any:
