@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 
 from .context import LoweringRuleContext, ModuleContext
@@ -147,16 +148,24 @@ def fill_function(
     """Gives a new function its body: the equations of a jaxpr and the return.
 
     Args:
-      const_args: the constants of the jaxpr are its leading arguments, not constants of the module.
+      arg_types: types of its arguments; a token for each ordered effect of the jaxpr comes first, and
+        so it does among the results.
+      const_args: the constants of the jaxpr are its next arguments, not constants of the module.
     """
     unknown = module.locations.unknown
+    effects = closed.jaxpr.effects
+    num_tokens = len(ordered_effects.filter_in(effects)) if effects else 0
     with module.block(function.regions[0], arg_types, arg_locations) as args:
+        tokens, args = args[:num_tokens], args[num_tokens:]
         if const_args:
             count = len(closed.consts)
             consts, args = args[:count], args[count:]
         else:
             consts = [module.array(const, unknown) for const in closed.consts]
-        results = lower_equations(module, closed.jaxpr, consts, args, prefix)
+        with module.inner_tokens(effects, tokens, isolated=True):
+            results = lower_equations(module, closed.jaxpr, consts, args, prefix)
+            if num_tokens:
+                results = [*module.tokens_of(effects), *results]
         _create("func.return", (), results, loc=unknown)
 
 
@@ -169,15 +178,23 @@ def call_jaxpr(
     ctx: LoweringRuleContext, closed: ClosedJaxpr, operands: Sequence[Any], name: str
 ) -> list[Any]:
     """Calls a private function made of a closed jaxpr, see `private_function`."""
-    out_types = [ctx.types.of(aval) for aval in closed.jaxpr.out_avals]
-    return _call(ctx, private_function(ctx.module_context, closed, name), out_types, operands)
+    module, types, effects = ctx.module_context, ctx.types, closed.jaxpr.effects
+    symbol = private_function(module, closed, name)
+    out_types = [types.of(aval) for aval in closed.jaxpr.out_avals]
+    tokens = module.tokens_of(effects) if effects else None
+    if not tokens:
+        return _call(ctx, symbol, out_types, operands)
+    results = _call(ctx, symbol, [types.token()] * len(tokens) + out_types, [*tokens, *operands])
+    module.set_tokens(effects, results[: len(tokens)])
+    return results[len(tokens) :]
 
 
 def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> str:
     """The symbol of a private function made of a closed jaxpr.
 
     The same jaxpr object, or one of the same name and structure, becomes one function. The constants
-    of the jaxpr stand in the function: programs hoist big ones to arguments before lowering.
+    of the jaxpr stand in the function: programs hoist big ones to arguments before lowering. Tokens of
+    ordered effects come before the arguments and before the results.
     """
     jaxpr = closed.jaxpr
     key = id(jaxpr), tuple(map(id, closed.consts))
@@ -187,8 +204,9 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
         symbol = module.functions.get(structure) if structure is not None else None
         if symbol is None:
             types = module.types
-            in_types = [types.of(aval) for aval in jaxpr.in_avals]
-            out_types = [types.of(aval) for aval in jaxpr.out_avals]
+            tokens = [types.token()] * (len(ordered_effects.filter_in(jaxpr.effects)) if jaxpr.effects else 0)
+            in_types = tokens + [types.of(aval) for aval in jaxpr.in_avals]
+            out_types = tokens + [types.of(aval) for aval in jaxpr.out_avals]
             symbol, function = module.new_function(name, in_types, out_types)
             fill_function(module, function, closed, in_types, ())
             if structure is not None:

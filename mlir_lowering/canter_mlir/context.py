@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from canter.core.avals import ShapedArray
+from canter.core.effects import Effect, ordered_effects
 
 from .mlir_door import ir, load_all_dialects
 from .types import TypeTable, compare_type_name, element_shape, physical_aval, physical_dtype, value_key
@@ -27,6 +28,8 @@ class ModuleContext:
       platforms: names of the platforms it is for; rules are chosen for the first.
       types: builds types and attributes, each once.
       keepalives: Python objects that must live as long as the executable, such as callbacks.
+      host_callbacks: Python functions that the program calls by their place in this list.
+      tokens: the token of each ordered effect, as of the last operation emitted that has the effect.
     """
 
     def __init__(self, context: Any, module: Any, platforms: Sequence[str], locations: Any):
@@ -36,6 +39,8 @@ class ModuleContext:
         self.types = TypeTable()
         self.locations = locations
         self.keepalives: list[Any] = []
+        self.host_callbacks: list[Any] = []
+        self.tokens: dict[Effect, Any] = {}
         self.rules: dict[Any, Any] = {}
         self.has_outside_rules = False
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
@@ -98,6 +103,43 @@ class ModuleContext:
                 yield list(block.arguments)
         finally:
             self.block_constants = outer
+
+    def tokens_of(self, effects: Iterable[Effect]) -> list[Any]:
+        """The current tokens of the ordered ones among some effects."""
+        return [self._token(effect) for effect in ordered_effects.filter_in(effects)]
+
+    def _token(self, effect: Effect) -> Any:
+        token = self.tokens.get(effect)
+        if token is None:
+            operation = _create(
+                "stablehlo.create_token", (self.types.token(),), (), loc=self.locations.unknown
+            )
+            token = self.tokens[effect] = operation.result
+        return token
+
+    def set_tokens(self, effects: Iterable[Effect], tokens: Sequence[Any]) -> None:
+        """Makes tokens the current ones of the ordered ones among some effects."""
+        self.tokens.update(zip(ordered_effects.filter_in(effects), tokens, strict=True))
+
+    @contextmanager
+    def inner_tokens(
+        self, effects: Iterable[Effect] = (), tokens: Sequence[Any] = (), isolated: bool = False
+    ) -> Iterator[None]:
+        """For operations of a region or a function: what they do to tokens is not seen outside.
+
+        Args:
+          effects: some effects.
+          tokens: those with which the ordered ones among them begin; others begin as outside.
+          isolated: whether values from outside are out of sight, as in a function.
+        """
+        outer = self.tokens
+        self.tokens = {} if isolated else dict(outer)
+        if tokens:
+            self.set_tokens(effects, tokens)
+        try:
+            yield
+        finally:
+            self.tokens = outer
 
     def constant(self, value: Any, dtype: Any, location: Any) -> Any:
         """A number as a value without dimensions, emitted once per block."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from canter.core import config
+from canter.core.effects import lowerable_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 from canter.core.tracing import paused_garbage_collection
 
@@ -66,15 +67,17 @@ def lower_jaxpr_to_module(
     num_replicas: int = 1,
     num_partitions: int = 1,
     keepalives: list[Any] | None = None,
+    host_callbacks: list[Any] | None = None,
     embed_consts: bool = False,
 ) -> Any:
     """Lowers a closed jaxpr to a StableHLO module with one public function, `main`.
 
-    The constants of the jaxpr are leading arguments of `main`, before its own, unless they are small
-    enough for the caller to want them in the module (`embed_consts`). Constants of inner
-    jaxprs (of calls, loops, branches) stand in the module as dense constants: whoever has big ones
-    hoists them to the outermost jaxpr first. Equal inner jaxprs of calls become one private
-    function. The text of the module is the same in every process.
+    `main` takes and gives a token for each ordered effect of the jaxpr, before all else. The constants
+    of the jaxpr are leading arguments, before its own, unless they are small enough for the caller to
+    want them in the module (`embed_consts`). Constants of inner jaxprs (of calls, loops, branches)
+    stand in the module as dense constants: whoever has big ones hoists them to the outermost jaxpr
+    first. Equal inner jaxprs of calls become one private function. The text of the module is the same
+    in every process.
 
     Args:
       closed_jaxpr: the program, free of dead equations.
@@ -88,14 +91,17 @@ def lower_jaxpr_to_module(
       num_replicas, num_partitions: kept as attributes of the module.
       embed_consts: emit the constants of the jaxpr as dense constants, so that XLA can fold them.
       keepalives: a list to extend with objects that must live as long as the executable does.
+      host_callbacks: a list to extend with the Python functions that the program calls, in the order of
+        their indices; the compiler wants them.
 
     Returns:
       The `ir.Module`, in an MLIR context of its own.
 
     Raises:
       NotImplementedError: a primitive has no rule on the platform.
-      ValueError: a rule from outside emitted an illegal operation. Canter's own rules are verified
-        by the compiler, and here when `config.enable_checks` is on.
+      ValueError: the program has effects that no compiled program can have. Or a rule from
+        outside emitted an illegal operation; Canter's own rules are verified by the compiler, and here
+        when `config.enable_checks` is on.
 
     Example:
       >>> import canter as ct
@@ -110,6 +116,12 @@ def lower_jaxpr_to_module(
       <BLANKLINE>
     """
     rules.load()
+    unlowerable = lowerable_effects.filter_not_in(closed_jaxpr.effects)
+    if unlowerable:
+        raise ValueError(
+            f"Cannot lower a program with the effects {unlowerable}: they have to be dealt with by a "
+            "transformation first."
+        )
     context, belongs_to = context_for_module()
     with context, ir.Location.unknown() as unknown, paused_garbage_collection():
         module = ir.Module.create(loc=unknown)
@@ -127,6 +139,8 @@ def lower_jaxpr_to_module(
             _verify(module)
     if keepalives is not None:
         keepalives.extend(builder.keepalives)
+    if host_callbacks is not None:
+        host_callbacks.extend(builder.host_callbacks)
     return module
 
 
@@ -150,34 +164,44 @@ def _emit_main(
     embed_consts: bool,
 ) -> None:
     types, jaxpr = builder.types, closed.jaxpr
+    tokens = ordered_effects.filter_in(jaxpr.effects)
+    token_types = [types.token()] * len(tokens)
     const_types = [] if embed_consts else [types.of(var.aval) for var in jaxpr.constvars]
-    in_types = const_types + [types.of(var.aval) for var in jaxpr.invars]
-    out_types = [types.of(atom.aval) for atom in jaxpr.outvars]
+    in_types = token_types + const_types + [types.of(var.aval) for var in jaxpr.invars]
+    out_types = token_types + [types.of(atom.aval) for atom in jaxpr.outvars]
     _, function = builder.new_function("main", in_types, out_types, visibility="public")
-    if donated is not None and any(donated):
-        function.attributes["arg_attrs"] = _donation_attributes(builder, jaxpr, len(const_types), donated)
-    if result_names is not None:
-        function.attributes["res_attrs"] = ir.ArrayAttr.get(
-            [
-                ir.DictAttr.get({} if path is None else {"jax.result_info": types.string(path)})
-                for path in result_names
-            ]
-        )
+    token_attributes = [ir.DictAttr.get({"jax.token": types.boolean(True)})] * len(tokens)
+    if tokens or (donated is not None and any(donated)):
+        own_attributes = _argument_attributes(builder, jaxpr, len(const_types), donated, len(tokens))
+        function.attributes["arg_attrs"] = ir.ArrayAttr.get(token_attributes + own_attributes)
+    if tokens or result_names is not None:
+        if result_names is None:
+            result_names = [None] * len(jaxpr.outvars)
+        paths = [
+            ir.DictAttr.get({} if path is None else {"jax.result_info": types.string(path)})
+            for path in result_names
+        ]
+        function.attributes["res_attrs"] = ir.ArrayAttr.get(token_attributes + paths)
     locations = None
     if arg_names is not None:
         unknown = builder.locations.unknown
         own = [unknown if arg is None else builder.locations.name(arg) for arg in arg_names]
-        locations = [unknown] * len(const_types) + own
+        locations = [unknown] * (len(tokens) + len(const_types)) + own
     scope = f"jit({name.removeprefix('jit_')})"
     fill_function(
         builder, function, closed, in_types, (scope,), const_args=not embed_consts, arg_locations=locations
     )
 
 
-def _donation_attributes(builder: ModuleContext, jaxpr: Any, consts: int, donated: Sequence[bool]) -> Any:
+def _argument_attributes(
+    builder: ModuleContext, jaxpr: Any, consts: int, donated: Sequence[bool] | None, num_tokens: int
+) -> list[Any]:
+    """What `main` says of each constant and argument: to which result it lends its memory."""
     types = builder.types
     nothing = ir.DictAttr.get({})
     attributes = [nothing] * consts
+    if donated is None:
+        donated = (False,) * len(jaxpr.invars)
     matches = match_donations(jaxpr.in_avals, jaxpr.out_avals, donated)
     for gives, match in zip(donated, matches, strict=True):
         if not gives:
@@ -185,5 +209,6 @@ def _donation_attributes(builder: ModuleContext, jaxpr: Any, consts: int, donate
         elif match is None:
             attributes.append(ir.DictAttr.get({"jax.buffer_donor": types.boolean(True)}))
         else:
-            attributes.append(ir.DictAttr.get({"tf.aliasing_output": types.integer(match, 32)}))
-    return ir.ArrayAttr.get(attributes)
+            place = num_tokens + match  # tokens come first among the results
+            attributes.append(ir.DictAttr.get({"tf.aliasing_output": types.integer(place, 32)}))
+    return attributes

@@ -154,8 +154,12 @@ class TypeTable:
         if isinstance(aval, ir.Type):
             return aval
         if isinstance(aval, AbstractToken):
-            return stablehlo_attributes.TokenType.get()
+            return self.token()
         raise TypeError(f"A value of type {aval} cannot be lowered: only arrays and tokens can.")
+
+    def token(self) -> Any:
+        """The type of tokens."""
+        return self._memo("token", stablehlo_attributes.TokenType.get)
 
     def tensor(self, shape: Sequence[int], dtype: Any) -> Any:
         """The type of arrays of a shape and a plain dtype."""

@@ -187,7 +187,14 @@ def _report(kind: str, message: str, settings: CacheSettings, error: Exception |
         _logger().info(message)
 
 
-def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSettings, function: str = "") -> Any:
+def load(
+    name: str,
+    devices: Sequence[Any],
+    options: Any,
+    settings: CacheSettings,
+    function: str = "",
+    host_callbacks: Sequence[Any] = (),
+) -> Any:
     """The executable of an entry, or None where there is none that can be used.
 
     Args:
@@ -196,6 +203,7 @@ def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSetting
       options: from `compile.compile_options`.
       settings: how the cache behaves.
       function: name of the compiled function, for messages.
+      host_callbacks: Python functions that the program calls, in the order of their indices.
 
     Raises:
       RuntimeError: a damaged entry, if `settings.raise_errors`.
@@ -214,7 +222,9 @@ def load(name: str, devices: Sequence[Any], options: Any, settings: CacheSetting
     try:
         payload = _unpack(data)
         client = devices[0].client
-        executable = client.deserialize_executable(payload, DeviceList(tuple(devices)), options, [])
+        executable = client.deserialize_executable(
+            payload, DeviceList(tuple(devices)), options, list(host_callbacks)
+        )
     except (ValueError, zlib.error, JaxRuntimeError) as error:
         statistics.damaged += 1
         statistics.misses += 1

@@ -142,7 +142,8 @@ def compile_or_load(
       options: compiler options by name.
       num_replicas: how often the program is replicated; the rest of the devices are partitions.
       spmd: whether the program is partitioned over devices; None: where there are several.
-      host_callbacks: Python functions that the program calls; such a program is never kept on disk.
+      host_callbacks: Python functions that the program calls, in the order of their indices. They are no
+        part of what is kept on disk; in memory such a program is not kept.
       name: of the function, for messages.
       recent: executables of this process, looked up first; what is made here is added.
 
@@ -152,13 +153,15 @@ def compile_or_load(
     """
     made = compile_options(devices, options, num_replicas=num_replicas, spmd=spmd)
     settings = cache.settings()
-    if host_callbacks or not (settings.enabled or recent is not None):
+    if host_callbacks:
+        recent = None
+    if not (settings.enabled or recent is not None):
         return compile_module(module, devices, made, host_callbacks)
     key = cache.key(module, devices, made)
     if key is None:
-        return compile_module(module, devices, made)
+        return compile_module(module, devices, made, host_callbacks)
     if recent is None:
-        return _compile_or_load(module, devices, made, settings, key, name)
+        return _compile_or_load(module, devices, made, settings, key, name, host_callbacks)
     # One entry on disk serves any device, an executable in memory only the devices it was loaded for.
     here = (key, *devices)
     loaded = recent.get(here)
@@ -168,15 +171,21 @@ def compile_or_load(
 
 
 def _compile_or_load(
-    module: Any, devices: Sequence[Any], made: Any, settings: cache.CacheSettings, key: str, name: str
+    module: Any,
+    devices: Sequence[Any],
+    made: Any,
+    settings: cache.CacheSettings,
+    key: str,
+    name: str,
+    host_callbacks: Sequence[Any] = (),
 ) -> Any:
     if not settings.enabled:
-        return compile_module(module, devices, made)
-    loaded = cache.load(key, devices, made, settings, name)
+        return compile_module(module, devices, made, host_callbacks)
+    loaded = cache.load(key, devices, made, settings, name, host_callbacks)
     if loaded is not None:
         return loaded
     start = time.perf_counter()
-    executable = compile_module(module, devices, made)
+    executable = compile_module(module, devices, made, host_callbacks)
     cache.store(key, executable, time.perf_counter() - start, settings, name)
     return executable
 

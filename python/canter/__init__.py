@@ -58,12 +58,14 @@ if TYPE_CHECKING:
         process_index as process_index,
         process_indices as process_indices,
     )
+    from .runtime.callbacks import pure_callback as pure_callback
     from .runtime.device_put import (
         block_until_ready as block_until_ready,
         copy_to_host_async as copy_to_host_async,
         device_get as device_get,
         device_put as device_put,
     )
+    from .runtime.effects import effects_barrier as effects_barrier
     from .runtime.jit import clear_caches as clear_caches, jit as jit
     from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
     from .transforms.custom_rules import custom_jvp as custom_jvp, custom_vjp as custom_vjp
@@ -106,7 +108,9 @@ _names: dict[str, str] = {
         "runtime.array": "Array Shard",
         "runtime.backend": "Device default_backend device_count devices host_count host_id host_ids live_arrays "
         "local_device_count local_devices process_count process_index process_indices",
+        "runtime.callbacks": "pure_callback",
         "runtime.device_put": "block_until_ready copy_to_host_async device_get device_put",
+        "runtime.effects": "effects_barrier",
         "runtime.jit": "clear_caches jit",
         "runtime.shape_dtype": "ShapeDtypeStruct",
         "transforms.custom_rules": "custom_jvp custom_vjp",

@@ -15,6 +15,7 @@ _FAMILIES = (
     "indexed",
     "sorting",
     "calls",
+    "callbacks",
     "control_flow",
     "placement",
     "program",

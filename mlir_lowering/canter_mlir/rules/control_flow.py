@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from canter.core.avals import ShapedArray
+from canter.core.avals import ShapedArray, abstract_token
+from canter.core.effects import no_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 
 from ..registry import register_table
@@ -49,12 +50,18 @@ def _cond(ctx: Any, index: Any, *operands: Any, branches: Any, branches_platform
     aval = ctx.avals_in[0]
     if aval.dtype != _COUNTER.dtype:
         index = ctx.convert(index, _COUNTER)
-    operation = ctx.build("stablehlo.case", (index,), ctx.avals_out, regions=len(branches))
+    module = ctx.module_context
+    effects = frozenset().union(*(branch.effects for branch in branches))
+    count = len(module.tokens_of(effects))
+    avals = [abstract_token] * count + list(ctx.avals_out)
+    operation = ctx.build("stablehlo.case", (index,), avals, regions=len(branches))
     for number, (region, branch) in enumerate(zip(operation.regions, branches, strict=True)):
         inner = _scoped(ctx, "cond", f"branch_{number}_fun")
-        with ctx.block(region, ()):
-            ctx.return_(inner.inline(branch, operands))
-    return list(operation.results)
+        with ctx.block(region, ()), module.inner_tokens():
+            results = inner.inline(branch, operands)
+            ctx.return_([*module.tokens_of(effects), *results])
+    module.set_tokens(effects, operation.results[:count])
+    return list(operation.results)[count:]
 
 
 def _linear_solve(ctx: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> list[Any]:
@@ -66,7 +73,14 @@ def _linear_solve(ctx: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> 
 # Loops
 
 
-def while_loop(ctx: Any, avals: Sequence[Any], init: Sequence[Any], condition: Any, body: Any) -> list[Any]:
+def while_loop(
+    ctx: Any,
+    avals: Sequence[Any],
+    init: Sequence[Any],
+    condition: Any,
+    body: Any,
+    effects: frozenset[Any] = no_effects,
+) -> list[Any]:
     """A `stablehlo.while`.
 
     Args:
@@ -74,13 +88,20 @@ def while_loop(ctx: Any, avals: Sequence[Any], init: Sequence[Any], condition: A
       init: its first values.
       condition, body: functions of the list of state values that emit the two regions; they give
         one boolean, and the list of new values.
+      effects: those of the body; for each ordered one the loop has a token in its state.
     """
-    operation = ctx.build("stablehlo.while", init, avals, regions=2)
-    with ctx.block(operation.regions[0], avals) as state:
-        ctx.return_((condition(state),))
-    with ctx.block(operation.regions[1], avals) as state:
-        ctx.return_(body(state))
-    return list(operation.results)
+    module = ctx.module_context
+    tokens = module.tokens_of(effects)
+    count = len(tokens)
+    avals = [abstract_token] * count + list(avals)
+    operation = ctx.build("stablehlo.while", [*tokens, *init], avals, regions=2)
+    with ctx.block(operation.regions[0], avals) as state, module.inner_tokens():
+        ctx.return_((condition(state[count:]),))
+    with ctx.block(operation.regions[1], avals) as state, module.inner_tokens(effects, state[:count]):
+        new = body(state[count:])
+        ctx.return_([*module.tokens_of(effects), *new])
+    module.set_tokens(effects, operation.results[:count])
+    return list(operation.results)[count:]
 
 
 def _while(
@@ -105,7 +126,17 @@ def _while(
     def body(state: list[Any]) -> list[Any]:
         return step.inline(body_jaxpr, [*body_consts, *state])
 
-    return while_loop(ctx, ctx.avals_out, init, condition, body)
+    effects = body_jaxpr.effects | cond_jaxpr.effects
+    if not ordered_effects.filter_in(cond_jaxpr.effects):
+        return while_loop(ctx, ctx.avals_out, init, condition, body, effects)
+
+    # A condition gives no token back: here it is computed outside, before the first step and after each.
+    def body_and_condition(state: list[Any]) -> list[Any]:
+        new = body(state[1:])
+        return [condition(new), *new]
+
+    avals, start = [_FLAG, *ctx.avals_out], [condition(list(init)), *init]
+    return while_loop(ctx, avals, start, lambda state: state[0], body_and_condition, effects)[1:]
 
 
 def _batched_while(
@@ -129,7 +160,7 @@ def _batched_while(
             for x, y, aval in zip(new, state, ctx.avals_out, strict=True)
         ]
 
-    return while_loop(ctx, ctx.avals_out, init, condition, body)
+    return while_loop(ctx, ctx.avals_out, init, condition, body, body_jaxpr.effects)
 
 
 def _where(ctx: Any, lanes: Any, predicate: Any, x: Any, y: Any, aval: Any) -> Any:
@@ -246,7 +277,7 @@ class _Scan:
                 )
             return [advance(count, unroll), *carry, *outputs]
 
-        results = while_loop(ctx, avals, [zero, *self.carry, *ys], condition, run)[1:]
+        results = while_loop(ctx, avals, [zero, *self.carry, *ys], condition, run, self.jaxpr.effects)[1:]
         carry, outputs = results[: self.num_carry], results[self.num_carry :]
         for count in range(turns * unroll, length):
             carry, outputs = self.step_at(ctx.constant(count, _COUNTER.dtype), length, carry, outputs)

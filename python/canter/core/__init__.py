@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         get_aval as get_aval,
     )
     from .checker import check_jaxpr as check_jaxpr
-    from .effects import Effect as Effect
+    from .effects import Effect as Effect, Effects as Effects, no_effects as no_effects
     from .jaxpr import (
         Atom as Atom,
         ClosedJaxpr as ClosedJaxpr,
@@ -45,7 +45,7 @@ _names = {
     for module, publics in {
         "avals": "AbstractToken AbstractValue ShapedArray abstract_token get_aval",
         "checker": "check_jaxpr",
-        "effects": "Effect",
+        "effects": "Effect Effects no_effects",
         "jaxpr": "Atom ClosedJaxpr DebugInfo DropVar Jaxpr JaxprEqn Literal Var eval_jaxpr jaxpr_as_fun "
         "jaxprs_in_params subjaxprs",
         "primitive": "Primitive",

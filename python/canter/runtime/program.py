@@ -19,6 +19,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
+from ..core.effects import no_effects
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.tokens import Token
@@ -28,6 +29,7 @@ from . import (
     donation,
 )
 from .backend import current_default_device
+from .effects import ProgramEffects
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
 from .placement import common_device, place, sharding_of
@@ -97,7 +99,10 @@ class CompileOptions(NamedTuple):
 class LoweredProgram:
     """A program as a module for one platform, not compiled yet."""
 
-    __slots__ = ("donated", "in_avals", "keepalives", "kept", "module", "options", "out_avals", "platforms")
+    __slots__ = (
+        "donated", "effects", "host_callbacks", "in_avals", "keepalives", "kept", "module", "options",
+        "out_avals", "platforms",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -109,8 +114,12 @@ class LoweredProgram:
         donated: Sequence[bool],
         platforms: tuple[str, ...],
         keepalives: Sequence[Any] = (),
+        host_callbacks: Sequence[Any] = (),
+        effects: Any = no_effects,
     ):
         self.module = module
+        self.host_callbacks = host_callbacks
+        self.effects = effects
         self.options = options
         self.in_avals = in_avals
         self.out_avals = out_avals
@@ -130,11 +139,19 @@ class LoweredProgram:
             self.module,
             [device],
             options=dict(self.options.flags + flags),
+            host_callbacks=self._host_functions(),
             name=self.options.name,
             recent=_recent,
         )
         log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
         return Executable(loaded, self, device)
+
+    def _host_functions(self) -> list[Any]:
+        if not self.host_callbacks:
+            return []
+        from .callbacks import host_function
+
+        return [host_function(call) for call in self.host_callbacks]
 
 
 def lower(
@@ -164,6 +181,7 @@ def lower(
     if arg_names is not None:
         arg_names = [name for name, keep in zip(arg_names, kept, strict=True) if keep]
     keepalives: list[Any] = []
+    host_callbacks: list[Any] = []
     module = lower_jaxpr_to_module(
         closed.replace(jaxpr=jaxpr),
         name="jit_" + options.name,
@@ -172,13 +190,23 @@ def lower(
         arg_names=arg_names,
         result_names=result_names,
         keepalives=keepalives,
+        host_callbacks=host_callbacks,
         embed_consts=True,
     )
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
     log_duration(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
     return LoweredProgram(
-        module, options, jaxpr.in_avals, closed.out_avals, kept, donated, platforms, keepalives
+        module,
+        options,
+        jaxpr.in_avals,
+        closed.out_avals,
+        kept,
+        donated,
+        platforms,
+        keepalives,
+        host_callbacks,
+        jaxpr.effects,
     )
 
 
@@ -192,6 +220,7 @@ class Executable:
         "_committed_handlers",
         "_handlers",
         "device",
+        "effects",
         "keepalives",
         "kept",
         "loaded",
@@ -207,6 +236,7 @@ class Executable:
         self.kept = lowered.kept
         self.out_avals = lowered.out_avals
         self.keepalives = lowered.keepalives
+        self.effects = ProgramEffects.of(self.name, lowered.effects, lowered.host_callbacks)
         self.device = device
         self.sharding = sharding_of(device)
         self._handlers: Any = None
@@ -227,7 +257,10 @@ class Executable:
         """Executes on flat arguments."""
         device, kept = self.device, self.kept
         operands = [place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep]
-        results = self.loaded.execute_sharded(operands)
+        if self.effects is None:
+            results = self.loaded.execute_sharded(operands)
+        else:
+            results = self.effects.execute(self.loaded, operands, device)
         outs = results.consume_with_handlers(self.handlers(committed))
         if checks_are_on():
             check_finite(self.name, outs)
@@ -248,7 +281,7 @@ class Executable:
           committed: whether the results are tied to the device.
           leaves: the other arguments.
         """
-        if checks_are_on() or not all(map(_is_c_argument, leaves)):
+        if self.effects is not None or checks_are_on() or not all(map(_is_c_argument, leaves)):
             return None
         avals = [_physical(aval) for aval in self.out_avals]
         if not all(map(_is_plain, avals)):

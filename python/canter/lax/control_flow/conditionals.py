@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import get_aval
+from ...core.effects import control_flow_allowed_effects, refuse_effects
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
 from ...core.primitive import Primitive
@@ -181,6 +182,7 @@ def _abstract(index: Any, *avals: Any, branches: Any, **params: Any) -> Any:
     effects = branches[0].effects
     for branch in branches[1:]:
         effects = effects | branch.effects
+    refuse_effects(effects, control_flow_allowed_effects, "`cond`")
     return branches[0].out_avals, effects
 
 

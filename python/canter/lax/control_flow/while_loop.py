@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import config, dtypes, pytree
 from ...core.avals import get_aval
+from ...core.effects import control_flow_allowed_effects, refuse_effects
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ...core.primitive import Primitive
@@ -214,7 +215,9 @@ def _check_value(body_fun: Any, old: Any, new: Any) -> None:
 
 
 def _abstract(*avals: Any, body_jaxpr: Any, cond_jaxpr: Any, **params: Any) -> Any:
-    return body_jaxpr.out_avals, body_jaxpr.effects | cond_jaxpr.effects
+    effects = body_jaxpr.effects | cond_jaxpr.effects
+    refuse_effects(effects, control_flow_allowed_effects, "`while`")
+    return body_jaxpr.out_avals, effects
 
 
 def _bind(condition: Any, condition_consts: Any, body: Any, body_consts: Any, carry: Any) -> list[Any]:

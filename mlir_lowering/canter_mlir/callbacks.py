@@ -1,0 +1,131 @@
+"""Calls of Python from a compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from canter.core.avals import abstract_token
+
+from .mlir_door import ir
+from .types import physical_aval
+
+__all__ = ["HostCall", "emit_python_callback"]
+
+# Platform -> the part of the target's name by which its runtime finds the Python function.
+_TARGETS = {"cpu": "cpu", "cuda": "gpu", "rocm": "gpu"}
+_FIRST_DEVICE = "maximal_mesh_0"
+
+
+class HostCall(NamedTuple):
+    """A Python function that a program calls: what the runtime has to know to make it callable.
+
+    Attributes:
+      callback: takes one array an operand, gives a sequence of one array a result.
+      operand_avals: types of the operands; a token is given as None.
+      result_avals: types of the results, tokens among them.
+    """
+
+    callback: Callable[..., Any]
+    operand_avals: tuple[Any, ...]
+    result_avals: tuple[Any, ...]
+
+
+def emit_python_callback(
+    ctx: Any,
+    callback: Callable[..., Any],
+    token: Any,
+    operands: Sequence[Any],
+    operand_avals: Sequence[Any],
+    result_avals: Sequence[Any],
+    *,
+    has_side_effect: bool,
+    returns_token: bool = True,
+    partitioned: bool = False,
+    sharding: Any = None,
+) -> tuple[list[Any], Any, Any]:
+    """Emits a call of a Python function.
+
+    The module refers to the function by its place among the functions it calls, so that it is the same
+    text in every process.
+
+    Args:
+      ctx: the rule's context.
+      callback: takes arrays, gives a sequence of arrays.
+      token: a token that orders the call, or None.
+      operands, operand_avals: what it is called with.
+      result_avals: types of what it gives.
+      has_side_effect: whether the call must happen even if nobody needs its results, and only once.
+      returns_token: whether a call with a token gives one.
+      partitioned: whether each device calls it with its own part of the operands.
+      sharding: "first" for a call on the first device only; None leaves it to the compiler.
+
+    Returns:
+      The values of the results, the new token or None, and what keeps the callback alive.
+
+    Raises:
+      NotImplementedError: the platform cannot call Python.
+    """
+    module, types = ctx.module_context, ctx.types
+    where = _TARGETS.get(ctx.platform)
+    if where is None:
+        raise NotImplementedError(
+            f"Python callbacks ({ctx.primitive}) are not supported on platform {ctx.platform}: take them out of "
+            "the program, or run this part of it on the CPU."
+        )
+    if token is not None:
+        operands, operand_avals = [token, *operands], [abstract_token, *operand_avals]
+        if returns_token:
+            result_avals = [abstract_token, *result_avals]
+    call = HostCall(callback, tuple(operand_avals), tuple(result_avals))
+    attributes = {
+        "call_target_name": types.string(
+            f"xla_ffi_{'partitioned_' if partitioned else ''}python_{where}_callback"
+        ),
+        "backend_config": types.string(""),
+        "mhlo.backend_config": ir.DictAttr.get({"index": types.unsigned(len(module.host_callbacks), 64)}),
+        "operand_layouts": _layouts(types, operand_avals),
+        "result_layouts": _layouts(types, result_avals),
+    }
+    if has_side_effect:
+        attributes["has_side_effect"] = types.boolean(True)
+    if sharding == "first":
+        _declare_first_device(module)
+        one = f"<@{_FIRST_DEVICE}, []>"
+        count = max(1, len(result_avals))
+        attributes["sdy.sharding"] = types.parsed(f"#sdy.sharding_per_value<[{', '.join([one] * count)}]>")
+    module.host_callbacks.append(call)
+    results = list(ctx.build("stablehlo.custom_call", operands, result_avals, attributes).results)
+    if token is not None and returns_token:
+        return results[1:], results[0], call
+    return results, None, call
+
+
+def _layouts(types: Any, avals: Sequence[Any]) -> Any:
+    """Row-major layouts of all values."""
+    layouts = []
+    for aval in avals:
+        ndim = 0 if aval is abstract_token else physical_aval(aval).ndim
+        order = list(range(ndim))[::-1]
+        shown = "" if not ndim else str(order[0]) if ndim == 1 else str(order)
+        layouts.append(types.parsed(f"dense<{shown}> : tensor<{ndim}xindex>"))
+    return ir.ArrayAttr.get(layouts)
+
+
+def _declare_first_device(module: Any) -> None:
+    """The mesh of the first device alone, once a module."""
+    if "first device" in module.functions:
+        return
+    module.functions["first device"] = _FIRST_DEVICE
+    types = module.types
+    axes = types.parsed("{axes = [], device_ids = dense<0> : tensor<1xi64>}")
+    ir.Operation.create(
+        "sdy.mesh",
+        attributes={
+            "sym_name": types.string(_FIRST_DEVICE),
+            "mesh": types.parsed("#sdy.mesh<[], device_ids=[0]>"),
+            "stablehlo.mesh": axes,
+        },
+        loc=module.locations.unknown,
+        ip=ir.InsertionPoint.at_block_begin(module.module.body),
+    )
