@@ -5,8 +5,10 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
+import canter as ct
 from canter_pjrt import cache, clients, compile
 from canter_pjrt.cache import CacheSettings
 
@@ -148,11 +150,27 @@ def test_oldest_entries_go_first(settings, devices):
     assert names[2] in left and names[0] not in left and names[1] not in left
 
 
-def test_programs_with_host_callbacks_are_not_kept(settings, devices):
-    assert cache.statistics.misses == 0
-    with pytest.raises(TypeError):  # text and callbacks do not go together; the cache was not asked
-        compile.compile_or_load(MODULE.format(n=3), devices[:1], host_callbacks=[lambda x: x])
-    assert cache.statistics.misses == 0
+CALLBACK_MODULE = """
+module @jit_f {
+  func.func public @main(%arg0: tensor<3xf32>) -> tensor<3xf32> {
+    %0 = stablehlo.custom_call @xla_ffi_python_cpu_callback(%arg0) {backend_config = "",
+      mhlo.backend_config = {index = 0 : ui64}} : (tensor<3xf32>) -> tensor<3xf32>
+    return %0 : tensor<3xf32>
+  }
+}"""
+
+
+def test_programs_are_kept_without_their_host_callbacks(settings, devices):
+    from canter_mlir import portable
+
+    module = portable.parse_module(CALLBACK_MODULE)
+    devices = ct.devices("cpu")
+    operand = ct.device_put(np.float32([1, 2, 3]), devices[0])
+    for add in (1, 10):  # the second finds what the first has left, and has a callback of its own
+        loaded = compile.compile_or_load(module, devices[:1], host_callbacks=[lambda x, add=add: (x + add,)])
+        (result,) = loaded.execute_sharded([operand]).disassemble_into_single_device_arrays()
+        assert np.asarray(result[0]).tolist() == [1 + add, 2 + add, 3 + add]
+    assert (cache.statistics.misses, cache.statistics.hits) == (1, 1)
 
 
 def test_default_directory_is_below_the_users_cache_folder(monkeypatch, tmp_path):

@@ -185,7 +185,8 @@ def callback_error(original: Exception, name: str) -> CallbackError:
       original: what the callback raised.
       name: of what has called it.
     """
-    cls: Any = _class_for(type(original))
+    kind: Any = type(original)
+    cls = _class_for(kind)
     described = str(original)
     if not isinstance(original, CallbackError):
         described = f"{original}\n(raised in a callback of {name})"
