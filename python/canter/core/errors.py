@@ -358,8 +358,28 @@ def api_boundary(fun: F) -> F:
 
     Nothing is done before the call or after a normal return.
     """
+    return functools.wraps(fun)(_boundary(fun))
 
-    @functools.wraps(fun)
+
+def derived_boundary(original: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Decorates a function that a transformation made of `original`: an API boundary that takes its name and text."""
+
+    def decorate(fun: Callable[..., Any]) -> Any:
+        boundary = _boundary(fun)
+        boundary.__wrapped__ = original  # type: ignore[attr-defined]
+        for name in _COPIED:
+            value = getattr(original, name, None)
+            if value is not None:
+                setattr(boundary, name, value)
+        return boundary
+
+    return decorate
+
+
+_COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
+
+
+def _boundary(fun: Callable[..., Any]) -> Any:
     def boundary(*args: Any, **kwargs: Any) -> Any:
         try:
             return fun(*args, **kwargs)
@@ -367,4 +387,4 @@ def api_boundary(fun: F) -> F:
             filter_traceback(error)
             raise
 
-    return boundary  # type: ignore[return-value]
+    return boundary

@@ -67,10 +67,16 @@ class Trace:
 
 
 class EvalTrace(Trace):
-    """Evaluates primitives on concrete values. The runtime installs `evaluate`."""
+    """Evaluates primitives on concrete values.
 
-    __slots__ = ("evaluate",)
+    Attributes:
+      evaluate: primitive, args, params -> result; installed by the runtime.
+      compiled: closed jaxpr, name -> function of its arguments that gives its results; likewise.
+    """
 
+    __slots__ = ("compiled", "evaluate")
+
+    compiled: Callable[..., Any]
     evaluate: Callable[..., Any]
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
@@ -94,8 +100,16 @@ def _no_evaluator(primitive: Primitive, args: Any, params: dict[str, Any]) -> An
     return eval_trace.evaluate(primitive, args, params)
 
 
+def _no_compiler(closed: Any, name: str) -> Any:
+    import importlib
+
+    importlib.import_module("canter.runtime.dispatch")
+    return eval_trace.compiled(closed, name)
+
+
 eval_trace = EvalTrace()
 eval_trace.evaluate = _no_evaluator
+eval_trace.compiled = _no_compiler
 
 
 class _State(threading.local):

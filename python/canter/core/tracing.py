@@ -61,6 +61,11 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
     return result if primitive.effectful else (result, no_effects)
 
 
+def current_source() -> SourceInfo:
+    """Where the program being traced stands now."""
+    return tuple.__new__(SourceInfo, (_get_traceback(), state.name_stack))
+
+
 class JaxprTracer(Tracer):
     """The result of an equation being recorded, or an argument."""
 
@@ -118,7 +123,7 @@ class JaxprTrace(Trace):
     ) -> Any:
         """Appends one equation and returns the tracers of its results."""
         out, effects = infer_avals(primitive, avals, params)
-        source = tuple.__new__(SourceInfo, (_get_traceback(), state.name_stack))
+        source = current_source()
         if effects:
             self.effects = self.effects | effects
         if primitive.multiple_results:
@@ -154,6 +159,10 @@ class JaxprTrace(Trace):
         elif isinstance(value, (int, float, complex)):
             return Literal(value, aval)
         return self.capture(value, aval)
+
+    def value_of(self, atom: Any) -> Any:
+        """The tracer of a variable, or a literal's value: the inverse of `to_atom`."""
+        return atom.val if type(atom) is Literal else JaxprTracer(self, atom.aval, atom)
 
     def capture(self, value: Any, aval: Any) -> Var:
         """A constant variable for a value from outside."""

@@ -19,6 +19,7 @@ from ..core.primitive import Primitive
 from ..core.pytree_registry import dispatch_registry
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
+from ..transforms.eager_linearize import forget_templates
 from ..transforms.jit_call import jit_p
 from .array import check_not_deleted
 from .jit import shard_arg
@@ -198,6 +199,7 @@ def _evaluate_jit(
 
 jit_p.impl = _evaluate_jit
 eval_trace.evaluate = apply_primitive
+eval_trace.compiled = lambda closed, name: _JaxprCall(closed, CompileOptions(name)).dispatcher()
 
 
 def forget_compiled() -> None:
@@ -205,4 +207,5 @@ def forget_compiled() -> None:
     for primitive in _primitives:
         primitive.eval_cache.clear()
     _primitives.clear()
+    forget_templates()
     _cache.clear()

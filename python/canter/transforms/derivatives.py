@@ -11,9 +11,10 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval, typematch
-from ..core.errors import api_boundary, argument_path
+from ..core.errors import api_boundary, argument_path, derived_boundary
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.tracing import trace_to_jaxpr
+from . import eager_linearize  # noqa: F401  (it fills a slot of the tape)
 from .batching import batch_flat
 from .calling import FlatFunction, debug_info, function_name, normalize_argnums, split_arguments
 from .jvp import jvp_flat, without_tangents
@@ -102,8 +103,7 @@ def grad(
     """
     evaluate = _value_and_gradient("grad", fun, argnums, has_aux, holomorphic, allow_int, reduce_axes)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
-    @api_boundary
+    @derived_boundary(fun)
     def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
         value, result = evaluate(args, kwargs)
         return (result, value[1]) if has_aux else result
@@ -143,8 +143,7 @@ def value_and_grad(
         "value_and_grad", fun, argnums, has_aux, holomorphic, allow_int, reduce_axes
     )
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
-    @api_boundary
+    @derived_boundary(fun)
     def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
         return evaluate(args, kwargs)
 
@@ -165,11 +164,13 @@ def _value_and_gradient(
     if tuple(reduce_axes):
         raise NotImplementedError(f"{name}: reduce_axes is not supported; use psum inside the function.")
     single = not isinstance(argnums, (tuple, list))
-    title = f"{name} of {function_name(fun)}"
 
     def evaluate(args: Any, kwargs: Any) -> tuple[Any, Any]:
-        numbers = normalize_argnums(argnums, len(args), title)
-        chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
+        if argnums == 0 and single and len(args) == 1 and not kwargs:
+            numbers, chosen_fun, chosen = (0,), fun, args
+        else:
+            numbers = normalize_argnums(argnums, len(args), f"{name} of {function_name(fun)}")
+            chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
         leaves, in_tree = pytree.tree_flatten(chosen)
         avals = _leaf_avals(leaves, in_tree, name, fun, numbers)
         nonzeros = [has_tangents(aval) for aval in avals]
@@ -177,7 +178,7 @@ def _value_and_gradient(
             for i, aval in enumerate(avals):
                 _check_grad_input(aval, fun, in_tree, numbers, i, holomorphic, allow_int, name)
         flat = FlatFunction(chosen_fun, in_tree, has_aux=has_aux)
-        linearized = linearize_flat(flat, leaves, nonzeros)
+        linearized = linearize_flat(flat, leaves, nonzeros, avals=avals)
         _check_grad_output(linearized.primals_out, flat.out_tree, fun, holomorphic, name)
         seed = [seed_of(get_aval(linearized.primals_out[0]))] if linearized.out_nonzeros[0] else []
         cotangents = iter(_pull_back(linearized.tape, seed))
@@ -196,7 +197,8 @@ def _value_and_gradient(
 
 def _pull_back(tape: ClosedJaxpr, cotangents: Sequence[Any]) -> list[Any]:
     jaxpr = tape.jaxpr
-    return backward_pass(jaxpr, tape.consts, [UndefinedPrimal(v.aval) for v in jaxpr.invars], cotangents)
+    linear = [UndefinedPrimal(v.aval) for v in jaxpr.invars]
+    return backward_pass(jaxpr, tape.consts, linear, cotangents, all_linear=True)
 
 
 def _check_grad_input(
@@ -563,8 +565,7 @@ def jacfwd(
     """
     _check_callable("jacfwd", fun)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
-    @api_boundary
+    @derived_boundary(fun)
     def jacobian_fun(*args: P.args, **kwargs: P.kwargs) -> Any:
         flat, leaves, in_tree, single = _prepare_jacobian(
             "jacfwd", fun, args, kwargs, argnums, has_aux, holomorphic
@@ -620,8 +621,7 @@ def jacrev(
     """
     _check_callable("jacrev", fun)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
-    @api_boundary
+    @derived_boundary(fun)
     def jacobian_fun(*args: P.args, **kwargs: P.kwargs) -> Any:
         flat, leaves, in_tree, single = _prepare_jacobian(
             "jacrev", fun, args, kwargs, argnums, has_aux, holomorphic, allow_int

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core import config
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.primitive import Primitive
-from ..core.trace import state, swap_trace
+from ..core.trace import eval_trace, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, trace_to_jaxpr
-from .jvp import JVPTrace, split_outputs
+from .jvp import JVPTrace, JVPTracer, split_outputs
 from .partial_evaluation import call_equation, dce_jaxpr, known_results
 from .rules import instantiate_zeros
 from .zeros import Zero
@@ -35,6 +35,7 @@ class Tape(JaxprTrace):
 
     __slots__ = ("parent", "splits")
     is_tape = True
+    linearize_eagerly: ClassVar[Any]  # filled by the module of that name
 
     def __init__(self, parent: Any, debug_info: DebugInfo | None = None):
         super().__init__(debug_info)
@@ -131,6 +132,7 @@ def linearize_flat(
     *,
     instantiate: Sequence[bool] | bool = False,
     debug_info: DebugInfo | None = None,
+    avals: Sequence[Any] | None = None,
 ) -> Linearized:
     """Linearizes a flat function at a point.
 
@@ -140,15 +142,17 @@ def linearize_flat(
       nonzeros: which arguments have a tangent; None means all whose dtype is inexact.
       instantiate: which results are to have a tangent even if it is zero.
       debug_info: names for messages.
+      avals: of the point, where they are known.
     """
     parent = state.trace
     tape = Tape(parent, debug_info)
-    trace = JVPTrace(tape, linearizing=True)
+    shortcut = Tape.linearize_eagerly if parent is eval_trace else None
+    trace = JVPTrace(tape, linearizing=True, shortcut=shortcut)
     inputs = []
     for i, primal in enumerate(primals):
         if nonzeros is None or nonzeros[i]:
-            tangent = tape.new_argument(get_aval(primal).to_tangent_aval())
-            inputs.append(trace.pack(primal, tangent))
+            aval = get_aval(primal) if avals is None else avals[i]
+            inputs.append(JVPTracer(trace, primal, tape.new_argument(aval.to_tangent_aval())))
         else:
             inputs.append(primal)
     previous = swap_trace(trace)

@@ -20,7 +20,12 @@ __all__ = ["backward_pass", "call_transpose", "transpose_jaxpr"]
 
 
 def backward_pass(
-    jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], cotangents: Sequence[Any]
+    jaxpr: Jaxpr,
+    consts: Sequence[Any],
+    args: Sequence[Any],
+    cotangents: Sequence[Any],
+    *,
+    all_linear: bool = False,
 ) -> list[Any]:
     """Cotangents of the linear arguments of a program.
 
@@ -29,28 +34,26 @@ def backward_pass(
       consts: values of the constant variables.
       args: `UndefinedPrimal` for each linear argument, values for the others.
       cotangents: of the results; may be symbolic zeros.
+      all_linear: whether every equation depends on a linear argument, as those of a tape do.
 
     Returns:
       One cotangent an argument: an array or `Zero` where it is linear, None elsewhere.
     """
     values: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    linear: set[Var] = set()
     for var, arg in zip(jaxpr.invars, args, strict=True):
-        if type(arg) is UndefinedPrimal:
-            linear.add(var)
-        else:
+        if type(arg) is not UndefinedPrimal:
             values[var] = arg
-    linear_eqns = _evaluate_known(jaxpr, values, linear)
+    linear_eqns = jaxpr.eqns if all_linear else _evaluate_known(jaxpr, values)
 
     pending: dict[Var, Any] = {}
     for out, cotangent in zip(jaxpr.outvars, cotangents, strict=True):
-        if type(out) is not Literal and out in linear and type(cotangent) is not Zero:
+        if type(cotangent) is not Zero and type(out) is not Literal and out not in values:
             known = pending.get(out)
             pending[out] = cotangent if known is None else add_tangents(known, cotangent)
     outer_stack = state.name_stack
     try:
         for eqn in reversed(linear_eqns):
-            _transpose_eqn(eqn, values, linear, pending, outer_stack)
+            _transpose_eqn(eqn, values, pending, outer_stack)
     finally:
         state.name_stack = outer_stack
     return [
@@ -59,25 +62,23 @@ def backward_pass(
     ]
 
 
-def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any], linear: set[Var]) -> list[JaxprEqn]:
-    """Evaluates what does not depend on the linear arguments; gives the equations that do."""
+def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any]) -> list[JaxprEqn]:
+    """Evaluates what does not depend on the linear arguments, those without a value; gives the equations that do."""
     linear_eqns = []
     for eqn in jaxpr.eqns:
-        if any(type(v) is not Literal and v in linear for v in eqn.invars):
-            linear.update(eqn.outvars)
+        if all(type(v) is Literal or v in values for v in eqn.invars):
+            operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
+            results = eqn.primitive.bind(*operands, **eqn.params)
+            values.update(
+                zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True)
+            )
+        else:
             linear_eqns.append(eqn)
-            continue
-        operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
-        results = eqn.primitive.bind(*operands, **eqn.params)
-        values.update(
-            zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True)
-        )
     return linear_eqns
 
 
-def _transpose_eqn(
-    eqn: JaxprEqn, values: dict[Var, Any], linear: set[Var], pending: dict[Var, Any], outer_stack: Any
-) -> None:
+def _transpose_eqn(eqn: JaxprEqn, values: dict[Var, Any], pending: dict[Var, Any], outer_stack: Any) -> None:
+    """Adds the cotangents of an equation's linear operands to those that are pending."""
     primitive = eqn.primitive
     outvars = eqn.outvars
     if primitive.multiple_results:
@@ -97,7 +98,7 @@ def _transpose_eqn(
         )
     invars = eqn.invars
     operands = [
-        v.val if type(v) is Literal else UndefinedPrimal(v.aval) if v in linear else values[v] for v in invars
+        v.val if type(v) is Literal else values[v] if v in values else UndefinedPrimal(v.aval) for v in invars
     ]
     source = eqn.source_info
     if source is not None and source.name_stack:
@@ -105,8 +106,8 @@ def _transpose_eqn(
     else:
         state.name_stack = outer_stack
     results = rule(cotangent, *operands, **eqn.params)
-    for var, ct in zip(invars, results, strict=True):
-        if ct is not None and type(ct) is not Zero and type(var) is not Literal and var in linear:
+    for var, operand, ct in zip(invars, operands, results, strict=True):
+        if ct is not None and type(operand) is UndefinedPrimal and type(ct) is not Zero:
             known = pending.get(var)
             pending[var] = ct if known is None else add_tangents(known, ct)
 
