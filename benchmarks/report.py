@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -16,7 +17,11 @@ FRAMEWORKS = ("canter", "jax", "torch")
 
 @dataclass(frozen=True)
 class Figure:
-    """What one row came to. Values are in the row's unit; `ratio` is what the ceiling bounds."""
+    """What one row came to.
+
+    Values are in the row's unit. `ratio`, of medians, is what the ceiling bounds; `interval` is where the true one
+    lies with 95 % confidence, and a ceiling counts as broken when all of it is above.
+    """
 
     name: str
     title: str
@@ -24,6 +29,7 @@ class Figure:
     ceiling: float | None
     values: dict[str, float]
     ratio: float | None
+    interval: tuple[float, float] | None  # None: too few rounds to tell
     passed: bool | None  # None: no ceiling, or nothing to compare with
     detail: dict[str, dict[str, float]]
 
@@ -42,10 +48,21 @@ def figure_of(row: Row, samples: Samples) -> Figure:
         values = {name: fields[row.field] for name, fields in medians.items()}
         complete = "canter" in values and "jax" in values
         ratio = values["canter"] / values["jax"] if complete else None
-    passed = None if row.ceiling is None or ratio is None else ratio <= row.ceiling
-    return Figure(
-        row.name, row.title, row.unit, row.ceiling, values, ratio, passed, medians if row.growth else {}
-    )
+    interval = None if row.growth or ratio is None else _interval(row.field, samples)
+    least = ratio if interval is None or ratio is None else min(interval[0], ratio)
+    passed = None if row.ceiling is None or least is None else least <= row.ceiling
+    detail = medians if row.growth else {}
+    return Figure(row.name, row.title, row.unit, row.ceiling, values, ratio, interval, passed, detail)
+
+
+def _interval(field: str, samples: Samples) -> tuple[float, float] | None:
+    """Bounds of the median ratio of samples of the same round, by the sign test."""
+    ratios = sorted(a / b for a, b in zip(samples["canter"][field], samples["jax"][field]))
+    count = len(ratios)
+    outside, tail = -1, 0.0  # how many of the extreme ratios on either side can be left out
+    while (tail := tail + math.comb(count, outside + 1) / 2**count) <= 0.025:
+        outside += 1
+    return None if outside < 0 else (ratios[outside], ratios[-1 - outside])
 
 
 def _growth(costs: list[float]) -> float:
@@ -66,6 +83,8 @@ def table(figures: list[Figure]) -> str:
         ratio = "-" if f.ratio is None else f"{f.ratio:.2f}"
         ceiling = "" if f.ceiling is None else f"{f.ceiling:.2f}"
         verdict = {True: "ok", False: "OVER", None: "" if f.ceiling is None else "not measured"}[f.passed]
+        if f.passed and f.ratio > f.ceiling:
+            verdict = f"even: {f.interval[0]:.2f} to {f.interval[1]:.2f}"
         lines.append((f.name, f.title, *cells, ratio, ceiling, verdict))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     left = (0, 1, len(header) - 1)

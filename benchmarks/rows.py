@@ -30,6 +30,7 @@ def _row(name: str, title: str, unit: str, ceiling: float | None, workload: str 
 
 
 WITH_TORCH = ("jax", "torch")
+CALL_ROUNDS = 31  # of the rows that time single calls: samples are short, and the noise is large
 
 ROWS = (
     _row(
@@ -59,13 +60,13 @@ ROWS = (
     ),
     _row("gpt_step", "GPT step, 12 layers: run", "ms", 1.0, "gpt12", field="step", fresh=True, rounds=3),
     _row("gpt4_step", "GPT step, 4 layers of width 256: run", "ms", None, peers=WITH_TORCH, rounds=5),
-    _row("jit_scalar", "call of a jitted function, scalar", "us", 1.0),
-    _row("jit_dict50", "call of a jitted function, dict of 50 arrays", "us", 1.0),
-    _row("jit_dict2000", "call of a jitted function, dict of 2,000 arrays", "us", 1.0),
-    _row("eager_add", "eager x + y", "us", 1.0, peers=WITH_TORCH),
-    _row("eager_index", "eager x[i]", "us", 0.12, peers=WITH_TORCH),
-    _row("eager_set", "eager x.at[0].set(1)", "us", 0.1, peers=WITH_TORCH),
-    _row("eager_grad", "eager grad(sin)(1.0)", "us", 0.15, peers=WITH_TORCH),
+    _row("jit_scalar", "call of a jitted function, scalar", "us", 1.0, rounds=CALL_ROUNDS),
+    _row("jit_dict50", "call of a jitted function, dict of 50 arrays", "us", 1.0, rounds=CALL_ROUNDS),
+    _row("jit_dict2000", "call of a jitted function, dict of 2,000 arrays", "us", 1.0, rounds=CALL_ROUNDS),
+    _row("eager_add", "eager x + y", "us", 1.0, peers=WITH_TORCH, rounds=CALL_ROUNDS),
+    _row("eager_index", "eager x[i]", "us", 0.12, peers=WITH_TORCH, rounds=CALL_ROUNDS),
+    _row("eager_set", "eager x.at[0].set(1)", "us", 0.1, peers=WITH_TORCH, rounds=CALL_ROUNDS),
+    _row("eager_grad", "eager grad(sin)(1.0)", "us", 0.15, peers=WITH_TORCH, rounds=CALL_ROUNDS),
     _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
     _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=3),
     _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),

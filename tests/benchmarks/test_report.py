@@ -43,6 +43,22 @@ def test_a_ratio_of_medians_is_held_against_the_ceiling():
     assert figure_of(SPEED, samples).passed is False
 
 
+def test_a_ceiling_is_broken_when_the_noise_cannot_explain_it():
+    row = Row("speed", "how fast", "us", 1.0, "speed")
+    near = {"canter": {"value": [1e-6, 1.2e-6] * 8}, "jax": {"value": [1.1e-6, 0.9e-6] * 8}}
+    figure = figure_of(row, near)
+    assert figure.ratio == pytest.approx(1.1)
+    assert figure.interval == pytest.approx((1 / 1.1, 1.2 / 0.9))
+    assert figure.passed is True
+    assert "even: 0.91 to 1.33" in table([figure])
+    far = {"canter": {"value": [1.3e-6, 1.2e-6] * 8}, "jax": near["jax"]}
+    assert figure_of(row, far).passed is False
+    assert "OVER" in table([figure_of(row, far)])
+    few = {name: {"value": fields["value"][:4]} for name, fields in near.items()}
+    assert figure_of(row, few).interval is None
+    assert figure_of(row, few).passed is False
+
+
 def test_growth_is_a_larger_size_over_a_smaller_one():
     samples = {"canter": {"250": [1e-6, 1e-6], "8000": [2e-6, 2e-6]}, "jax": {"250": [4e-6], "8000": [1e-6]}}
     figure = figure_of(GROWTH, samples)

@@ -358,7 +358,8 @@ def api_boundary(fun: F) -> F:
 
     Nothing is done before the call or after a normal return.
     """
-    return functools.wraps(fun)(_boundary(fun))
+    boundary: F = functools.wraps(fun)(_boundary(fun))  # type: ignore[assignment]
+    return boundary
 
 
 def derived_boundary(original: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
@@ -366,7 +367,7 @@ def derived_boundary(original: Callable[..., Any]) -> Callable[[Callable[..., An
 
     def decorate(fun: Callable[..., Any]) -> Any:
         boundary = _boundary(fun)
-        boundary.__wrapped__ = original  # type: ignore[attr-defined]
+        boundary.__wrapped__ = original
         for name in _COPIED:
             value = getattr(original, name, None)
             if value is not None:

@@ -167,7 +167,8 @@ def _value_and_gradient(
 
     def evaluate(args: Any, kwargs: Any) -> tuple[Any, Any]:
         if argnums == 0 and single and len(args) == 1 and not kwargs:
-            numbers, chosen_fun, chosen = (0,), fun, args
+            numbers: tuple[int, ...] = (0,)
+            chosen_fun, chosen = fun, args
         else:
             numbers = normalize_argnums(argnums, len(args), f"{name} of {function_name(fun)}")
             chosen_fun, chosen = split_arguments(fun, args, numbers, kwargs)
