@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any as _Any
 
 if TYPE_CHECKING:
-    from . import linalg as linalg, special as special
+    from . import (
+        cluster as cluster,
+        fft as fft,
+        integrate as integrate,
+        interpolate as interpolate,
+        linalg as linalg,
+        ndimage as ndimage,
+        optimize as optimize,
+        signal as signal,
+        spatial as spatial,
+        special as special,
+        stats as stats,
+    )
 
-_submodules = ("linalg", "special")
+_submodules = frozenset(
+    "cluster fft integrate interpolate linalg ndimage optimize signal spatial special stats".split()
+)
+
+__all__ = [*_submodules]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name in _submodules:
         return _import_module(f"{__name__}.{name}")
     from ..core.errors import unknown_attribute
@@ -20,4 +36,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_submodules})
+    return sorted(_submodules)
