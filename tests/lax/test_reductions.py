@@ -265,3 +265,26 @@ F, N = np.ones((3, 4), np.float32), np.ones((3, 4), np.int32)
 def test_errors(error, message, call):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_extremum_that_no_element_equals_still_has_a_derivative():
+    # A kernel may round an element otherwise than the one that found the extremum: the first place counts.
+    from canter.lax.reductions import attains
+
+    x = np.float32([[1, 3, 3], [5, 4, 2]])
+    for extremum, places in (
+        (lax.reduce_max_p, [[0, 1, 0], [1, 0, 0]]),
+        (lax.reduce_min_p, [[1, 0, 0], [0, 0, 1]]),
+    ):
+        missed = np.float32([[2.9], [4.9]])
+        found = ct.jit(attains[extremum].bind)(x, missed)
+        np.testing.assert_array_equal(found, np.array(places, bool))
+    np.testing.assert_array_equal(
+        ct.grad(lambda x: lax.reduce_max(x, (1,)).sum())(x), [[0, 0.5, 0.5], [1, 0, 0]]
+    )
+    np.testing.assert_array_equal(ct.grad(lambda x: lax.reduce_max(x, (0, 1)))(x), [[0, 0, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(
+        ct.vmap(ct.grad(lambda x: lax.reduce_min(x, (0,))))(x), [[1, 0, 0], [0, 0, 1]]
+    )
+    assert np.isnan(ct.grad(lambda x: lax.reduce_max(x, (0,)))(np.float32([1, np.nan]))).all()
+    assert " = eq " in str(ct.make_jaxpr(ct.grad(lambda x: lax.reduce_max(x, (0,))))(x[0]))

@@ -10,9 +10,11 @@ import numpy as np
 from canter.core import dtypes
 from canter.core.avals import ShapedArray
 from canter.core.jaxpr import ClosedJaxpr
+from canter.lax import argmax, argmin, reduce_max_p, reduce_min_p
+from canter.lax.reductions import attains, attains_program
 
 from ..mlir_door import ir
-from ..registry import register_table
+from ..registry import lower_fun, register_lowering, register_table
 from .elementwise import complex_compare, reject_sharding
 from .shapes import iota
 
@@ -432,3 +434,5 @@ register_table(
         **{f"cum{name}": _cumulative(name) for name in ("sum", "prod", "max", "min", "logsumexp")},
     }
 )
+for _extremum_p, _argument in ((reduce_max_p, argmax), (reduce_min_p, argmin)):
+    register_lowering(attains[_extremum_p], lower_fun(attains_program(_argument)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -165,12 +166,67 @@ def _keeping_dims(x: Any, axes: Sequence[int], shape: tuple[int, ...]) -> Any:
     return ops.reshape(x, tuple(1 if axis in axes else size for axis, size in enumerate(shape)))
 
 
-def _extremum_jvp(g: Any, y: Any, x: Any, *, axes: Any) -> Any:
-    """The mean of the tangents at the places that attain the extremum."""
-    shape = get_aval(x).shape
-    attained = ops.convert_element_type(ops.eq(x, _keeping_dims(y, axes, shape)), get_aval(g).dtype)
-    count = reduce_sum(attained, axes)
-    return ops.div(reduce_sum(ops.mul(g, attained), axes), count)
+def _attains(extremum: Primitive) -> Primitive:
+    """Which elements of its first operand attain the extremum, its second, whose reduced axes are of size 1.
+
+    To a reader of programs it is the comparison `eq`. Yet inside a fused kernel a compiler may compute an
+    element again, rounded otherwise (a product and a sum as one operation), so that none equals the extremum
+    that another kernel has found: the lowering makes sure that the first place of it always counts.
+    """
+    primitive = Primitive("eq")
+    primitive.def_abstract_eval(lambda x, y: ShapedArray(x.shape, np.bool_))
+    defzero(primitive)
+
+    def batch(args: Any, dims: Any) -> Any:
+        size = next(get_aval(x).shape[dim] for x, dim in zip(args, dims, strict=True) if dim is not None)
+        x, y = (rules.bdim_at_front(x, dim, size) for x, dim in zip(args, dims, strict=True))
+        return primitive.bind(x, y), 0
+
+    primitive.batch_rule = batch
+    attains[extremum] = primitive
+    return primitive
+
+
+attains: dict[Primitive, Primitive] = {}  # reduce_max and reduce_min -> who attains it
+
+
+def attains_program(argument: Callable[..., Any]) -> Callable[[Any, Any], list[Any]]:
+    """What `attains` means; `argument` is argmax or argmin."""
+
+    def program(x: Any, y: Any) -> list[Any]:
+        shape, reduced = get_aval(x).shape, get_aval(y).shape
+        axes = [axis for axis, size in enumerate(reduced) if size == 1]
+        kept = [axis for axis, size in enumerate(reduced) if size != 1]
+        length = math.prod(shape[axis] for axis in axes)
+        rows = ops.reshape(ops.transpose(x, (*kept, *axes)), (*(shape[axis] for axis in kept), length))
+        first = ops.reshape(argument(rows, len(kept), np.int32 if length < 2**31 else np.int64), reduced)
+        dtype = get_aval(first).dtype
+        place = ops.reshape(
+            ops.iota(dtype, length), [shape[i] if i in axes else 1 for i in range(len(shape))]
+        )
+        wide = partial(ops.broadcast_in_dim, shape=shape, broadcast_dimensions=range(len(shape)))
+        one = ops.bitwise_and(ops.eq(wide(place), wide(first)), wide(ops.eq(y, y)))  # nowhere, if it is NaN
+        return [ops.bitwise_or(ops.eq(x, wide(y)), one)]
+
+    return program
+
+
+def _extremum_jvp(primitive: Primitive) -> Any:
+    attains_p = _attains(primitive)
+
+    def jvp(g: Any, y: Any, x: Any, *, axes: Any) -> Any:
+        """The mean of the tangents at the places that attain the extremum."""
+        if not axes:
+            return g
+        shape = get_aval(x).shape
+        compare = (
+            ops.eq if get_aval(x).dtype.kind == "c" else attains_p.bind
+        )  # complex numbers have no argmax
+        places = compare(x, _keeping_dims(y, axes, shape))
+        attained = ops.convert_element_type(places, get_aval(g).dtype)
+        return ops.div(reduce_sum(ops.mul(g, attained), axes), reduce_sum(attained, axes))
+
+    return jvp
 
 
 def _product_jvp(primals: Any, tangents: Any, *, axes: Any) -> Any:
@@ -208,8 +264,8 @@ def _sum_transpose(ct: Any, x: Any, *, axes: Any, out_sharding: Any) -> list[Any
 
 deflinear(reduce_sum_p, _sum_transpose)
 reduce_prod_p.def_jvp(_product_jvp)
-defjvp2(reduce_max_p, _extremum_jvp)
-defjvp2(reduce_min_p, _extremum_jvp)
+for _primitive in (reduce_max_p, reduce_min_p):
+    defjvp2(_primitive, _extremum_jvp(_primitive))
 for _primitive in (reduce_and_p, reduce_or_p, reduce_xor_p):
     defzero(_primitive)
 
