@@ -10,7 +10,7 @@ import pytest
 
 import canter.numpy as cnp
 
-MODULES = sorted({*cnp._modules.values(), "linalg", "updates"})
+MODULES = sorted({*cnp._modules.values(), "fft", "linalg", "updates"})
 
 
 def _with_docs():
@@ -18,7 +18,7 @@ def _with_docs():
         loaded = importlib.import_module(f"canter.numpy.{module}")
         names = (
             loaded.__all__
-            if module in ("linalg", "updates")
+            if module in ("fft", "linalg", "updates")
             else [n for n, m in cnp._modules.items() if m == module]
         )
         for name in names:

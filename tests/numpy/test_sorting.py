@@ -117,7 +117,7 @@ def test_where_and_its_kin():
 def test_clip_round_nan_to_num():
     check_all_ways(lambda a: cnp.clip(a, -1, 2), lambda a: np.clip(a, -1, 2), X)
     check(cnp.clip(X, max=1.5), np.minimum(X, np.float32(1.5)))
-    check(cnp.clip(X, a_min=0), np.maximum(X, 0))
+    check(cnp.clip(X, min=0), np.maximum(X, 0))
     assert cnp.clip(cnp.arange(3), 0, 2.5).dtype == "float32"
     v = np.array([0.5, 1.5, 2.675, -1234.5, 12.345], np.float32)
     for decimals in (0, 1, 2, -2):

@@ -214,7 +214,15 @@ def itemsize_bits(dtype: Any) -> int:
     return int(dtype.name.lstrip("uint"))
 
 
-def finfo(dtype: Any) -> Any:
+class _Limits(type):
+    """Makes what the classes below give their instances: objects of NumPy's classes or of ml_dtypes'."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        kinds = {"finfo": (np.finfo, ml_dtypes.finfo), "iinfo": (np.iinfo, ml_dtypes.iinfo)}
+        return isinstance(instance, kinds[cls.__name__])
+
+
+class finfo(metaclass=_Limits):
     """Limits of a floating-point type, also of those of ml_dtypes; as `numpy.finfo`.
 
     Args:
@@ -227,10 +235,13 @@ def finfo(dtype: Any) -> Any:
     >>> float(ct.dtypes.finfo("bfloat16").eps)
     0.0078125
     """
-    return ml_dtypes.finfo(_limits_dtype(dtype))
+
+    def __new__(cls, dtype: Any) -> Any:
+        """The limits, of one of NumPy's classes or ml_dtypes'."""
+        return ml_dtypes.finfo(_limits_dtype(dtype))
 
 
-def iinfo(int_type: Any) -> Any:
+class iinfo(metaclass=_Limits):
     """Limits of an integer type, also of int4 and its kin; as `numpy.iinfo`.
 
     Args:
@@ -243,7 +254,10 @@ def iinfo(int_type: Any) -> Any:
     >>> ct.dtypes.iinfo("int4").max
     7
     """
-    return ml_dtypes.iinfo(_limits_dtype(int_type))
+
+    def __new__(cls, int_type: Any) -> Any:
+        """The limits, of one of NumPy's classes or ml_dtypes'."""
+        return ml_dtypes.iinfo(_limits_dtype(int_type))
 
 
 def _limits_dtype(x: Any) -> np.dtype:

@@ -7,8 +7,8 @@ is registered; all else is a leaf. The order of a dict's leaves is that of its s
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 from canter_pjrt.jaxlib_door import PyTreeDef, pytree
 
@@ -75,7 +75,7 @@ SequenceKey = pytree.SequenceKey
 DictKey = pytree.DictKey
 GetAttrKey = pytree.GetAttrKey
 FlattenedIndexKey = pytree.FlattenedIndexKey
-KeyEntry = Any
+KeyEntry = TypeVar("KeyEntry", bound=Hashable)
 KeyPath = tuple[Any, ...]
 IsLeaf = Callable[[Any], bool] | None
 

@@ -20,7 +20,7 @@ from canter.runtime.array import Array as ndarray
 from . import array_methods as array_methods, scalar_types as _scalar_types
 
 if TYPE_CHECKING:
-    from . import linalg as linalg
+    from . import fft as fft, linalg as linalg
     from .contraction import einsum as einsum, einsum_path as einsum_path
     from .creation import (
         array as array,
@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         promote_types as promote_types,
         result_type as result_type,
     )
+    from .files import (
+        fromfile as fromfile,
+        fromiter as fromiter,
+        fromstring as fromstring,
+        load as load,
+    )
     from .functional import (
         apply_along_axis as apply_along_axis,
         apply_over_axes as apply_over_axes,
@@ -83,7 +89,9 @@ if TYPE_CHECKING:
         cov as cov,
         digitize as digitize,
         histogram as histogram,
+        histogram2d as histogram2d,
         histogram_bin_edges as histogram_bin_edges,
+        histogramdd as histogramdd,
     )
     from .indexing import take as take, take_along_axis as take_along_axis
     from .joining import (
@@ -125,6 +133,7 @@ if TYPE_CHECKING:
         diagonal as diagonal,
         fill_diagonal as fill_diagonal,
         insert as insert,
+        mask_indices as mask_indices,
         trace as trace,
         tril as tril,
         tril_indices as tril_indices,
@@ -134,7 +143,26 @@ if TYPE_CHECKING:
         triu_indices_from as triu_indices_from,
         vander as vander,
     )
-    from .padding import pad as pad
+    from .padding import pad as pad, trim_zeros as trim_zeros
+    from .placing import (
+        packbits as packbits,
+        place as place,
+        put as put,
+        put_along_axis as put_along_axis,
+        unpackbits as unpackbits,
+    )
+    from .polynomials import (
+        poly as poly,
+        polyadd as polyadd,
+        polyder as polyder,
+        polydiv as polydiv,
+        polyfit as polyfit,
+        polyint as polyint,
+        polymul as polymul,
+        polysub as polysub,
+        polyval as polyval,
+        roots as roots,
+    )
     from .ranges import (
         arange as arange,
         eye as eye,
@@ -256,6 +284,7 @@ if TYPE_CHECKING:
         percentile as percentile,
         quantile as quantile,
     )
+    from .ufunc_class import frompyfunc as frompyfunc, ufunc as ufunc
     from .ufuncs import (
         abs as abs,
         absolute as absolute,
@@ -353,6 +382,7 @@ if TYPE_CHECKING:
         sin as sin,
         sinc as sinc,
         sinh as sinh,
+        spacing as spacing,
         sqrt as sqrt,
         square as square,
         subtract as subtract,
@@ -360,6 +390,14 @@ if TYPE_CHECKING:
         tanh as tanh,
         true_divide as true_divide,
         trunc as trunc,
+    )
+    from .windows import (
+        bartlett as bartlett,
+        blackman as blackman,
+        hamming as hamming,
+        hanning as hanning,
+        i0 as i0,
+        kaiser as kaiser,
     )
 
 pi = _math.pi
@@ -388,6 +426,7 @@ get_printoptions, set_printoptions, printoptions = (
 array_repr, array_str = _np.array_repr, _np.array_str
 index_exp, s_ = _np.index_exp, _np.s_
 iterable = _np.iterable
+save, savez = _np.save, _np.savez
 
 # Public name -> module of this package.
 _modules: dict[str, str] = {
@@ -401,8 +440,9 @@ _modules: dict[str, str] = {
         "isfinite isinf isnan isneginf isposinf lcm ldexp left_shift less less_equal log log10 "
         "log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum "
         "minimum mod modf multiply negative nextafter not_equal positive pow power rad2deg "
-        "radians reciprocal remainder right_shift rint sign signbit sin sinc sinh sqrt square "
+        "radians reciprocal remainder right_shift rint sign signbit sin sinc sinh spacing sqrt square "
         "subtract tan tanh true_divide trunc",
+        "ufunc_class": "frompyfunc ufunc",
         "selection": "allclose angle around array_equal array_equiv choose clip imag interp iscomplex "
         "iscomplexobj isclose isreal isrealobj nan_to_num piecewise real round select where",
         "creation": "array asarray astype copy empty empty_like from_dlpack frombuffer full full_like ones "
@@ -416,8 +456,8 @@ _modules: dict[str, str] = {
         "joining": "append array_split block column_stack concat concatenate dsplit dstack hsplit hstack "
         "split stack unstack vsplit vstack",
         "repeating": "repeat resize roll tile",
-        "matrices": "delete diag diag_indices diag_indices_from diagflat diagonal fill_diagonal insert trace "
-        "tril tril_indices tril_indices_from triu triu_indices triu_indices_from vander",
+        "matrices": "delete diag diag_indices diag_indices_from diagflat diagonal fill_diagonal insert mask_indices "
+        "trace tril tril_indices tril_indices_from triu triu_indices triu_indices_from vander",
         "indexing": "take take_along_axis",
         "sorting": "argmax argmin argpartition argsort argwhere compress extract flatnonzero lexsort "
         "nanargmax nanargmin nonzero partition searchsorted sort sort_complex",
@@ -425,11 +465,15 @@ _modules: dict[str, str] = {
         "contraction": "einsum einsum_path",
         "statistics": "median nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum "
         "nanvar percentile quantile",
-        "histograms": "bincount corrcoef cov digitize histogram histogram_bin_edges",
+        "histograms": "bincount corrcoef cov digitize histogram histogram2d histogram_bin_edges histogramdd",
         "differences": "convolve correlate diff ediff1d gradient trapezoid unwrap",
         "sets": "intersect1d isin setdiff1d setxor1d union1d unique unique_all unique_counts "
         "unique_inverse unique_values",
-        "padding": "pad",
+        "padding": "pad trim_zeros",
+        "files": "fromfile fromiter fromstring load",
+        "placing": "packbits place put put_along_axis unpackbits",
+        "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots",
+        "windows": "bartlett blackman hamming hanning i0 kaiser",
         "functional": "apply_along_axis apply_over_axes c_ ix_ mgrid ogrid r_ ravel_multi_index unravel_index "
         "vectorize",
         "dtype_functions": "can_cast finfo iinfo isdtype isscalar issubdtype promote_types result_type",
@@ -437,13 +481,13 @@ _modules: dict[str, str] = {
     for name in names.split()
 }
 _scalar_names = frozenset(_scalar_types.SCALAR_NAMES)
-_submodules = frozenset({"linalg"})
+_submodules = frozenset({"fft", "linalg"})
 
 __all__ = [
     "ComplexWarning", "array_repr", "array_str", "character", "complexfloating", "dtype", "e", "euler_gamma",
-    "flexible", "floating", "generic", "get_printoptions", "index_exp", "inexact", "inf", "integer", "iterable",
-    "linalg", "nan", "ndarray", "newaxis", "number", "object_", "pi", "printoptions", "s_", "set_printoptions",
-    "signedinteger", "unsignedinteger", *_modules, *_scalar_names,
+    "fft", "flexible", "floating", "generic", "get_printoptions", "index_exp", "inexact", "inf", "integer",
+    "iterable", "linalg", "nan", "ndarray", "newaxis", "number", "object_", "pi", "printoptions", "s_", "save", "savez",
+    "set_printoptions",     "signedinteger", "unsignedinteger", *_modules, *_scalar_names,
 ]  # fmt: skip
 
 

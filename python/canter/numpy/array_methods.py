@@ -310,6 +310,9 @@ _METHODS: dict[str, Any] = {
 }  # fmt: skip
 
 _PROPERTIES: dict[str, property] = {
+    "flat": property(
+        lambda self: shaping.ravel(self), doc="The elements in one dimension, as `numpy.ravel`."
+    ),
     "T": property(shaping.transpose, doc="The array with its axes reversed."),
     "mT": property(shaping.matrix_transpose, doc="The array with its last two axes exchanged."),
     "real": property(selection.real, doc="The real part."),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from canter.core import dtypes
-from canter.core.dtypes import finfo, iinfo, issubdtype, promote_types
+from canter.core.dtypes import finfo, iinfo, promote_types
 
 from .util import PYTHON_RANK, check_arraylike, is_arraylike, shape_of
 
@@ -32,6 +32,24 @@ def result_type(*args: Any) -> Any:
       dtype('float16')
     """
     return dtypes.result_type(*args)
+
+
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """Whether a dtype is another or of a kind, as `numpy.issubdtype`, for all types that arrays have.
+
+    Args:
+      arg1: a dtype, its name or a scalar type.
+      arg2: likewise, or an abstract type such as `canter.numpy.floating`.
+
+    Returns:
+      A bool.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.issubdtype(cnp.bfloat16, cnp.floating)
+      True
+    """
+    return dtypes.issubdtype(arg1, arg2)
 
 
 def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:

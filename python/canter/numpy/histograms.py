@@ -29,7 +29,9 @@ from .util import (
     shape_of,
 )
 
-__all__ = ["bincount", "corrcoef", "cov", "digitize", "histogram", "histogram_bin_edges"]
+__all__ = [
+    "bincount", "corrcoef", "cov", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",
+]  # fmt: skip
 
 
 # --- counting -----------------------------------------------------------------------------------
@@ -192,6 +194,126 @@ def histogram(
         )
     edges = histogram_bin_edges(a, bins, range, weights)
     return _histogram(a, edges, weights, density=bool(density)), edges
+
+
+@composite(static_argnames=("density",))
+def _histogramdd(sample: Any, edges: tuple[Any, ...], weights: Any, *, density: bool) -> Any:
+    sample = as_array(sample)
+    shape = tuple(shape_of(e)[0] - 1 for e in edges)
+    inside = lax.full((shape_of(sample)[0],), True, np.bool_)
+    flat = lax.full((shape_of(sample)[0],), 0, index_dtype())
+    for d, (edge, size) in enumerate(zip(edges, shape, strict=True)):
+        column, edge = promote_dtypes_inexact(lax.index_in_dim(sample, d, 1, keepdims=False), edge)
+        place_ = lax.sub(searchsorted(edge, column, side="right"), const(flat, 1))
+        last = lax.index_in_dim(as_array(edge), size, keepdims=False)
+        place_ = bodies.where(
+            lax.eq(column, broadcast_to(last, shape_of(column))), const(place_, size - 1), place_
+        )
+        inside = lax.bitwise_and(
+            inside, lax.bitwise_and(lax.ge(place_, const(flat, 0)), lax.lt(place_, const(flat, size)))
+        )
+        flat = lax.add(lax.mul(flat, const(flat, size)), place_)
+    total = math.prod(shape)
+    flat = bodies.where(inside, flat, const(flat, total))
+    counts = _bincount(flat, weights, length=total + 1)
+    counts = lax.reshape(lax.slice_in_dim(counts, 0, total), shape)
+    if not density:
+        return counts
+    counts = promote_dtypes_inexact(counts)[0]
+    counts = lax.div(counts, broadcast_to(lax.reduce_sum(counts, tuple(range(len(shape)))), shape))
+    for d, edge in enumerate(edges):
+        width = lax.sub(lax.slice_in_dim(edge, 1, None), lax.slice_in_dim(edge, 0, shape[d]))
+        counts = lax.div(*promote_dtypes_inexact(counts, lax.broadcast_in_dim(width, shape, (d,))))
+    return counts
+
+
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Any, list[Any]]:
+    """How many points fall into each box of a grid, as `numpy.histogramdd`.
+
+    Args:
+      sample: the points, an array of shape (n, d); (n,) counts as (n, 1).
+      bins: how many bins along all axes; or for each axis how many, or their edges.
+      range: for each axis the outermost edges, or None; the least and greatest coordinate by default.
+      weights: what each point counts, an array of shape (n,); 1 by default.
+      density: whether to return the probability density instead.
+
+    Returns:
+      The counts, an array of d dimensions, and a list of the edges along each. Points outside are left out.
+
+    Raises:
+      ValueError: there are not as many bins or ranges as axes, or the weights have another shape.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> counts, edges = cnp.histogramdd(cnp.array([[0.0, 0.0], [1.0, 1.0], [1.0, 0.9]]), bins=2)
+      >>> counts
+      Array([[1, 0],
+             [0, 2]], dtype=int32)
+    """
+    check_arraylike("histogramdd", sample)
+    if len(shape_of(sample)) == 1:
+        sample = lax.reshape(as_array(sample), (*shape_of(sample), 1))
+    if len(shape_of(sample)) != 2:
+        raise ValueError(
+            f"histogramdd takes points as an array of shape (n, d), got shape {shape_of(sample)}."
+        )
+    count, rank = shape_of(sample)
+    if weights is not None and shape_of(weights) != (count,):
+        raise ValueError(f"histogramdd: weights should have shape ({count},), got {shape_of(weights)}.")
+    several = isinstance(bins, (list, tuple)) or (hasattr(bins, "shape") and len(bins.shape) > 0)
+    all_bins = list(bins) if several else [bins] * rank
+    ranges = [None] * rank if range is None else list(range)
+    for what, given in (("bins", all_bins), ("range", ranges)):
+        if len(given) != rank:
+            raise ValueError(
+                f"histogramdd: {what} must have one entry for each of {rank} axes, got {len(given)}."
+            )
+    columns = [lax.index_in_dim(as_array(sample), d, 1, keepdims=False) for d in builtins.range(rank)]
+    edges = [histogram_bin_edges(c, b, r) for c, b, r in zip(columns, all_bins, ranges, strict=True)]
+    weights = None if weights is None else promote_dtypes_inexact(weights)[0]
+    return _histogramdd(sample, tuple(edges), weights, density=bool(density)), edges
+
+
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Any, Any, Any]:
+    """How many points fall into each rectangle of a grid, as `numpy.histogram2d`.
+
+    Args:
+      x, y: the points' coordinates, arrays of shape (n,).
+      bins: how many bins along both axes, or their edges; or a pair of these.
+      range: for each axis the outermost edges; the least and greatest coordinate by default.
+      weights: what each point counts, an array of shape (n,); 1 by default.
+      density: whether to return the probability density instead.
+
+    Returns:
+      The counts, an array of two dimensions, and the edges along each.
+
+    Raises:
+      ValueError: x, y or the weights have different shapes.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.histogram2d(cnp.array([0.0, 1.0, 1.0]), cnp.array([0.0, 1.0, 0.9]), bins=2)[0]
+      Array([[1, 0],
+             [0, 2]], dtype=int32)
+    """
+    check_arraylike("histogram2d", x, y)
+    if len(shape_of(x)) != 1 or shape_of(x) != shape_of(y):
+        raise ValueError(
+            f"histogram2d takes coordinates of equal length, got shapes {shape_of(x)} and {shape_of(y)}."
+        )
+    pair = isinstance(bins, (list, tuple)) and len(bins) == 2
+    edges_for_both = not pair and (
+        isinstance(bins, (list, tuple)) or (hasattr(bins, "shape") and len(bins.shape) > 0)
+    )
+    sample = lax.stack([as_array(a) for a in promote_dtypes_inexact(x, y)], 1)
+    counts, (x_edges, y_edges) = histogramdd(
+        sample, [bins, bins] if edges_for_both else bins, range, weights, density
+    )
+    return counts, x_edges, y_edges
 
 
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:

@@ -22,7 +22,14 @@ from canter.runtime.composite import composite
 from . import reductions, ufunc_bodies as bodies
 from .contraction import einsum
 from .factorizations import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
-from .linear_algebra import cross as _cross, matmul, matmul_body, outer, tensordot, vecdot
+from .linear_algebra import (
+    cross as _cross,
+    matmul as _matmul,
+    matmul_body,
+    outer as _outer,
+    tensordot as _tensordot,
+    vecdot,
+)
 from .matrices import diagonal as _diagonal, trace as _trace
 from .shaping import matrix_transpose, moveaxis
 from .solving import _identity_like, _tolerance, det, inv, lstsq, pinv, slogdet, solve
@@ -70,6 +77,98 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+# --- products -----------------------------------------------------------------------------------
+
+
+def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The matrix product, as `numpy.linalg.matmul`; see `canter.numpy.matmul`.
+
+    Args:
+      x1, x2: arrays of at least one dimension.
+      precision: how exactly to multiply, as `canter.lax.dot_general` takes it.
+      preferred_element_type: dtype to accumulate in and to return.
+
+    Returns:
+      An array.
+
+    Raises:
+      ValueError: an operand has no dimensions, or the shapes do not fit.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.linalg.matmul(cnp.ones((2, 3)), cnp.ones((3, 1))).shape
+      (2, 1)
+    """
+    return _matmul(x1, x2, precision=precision, preferred_element_type=preferred_element_type)
+
+
+def outer(x1: Any, x2: Any, /) -> Any:
+    """The products of each element of one vector with each of another, as `numpy.linalg.outer`.
+
+    Args:
+      x1, x2: arrays of one dimension.
+
+    Returns:
+      An array of two dimensions.
+
+    Raises:
+      ValueError: an operand has another number of dimensions.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.linalg.outer(cnp.array([1, 2]), cnp.array([3, 4]))
+      Array([[3, 4],
+             [6, 8]], dtype=int32)
+    """
+    check_arraylike("outer", x1, x2)
+    if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:
+        raise ValueError(
+            f"linalg.outer takes one-dimensional arrays, got shapes {shape_of(x1)} and {shape_of(x2)}; "
+            "canter.numpy.outer flattens."
+        )
+    return _outer(x1, x2)
+
+
+def tensordot(
+    x1: Any,
+    x2: Any,
+    /,
+    *,
+    axes: Any = 2,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    out_sharding: Any = None,
+) -> Any:
+    """The product summed over several axes, as `numpy.linalg.tensordot`; see `canter.numpy.tensordot`.
+
+    Args:
+      x1, x2: arrays.
+      axes: how many axes, the last of x1 and the first of x2; or a pair of sequences of axes.
+      precision: how exactly to multiply, as `canter.lax.dot_general` takes it.
+      preferred_element_type: dtype to accumulate in and to return.
+      out_sharding: a sharding to put the result on.
+
+    Returns:
+      An array.
+
+    Raises:
+      ValueError: the axes do not fit.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.linalg.tensordot(cnp.ones((2, 3)), cnp.ones((3, 4)), axes=1).shape
+      (2, 4)
+    """
+    return _tensordot(
+        x1,
+        x2,
+        axes,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        out_sharding=out_sharding,
+    )
 
 
 # --- norms --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from .util import (
 )
 
 __all__ = [
-    "delete", "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "fill_diagonal", "insert", "trace",
+    "delete", "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "fill_diagonal", "insert",
+    "mask_indices", "trace",
     "tril", "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from", "vander",
 ]  # fmt: skip
 
@@ -404,6 +406,34 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Any, Any]:
     """
     n, k, m = operator.index(n), operator.index(k), operator.index(n if m is None else m)
     return _index_arrays(*np.triu_indices(n, k, m))
+
+
+def mask_indices(
+    n: int, mask_func: Callable[..., Any], k: Any = 0, *, size: int | None = None
+) -> tuple[Any, Any]:
+    """The indices of the elements of a square matrix that a function like `triu` keeps, as `numpy.mask_indices`.
+
+    Args:
+      n: rows and columns of the matrix.
+      mask_func: a function of a matrix and k that puts zeros where the mask is False.
+      k: passed to mask_func.
+      size: how many indices to return; needed where mask_func's result is traced. Index 0 fills up.
+
+    Returns:
+      The rows and the columns.
+
+    Raises:
+      ConcretizationTypeError: the mask is traced and there is no size.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.mask_indices(2, cnp.triu)
+      (Array([0, 0, 1], dtype=int32), Array([0, 1, 1], dtype=int32))
+    """
+    from .creation import ones
+    from .sorting import nonzero
+
+    return nonzero(mask_func(ones((n, n)), k), size=size)
 
 
 def tril_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:

@@ -15,9 +15,9 @@ from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from .util import broadcast_to, check_arraylike, convert, dtype_of, dtype_rank, shape_of
+from .util import broadcast_to, canonical_axes, check_arraylike, convert, dtype_of, dtype_rank, shape_of
 
-__all__ = ["pad"]
+__all__ = ["pad", "trim_zeros"]
 
 _OPTIONS = {
     "constant": ("constant_values",),
@@ -262,3 +262,39 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
 
         ends = asarray(ends)
     return _pad_mode(x, ends, widths=widths, mode=mode, kind=kind, lengths=lengths)
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """An array without the zeros at its ends, as `numpy.trim_zeros`.
+
+    Args:
+      filt: an array; its values have to be known, since the result's shape depends on them.
+      trim: "f" for the front, "b" for the back, "fb" for both.
+      axis: an axis or several, along which to trim slices of nothing but zeros; all by default.
+
+    Returns:
+      An array.
+
+    Raises:
+      ConcretizationTypeError: filt is traced.
+      ValueError: an axis is out of bounds.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.trim_zeros(cnp.array([0, 0, 1, 0, 2, 0]))
+      Array([1, 0, 2], dtype=int32)
+    """
+    from .sorting import _concrete
+
+    check_arraylike("trim_zeros", filt)
+    values = _concrete("trim_zeros", filt)
+    axes = canonical_axes(axis if axis is None or isinstance(axis, int) else tuple(axis), values.ndim)
+    starts, limits = [0] * values.ndim, list(values.shape)
+    for i, places in enumerate(np.nonzero(values)):
+        if i not in axes:
+            continue
+        if "f" in trim.lower():
+            starts[i] = int(places.min()) if len(places) else limits[i]
+        if "b" in trim.lower():
+            limits[i] = max(int(places.max()) + 1, starts[i]) if len(places) else starts[i]
+    return lax.slice(as_array(filt), starts, limits)

@@ -219,13 +219,12 @@ def _clip(x: Any, low: Any, high: Any) -> Any:
     return as_array(x)
 
 
-def clip(arr: Any = None, /, min: Any = None, max: Any = None, **deprecated: Any) -> Any:
+def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Any:
     """Elements limited to an interval, as `numpy.clip`.
 
     Args:
       arr: an array or number, not complex.
       min, max: bounds that broadcast with it; None for no bound. Where min > max the result is max.
-      **deprecated: the old names `a`, `a_min` and `a_max`.
 
     Returns:
       An array of the common dtype and shape.
@@ -239,17 +238,6 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None, **deprecated: Any
       >>> cnp.clip(cnp.array([-1.0, 0.5, 9.0]), 0.0, 1.0)
       Array([0. , 0.5, 1. ], dtype=float32)
     """
-    for old, value in deprecated.items():
-        if old == "a" and arr is None:
-            arr = value
-        elif old == "a_min" and min is None:
-            min = value
-        elif old == "a_max" and max is None:
-            max = value
-        else:
-            raise TypeError(
-                f"clip() got an unexpected keyword argument {old!r}; its parameters are arr, min and max."
-            )
     if arr is None:
         raise TypeError("clip() needs an array.")
     check_arraylike("clip", arr, *(b for b in (min, max) if b is not None))

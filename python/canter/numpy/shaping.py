@@ -259,7 +259,26 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     return _transpose(as_array(a), permutation=permutation)
 
 
-permute_dims = transpose
+def permute_dims(a: Any, /, axes: Sequence[int]) -> Any:
+    """The axes in another order, as `numpy.permute_dims`.
+
+    Args:
+      a: an array or number.
+      axes: a permutation of the axes.
+
+    Returns:
+      An array.
+
+    Raises:
+      TypeError: `axes` is not a permutation of the axes.
+      ValueError: an axis is out of bounds.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.permute_dims(cnp.zeros((2, 3)), (1, 0)).shape
+      (3, 2)
+    """
+    return transpose(a, axes)
 
 
 def matrix_transpose(x: Any, /) -> Any:

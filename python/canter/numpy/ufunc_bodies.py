@@ -183,6 +183,39 @@ def signbit(x: Any) -> Any:
     return lax.lt(lax.bitcast_convert_type(x, bits), bits.type(0))
 
 
+def spacing(x: Any) -> Any:
+    if _kind(x) == 3:
+        raise ValueError("spacing is not defined for complex numbers: take the real or imaginary part.")
+    # The distance is a power of two: nextafter's bits differ by one, the exponent's stay.
+    dtype = get_aval(x).dtype
+    size = lax.abs(x)
+    bits = np.dtype(f"uint{8 * dtype.itemsize}")
+    limits = dtypes.finfo(dtype)
+    # Below the least normal number the distance is the least number, above it eps times the power of two.
+    power = lax.bitwise_and(lax.bitcast_convert_type(size, bits), _exponent_mask(dtype))
+    scaled = lax.mul(lax.bitcast_convert_type(power, dtype), const(x, float(limits.eps)))
+    small = lax.bitwise_or(
+        lax.lt(size, const(x, float(limits.tiny) / float(limits.eps))), lax.eq(scaled, const(x, 0))
+    )
+    distance = where(small, _small_spacing(size, dtype, bits), scaled)
+    distance = where(lax.is_finite(x), distance, const(x, math.nan))
+    return copysign(distance, x)
+
+
+def _exponent_mask(dtype: Any) -> Any:
+    bits = np.dtype(f"uint{8 * dtype.itemsize}")
+    return np.array(math.inf, dtype).view(bits)[()]
+
+
+def _small_spacing(size: Any, dtype: Any, bits: Any) -> Any:
+    """The spacing where it is itself a denormal number: made of bits, since arithmetic may flush it to zero."""
+    limits = dtypes.finfo(dtype)
+    exponent = lax.shift_right_logical(lax.bitcast_convert_type(size, bits), bits.type(limits.nmant))
+    shift = lax.sub(lax.max(exponent, bits.type(1)), bits.type(1))
+    shift = lax.min(shift, bits.type(limits.nmant))
+    return lax.bitcast_convert_type(lax.shift_left(lax.full_like(shift, 1), shift), dtype)
+
+
 # --- two operands -------------------------------------------------------------------------------
 
 

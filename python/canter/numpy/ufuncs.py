@@ -7,6 +7,7 @@ operation of canter.lax.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
+from .ufunc_class import ufunc
 from .util import (
     broadcast_arrays_to_common,
     check_arraylike,
@@ -27,6 +29,7 @@ from .util import (
     promote_dtypes,
     promote_pair,
     promote_shapes,
+    refuse_out,
     to_inexact,
 )
 
@@ -41,7 +44,7 @@ __all__ = [
     "less_equal", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "maximum", "minimum", "mod", "modf", "multiply", "negative", "nextafter",
     "not_equal", "positive", "pow", "power", "rad2deg", "radians", "reciprocal", "remainder", "right_shift",
-    "rint", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
+    "rint", "sign", "signbit", "sin", "sinc", "sinh", "spacing", "sqrt", "square", "subtract", "tan", "tanh",
     "true_divide", "trunc",
 ]  # fmt: skip
 
@@ -129,10 +132,8 @@ _UNARY: tuple[tuple[Any, ...], ...] = (
      "[1.0, -cnp.inf]", "Array([False,  True], dtype=bool)"),
     ("isfinite", bodies.isfinite, LOGICAL, "Whether x is neither infinite nor nan",
      "[1.0, cnp.inf]", "Array([ True, False], dtype=bool)"),
-    ("isposinf", bodies.isposinf, LOGICAL, "Whether x is +inf",
-     "[cnp.inf, -cnp.inf]", "Array([ True, False], dtype=bool)"),
-    ("isneginf", bodies.isneginf, LOGICAL, "Whether x is -inf",
-     "[cnp.inf, -cnp.inf]", "Array([False,  True], dtype=bool)"),
+    ("spacing", bodies.spacing, INEXACT, "The distance to the next float away from zero, with the sign of x",
+     "[1.0, -8.0]", "Array([ 1.1920929e-07, -9.5367432e-07], dtype=float32)"),
     ("signbit", bodies.signbit, LOGICAL, "Whether the sign bit is set, also that of -0.0",
      "[-0.0, 1.0]", "Array([ True, False], dtype=bool)"),
 )
@@ -214,6 +215,13 @@ _ALIASES = {
     "mod": "remainder", "radians": "deg2rad", "true_divide": "divide",
 }  # fmt: skip
 
+# Those that have NumPy's methods (`add.reduce`), and what changes nothing when combined with them.
+_IDENTITIES: dict[str, Any] = {
+    "add": 0, "bitwise_and": -1, "bitwise_or": 0, "bitwise_xor": 0, "logaddexp": -math.inf, "logaddexp2": -math.inf,
+    "logical_and": True, "logical_or": False, "logical_xor": False, "maximum": None, "minimum": None, "multiply": 1,
+    "negative": None, "subtract": None,
+}  # fmt: skip
+
 _RESULTS = {
     INEXACT: "An array of floats or complex numbers; integers are converted first.",
     NUMERIC: "An array of the operand's shape.",
@@ -256,11 +264,34 @@ Example:
 """
 
 
+# Functions whose parameters are called x1 and x2 instead of x and y, and those that take names at all.
+_NUMBERED = frozenset(
+    "arctan2 copysign divide floor_divide fmax fmin fmod gcd heaviside hypot lcm remainder right_shift".split()
+)
+_NAMED = frozenset("fmax fmin gcd lcm trunc".split())
+
+
+def _with_parameters_of(name: str, function: Any) -> None:
+    """Gives a function that a table declares the parameters that NumPy's of this name has."""
+    code = function.__code__
+    names = code.co_varnames
+    if name in _NUMBERED:
+        names = ("x1", "x2", *names[2:])
+    function.__code__ = code.replace(
+        co_varnames=names, co_posonlyargcount=0 if name in _NAMED else code.co_argcount
+    )
+
+
 def _publish(function: Callable[..., Any], name: str, doc: str) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__module__ = "canter.numpy"
     function.__doc__ = doc
-    return composite(function)
+    if name not in _IDENTITIES:
+        return composite(function)
+    nin = 1 if name == "negative" else 2
+    made = ufunc(function, nin, 1, name=name, identity=_IDENTITIES[name], call=function)
+    made.__module__ = "canter.numpy"
+    return made
 
 
 def _unary(name: str, operation: Callable[..., Any], promotion: str) -> Callable[..., Any]:
@@ -324,6 +355,7 @@ def _declare(namespace: dict[str, Any]) -> None:
                 printed=printed,
             )
             inline[name] = make(name, operation, promotion)
+            _with_parameters_of(name, inline[name])
             namespace[name] = _publish(inline[name], name, doc)
     for alias, name in _ALIASES.items():
         namespace[alias] = namespace[name]
@@ -384,8 +416,6 @@ if TYPE_CHECKING:  # the names that the tables declare
     isfinite: Callable[..., Any]
     isinf: Callable[..., Any]
     isnan: Callable[..., Any]
-    isneginf: Callable[..., Any]
-    isposinf: Callable[..., Any]
     lcm: Callable[..., Any]
     left_shift: Callable[..., Any]
     less: Callable[..., Any]
@@ -419,6 +449,7 @@ if TYPE_CHECKING:  # the names that the tables declare
     sin: Callable[..., Any]
     sinc: Callable[..., Any]
     sinh: Callable[..., Any]
+    spacing: Callable[..., Any]
     sqrt: Callable[..., Any]
     square: Callable[..., Any]
     subtract: Callable[..., Any]
@@ -585,11 +616,60 @@ def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
 
 
 @composite
-def modf(x: Any, /) -> tuple[Any, Any]:
+def isneginf(x: Any, /, out: None = None) -> Any:
+    """Whether x is -inf, element by element, as `numpy.isneginf`.
+
+    Args:
+      x: an array or number, not complex.
+      out: must be None.
+
+    Returns:
+      A boolean array.
+
+    Raises:
+      ValueError: x is complex.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.isneginf(cnp.array([cnp.inf, -cnp.inf]))
+      Array([False,  True], dtype=bool)
+    """
+    refuse_out("isneginf", out)
+    check_arraylike("isneginf", x)
+    return bodies.isneginf(as_array(x))
+
+
+@composite
+def isposinf(x: Any, /, out: None = None) -> Any:
+    """Whether x is +inf, element by element, as `numpy.isposinf`.
+
+    Args:
+      x: an array or number, not complex.
+      out: must be None.
+
+    Returns:
+      A boolean array.
+
+    Raises:
+      ValueError: x is complex.
+
+    Example:
+      >>> import canter.numpy as cnp
+      >>> cnp.isposinf(cnp.array([cnp.inf, -cnp.inf]))
+      Array([ True, False], dtype=bool)
+    """
+    refuse_out("isposinf", out)
+    check_arraylike("isposinf", x)
+    return bodies.isposinf(as_array(x))
+
+
+@composite
+def modf(x: Any, /, out: None = None) -> tuple[Any, Any]:
     """The fractional and the integral part, both with the sign of x, as `numpy.modf`.
 
     Args:
       x: an array or number.
+      out: must be None.
 
     Returns:
       The pair (fraction, whole) of floats.
@@ -602,6 +682,7 @@ def modf(x: Any, /) -> tuple[Any, Any]:
       >>> cnp.modf(cnp.array([1.5, -2.25]))
       (Array([ 0.5 , -0.25], dtype=float32), Array([ 1., -2.], dtype=float32))
     """
+    refuse_out("modf", out)
     x = to_inexact("modf", x)
     whole = bodies.trunc(x)
     return bodies.copysign(bodies.where(bodies.isinf(x), lax.full_like(x, 0), lax.sub(x, whole)), x), whole

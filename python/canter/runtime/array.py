@@ -425,6 +425,15 @@ def _dlpack_device(self: Any) -> tuple[Any, int]:
     return dlpack_device(self)
 
 
+def _gone(name: str, instead: str) -> property:
+    """An attribute that arrays had once: asking for it says what to write."""
+
+    def refuse(self: Any) -> Any:
+        raise AttributeError(f"Arrays have no attribute {name!r} any more: use {instead}.")
+
+    return property(refuse, doc=f"Not there any more: use `{instead}`.")
+
+
 _aval_dtype = attrgetter("aval.dtype")
 
 _ATTRIBUTES: dict[str, Any] = {
@@ -450,6 +459,8 @@ _ATTRIBUTES: dict[str, Any] = {
     "addressable_data": _addressable_data,
     "block_until_ready": _block_until_ready,
     "copy_to_host_async": _copy_to_host_async,
+    "device_buffer": _gone("device_buffer", "x.addressable_data(0)"),
+    "device_buffers": _gone("device_buffers", "[shard.data for shard in x.addressable_shards]"),
     "delete": _delete,
     "is_ready": _guarded(_cpp_is_ready),
     "clone": _guarded(_cpp_clone),

@@ -16,7 +16,7 @@ from ..core.trace import Tracer, eval_trace, state
 from .jit import Jitted, dispatcher
 from .signature import argument_spec
 
-__all__ = ["composite", "composite_operator", "refuse_sequences"]
+__all__ = ["compiled_composite", "composite", "composite_operator", "refuse_sequences"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,10 +107,20 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
             return function(*args, **kwargs)
         nonlocal compiled
         if compiled is None:
-            compiled = _dispatcher(Composite, function, static_argnames)
+            compiled = compiled_composite(function, static_argnames)
         return compiled(*args, **kwargs)
 
     return call
+
+
+def compiled_composite(function: Callable[P, R], static_argnames: Sequence[str] = ()) -> Callable[P, R]:
+    """A composite's compiled side alone, for those who ask themselves whether there is a trace.
+
+    Args:
+      function: the body.
+      static_argnames: parameters that are Python values.
+    """
+    return _dispatcher(Composite, function, static_argnames)
 
 
 def composite_operator(function: Callable[P, R], /) -> Callable[P, R]:

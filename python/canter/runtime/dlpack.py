@@ -103,11 +103,11 @@ def to_dlpack(
         ) from None
 
 
-def from_dlpack(external: Any, device: Any = None, copy: bool | None = None) -> Any:
+def from_dlpack(external_array: Any, device: Any = None, copy: bool | None = None) -> Any:
     """An array with the data of another library's array.
 
     Args:
-      external: an object with `__dlpack__` and `__dlpack_device__`.
+      external_array: an object with `__dlpack__` and `__dlpack_device__`.
       device: a device or sharding; None for the one where the data is.
       copy: True for memory of its own, False to fail rather than copy, None to share where possible. Shared
         memory must not be written to afterwards.
@@ -125,17 +125,17 @@ def from_dlpack(external: Any, device: Any = None, copy: bool | None = None) -> 
     >>> from_dlpack(np.arange(3, dtype=np.int32))
     Array([0, 1, 2], dtype=int32)
     """
-    if isinstance(external, Tracer):
+    if isinstance(external_array, Tracer):
         raise TypeError(
-            f"from_dlpack takes another library's array; got the tracer {external}. It is an array already."
+            f"from_dlpack takes another library's array; got the tracer {external_array}. It is an array already."
         )
-    if not (hasattr(external, "__dlpack__") and hasattr(external, "__dlpack_device__")):
+    if not (hasattr(external_array, "__dlpack__") and hasattr(external_array, "__dlpack_device__")):
         raise TypeError(
             f"from_dlpack takes an object with the methods __dlpack__ and __dlpack_device__; got one of type "
-            f"{type(external).__name__}. Give it the other library's array itself, not a capsule."
+            f"{type(external_array).__name__}. Give it the other library's array itself, not a capsule."
         )
-    kind, number = external.__dlpack_device__()
-    array = _adopt(external, _local_device(kind, number), kind, copy)
+    kind, number = external_array.__dlpack_device__()
+    array = _adopt(external_array, _local_device(kind, number), kind, copy)
     if device is None:
         return array
     return _move(array, device, copy)
