@@ -30,12 +30,23 @@ class ModuleContext:
       keepalives: Python objects that must live as long as the executable, such as callbacks.
       host_callbacks: Python functions that the program calls by their place in this list.
       tokens: the token of each ordered effect, as of the last operation emitted that has the effect.
+      device_places: id of a device -> its place among the program's devices; None for one device.
+      manual: the region of manual axes around the operations being emitted, or None.
     """
 
-    def __init__(self, context: Any, module: Any, platforms: Sequence[str], locations: Any):
+    def __init__(
+        self,
+        context: Any,
+        module: Any,
+        platforms: Sequence[str],
+        locations: Any,
+        device_places: dict[int, int] | None = None,
+    ):
         self.context = context
         self.module = module
         self.platforms = tuple(platforms)
+        self.device_places = device_places
+        self.manual: Any = None
         self.types = TypeTable()
         self.locations = locations
         self.keepalives: list[Any] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from canter.core import config
 from canter.core.effects import lowerable_effects, ordered_effects
@@ -16,7 +16,26 @@ from .context import ModuleContext
 from .locations import Locations
 from .mlir_door import context_for_module, ir
 
-__all__ = ["lower_jaxpr_to_module", "match_donations"]
+__all__ = ["ProgramPlacement", "lower_jaxpr_to_module", "match_donations"]
+
+
+class ProgramPlacement(NamedTuple):
+    """Where a program over several devices runs.
+
+    Attributes:
+      device_ids: ids of the devices, in the order in which the program numbers them.
+      in_shardings: a sharding an argument; None leaves it to the compiler.
+      out_shardings: the same for the results.
+    """
+
+    device_ids: tuple[int, ...]
+    in_shardings: tuple[Any, ...]
+    out_shardings: tuple[Any, ...]
+
+    def same(self, argument: int, result: int) -> bool:
+        """Whether an argument and a result are known to be laid out alike."""
+        sharding = self.in_shardings[argument]
+        return sharding is not None and sharding == self.out_shardings[result]
 
 
 def match_donations(
@@ -69,6 +88,7 @@ def lower_jaxpr_to_module(
     keepalives: list[Any] | None = None,
     host_callbacks: list[Any] | None = None,
     embed_consts: bool = False,
+    placement: ProgramPlacement | None = None,
 ) -> Any:
     """Lowers a closed jaxpr to a StableHLO module with one public function, `main`.
 
@@ -90,6 +110,7 @@ def lower_jaxpr_to_module(
       tracebacks: keep the user's lines as locations.
       num_replicas, num_partitions: kept as attributes of the module.
       embed_consts: emit the constants of the jaxpr as dense constants, so that XLA can fold them.
+      placement: for a program over several devices, these and the shardings of arguments and results.
       keepalives: a list to extend with objects that must live as long as the executable does.
       host_callbacks: a list to extend with the Python functions that the program calls, in the order of
         their indices; the compiler wants them.
@@ -126,14 +147,18 @@ def lower_jaxpr_to_module(
     with context, ir.Location.unknown() as unknown, paused_garbage_collection():
         module = ir.Module.create(loc=unknown)
         belongs_to(module)
-        builder = ModuleContext(context, module, platforms, Locations(context, tracebacks))
+        places = None
+        if placement is not None:
+            num_partitions = len(placement.device_ids)
+            places = {number: place for place, number in enumerate(placement.device_ids)}
+        builder = ModuleContext(context, module, platforms, Locations(context, tracebacks), places)
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
         module_name = name.replace("<", "_").replace(">", "").replace(" ", "_")
         attributes["sym_name"] = builder.types.string(module_name)
         attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
         attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
-        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts)
+        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts, placement)
         # The compiler verifies what it gets, so this is for programs that may not get there.
         if builder.has_outside_rules or config.enable_checks.value:
             _verify(module)
@@ -162,6 +187,7 @@ def _emit_main(
     arg_names: Sequence[str | None] | None,
     result_names: Sequence[str | None] | None,
     embed_consts: bool,
+    placement: ProgramPlacement | None,
 ) -> None:
     types, jaxpr = builder.types, closed.jaxpr
     tokens = ordered_effects.filter_in(jaxpr.effects)
@@ -170,18 +196,25 @@ def _emit_main(
     in_types = token_types + const_types + [types.of(var.aval) for var in jaxpr.invars]
     out_types = token_types + [types.of(atom.aval) for atom in jaxpr.outvars]
     _, function = builder.new_function("main", in_types, out_types, visibility="public")
-    token_attributes = [ir.DictAttr.get({"jax.token": types.boolean(True)})] * len(tokens)
-    if tokens or (donated is not None and any(donated)):
-        own_attributes = _argument_attributes(builder, jaxpr, len(const_types), donated, len(tokens))
-        function.attributes["arg_attrs"] = ir.ArrayAttr.get(token_attributes + own_attributes)
-    if tokens or result_names is not None:
-        if result_names is None:
-            result_names = [None] * len(jaxpr.outvars)
-        paths = [
-            ir.DictAttr.get({} if path is None else {"jax.result_info": types.string(path)})
-            for path in result_names
-        ]
-        function.attributes["res_attrs"] = ir.ArrayAttr.get(token_attributes + paths)
+    arg_attributes: list[dict[str, Any]] = [{} for _ in in_types]
+    result_attributes: list[dict[str, Any]] = [{} for _ in out_types]
+    for own in (*arg_attributes[: len(tokens)], *result_attributes[: len(tokens)]):
+        own["jax.token"] = types.boolean(True)
+    first = len(tokens) + len(const_types)
+    if donated is not None and any(donated):
+        _add_donation(arg_attributes[first:], builder, jaxpr, donated, placement, len(tokens))
+    for own, path in zip(result_attributes[len(tokens) :], result_names or (), strict=False):
+        if path is not None:
+            own["jax.result_info"] = types.string(path)
+    if placement is not None:
+        _add_shardings(arg_attributes[first:], builder, placement.in_shardings, in_types[first:])
+        _add_shardings(
+            result_attributes[len(tokens) :], builder, placement.out_shardings, out_types[len(tokens) :]
+        )
+    if any(arg_attributes):
+        function.attributes["arg_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, arg_attributes)))
+    if result_names is not None or any(result_attributes):
+        function.attributes["res_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, result_attributes)))
     locations = None
     if arg_names is not None:
         unknown = builder.locations.unknown
@@ -193,22 +226,38 @@ def _emit_main(
     )
 
 
-def _argument_attributes(
-    builder: ModuleContext, jaxpr: Any, consts: int, donated: Sequence[bool] | None, num_tokens: int
-) -> list[Any]:
-    """What `main` says of each constant and argument: to which result it lends its memory."""
+def _add_donation(
+    attributes: list[dict[str, Any]],
+    builder: ModuleContext,
+    jaxpr: Any,
+    donated: Sequence[bool],
+    placement: ProgramPlacement | None,
+    num_tokens: int,
+) -> None:
+    """What `main` says of each argument: to which result it lends its memory."""
     types = builder.types
-    nothing = ir.DictAttr.get({})
-    attributes = [nothing] * consts
-    if donated is None:
-        donated = (False,) * len(jaxpr.invars)
     matches = match_donations(jaxpr.in_avals, jaxpr.out_avals, donated)
-    for gives, match in zip(donated, matches, strict=True):
+    for position, (own, gives, match) in enumerate(zip(attributes, donated, matches, strict=True)):
         if not gives:
-            attributes.append(nothing)
-        elif match is None:
-            attributes.append(ir.DictAttr.get({"jax.buffer_donor": types.boolean(True)}))
+            continue
+        # Over several devices, memory is taken over only where the parts are the same on both sides.
+        if match is not None and (placement is None or placement.same(position, match)):
+            own["tf.aliasing_output"] = types.integer(num_tokens + match, 32)  # tokens come first
         else:
-            place = num_tokens + match  # tokens come first among the results
-            attributes.append(ir.DictAttr.get({"tf.aliasing_output": types.integer(place, 32)}))
-    return attributes
+            own["jax.buffer_donor"] = types.boolean(True)
+
+
+def _add_shardings(
+    attributes: list[dict[str, Any]], builder: ModuleContext, shardings: Sequence[Any], kinds: Sequence[Any]
+) -> None:
+    from .shardy import layout_attribute
+
+    for own, sharding, kind in zip(attributes, shardings, kinds, strict=True):
+        if sharding is None:
+            continue
+        attribute = layout_attribute(builder, sharding, ir.RankedTensorType(kind).rank)
+        if attribute is not None:
+            own["sdy.sharding"] = attribute
+        memory = getattr(sharding, "memory_kind", None)
+        if memory not in (None, "device"):
+            own["mhlo.memory_kind"] = builder.types.string(memory)

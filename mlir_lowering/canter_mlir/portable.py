@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from .mlir_door import ir, new_context, stablehlo_attributes
+from .mlir_door import ir, new_context, passmanager, stablehlo_attributes
 
 __all__ = [
     "current_version",
@@ -15,6 +15,7 @@ __all__ = [
     "module_to_text",
     "parse_module",
     "version_for_age",
+    "with_propagated_shardings",
 ]
 
 
@@ -119,3 +120,20 @@ def module_to_portable_artifact(module: Any, version: str | None = None, *, mixe
         )
     except (JaxRuntimeError, ValueError) as error:
         raise ValueError(f"The module cannot be written for StableHLO {target}: {error}") from error
+
+
+def with_propagated_shardings(module: Any) -> Any:
+    """A copy of a module in which every value has the sharding that Shardy derives for it.
+
+    Example:
+      >>> from canter_mlir import portable
+      >>> module = portable.parse_module("module @empty {}")
+      >>> print(portable.with_propagated_shardings(module))
+      module @empty {
+      }
+      <BLANKLINE>
+    """
+    copy = parse_module(module_to_bytecode(module))
+    with copy.context:
+        passmanager.PassManager.parse("builtin.module(sdy-propagation-pipeline)").run(copy.operation)
+    return copy

@@ -36,6 +36,7 @@ def compile_options(
     *,
     num_replicas: int = 1,
     spmd: bool | None = None,
+    free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
 ) -> Any:
     """Options for the compiler.
 
@@ -44,6 +45,7 @@ def compile_options(
       options: compiler options by name, e.g. `{"xla_cpu_enable_fast_math": True}`.
       num_replicas: how often the program is replicated; the rest of the devices are partitions.
       spmd: whether the program is partitioned over devices by its shardings; None: where there are several.
+      free_shardings: for which arguments, and for which results, the compiler chooses the sharding.
 
     Raises:
       CompilerOptionError: a name that is no string or a value of another type than bool, int, float or str.
@@ -61,6 +63,10 @@ def compile_options(
     build.num_replicas, build.num_partitions, build.device_assignment = num_replicas, partitions, assignment
     build.use_spmd_partitioning = partitions > 1 if spmd is None else spmd
     build.use_shardy_partitioner = True
+    if free_shardings is not None:
+        arguments, results = free_shardings
+        build.allow_spmd_sharding_propagation_to_parameters = list(arguments)
+        build.allow_spmd_sharding_propagation_to_output = list(results)
     if options:
         made.env_option_overrides = [_checked_option(name, value) for name, value in sorted(options.items())]
     return made
@@ -133,6 +139,7 @@ def compile_or_load(
     host_callbacks: Sequence[Any] = (),
     name: str = "",
     recent: MutableMapping[Any, Any] | None = None,
+    free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -146,12 +153,15 @@ def compile_or_load(
         part of what is kept on disk; in memory such a program is not kept.
       name: of the function, for messages.
       recent: executables of this process, looked up first; what is made here is added.
+      free_shardings: see `compile_options`.
 
     Raises:
       CompilerOptionError: an unknown option, or a value that the option does not take.
       JaxRuntimeError: the compiler refuses the program.
     """
-    made = compile_options(devices, options, num_replicas=num_replicas, spmd=spmd)
+    made = compile_options(
+        devices, options, num_replicas=num_replicas, spmd=spmd, free_shardings=free_shardings
+    )
     settings = cache.settings()
     if host_callbacks:
         recent = None

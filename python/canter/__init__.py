@@ -41,6 +41,9 @@ if TYPE_CHECKING:
         transfer_guard_host_to_device as transfer_guard_host_to_device,
     )
     from .core.dtypes import float0 as float0
+    from .core.mesh import set_mesh as set_mesh
+    from .core.partition_spec import P as P
+    from .core.sharding import NamedSharding as NamedSharding
     from .runtime.abstract import eval_shape as eval_shape, make_jaxpr as make_jaxpr
     from .runtime.array import Array as Array, Shard as Shard
     from .runtime.backend import (
@@ -104,6 +107,9 @@ _names: dict[str, str] = {
         "numpy_dtype_promotion numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
         "transfer_guard_device_to_host transfer_guard_host_to_device",
         "core.dtypes": "float0",
+        "core.mesh": "set_mesh",
+        "core.partition_spec": "P",
+        "core.sharding": "NamedSharding",
         "runtime.abstract": "eval_shape make_jaxpr",
         "runtime.array": "Array Shard",
         "runtime.backend": "Device default_backend device_count devices host_count host_id host_ids live_arrays "
@@ -124,7 +130,7 @@ _names: dict[str, str] = {
 }
 
 _submodules = frozenset(
-    "ad_checkpoint core dlpack dtypes errors flatten_util image lax nn numpy ops random scipy stages tree tree_util "
+    "ad_checkpoint core dlpack dtypes errors experimental flatten_util image lax memory nn numpy ops random scipy sharding stages tree tree_util "
     "typing".split()
 )
 

@@ -8,6 +8,7 @@ from canter.core.jaxpr import ClosedJaxpr
 
 from ..mlir_door import ir
 from ..registry import register_table
+from .placement import constrained
 
 __all__: list[str] = []
 
@@ -19,19 +20,27 @@ def _closed(jaxpr: Any) -> ClosedJaxpr:
 def _jit(
     ctx: Any, *operands: Any, jaxpr: Any, name: str = "function", inline: bool = False, **params: Any
 ) -> Any:
-    """A function of the module, or its body in place. Shardings, layouts and donation of an inner
-    call are advice that only the outermost call can follow; they must be left unspecified.
+    """A function of the module, or its body in place. The shardings that an inner call asks for are
+    constraints on its operands and results; layouts only an outermost call can have.
     """
-    for field in ("in_shardings", "out_shardings", "in_layouts", "out_layouts"):
+    for field in ("in_layouts", "out_layouts"):
         for value in params.get(field) or ():
-            if value is not None and type(value).__name__ != "UnspecifiedValue":
+            if value is not None:
                 raise NotImplementedError(
                     f"The inner call of {name} asks for {field}={value}, which only an outermost call can "
                     "have. Leave it out there."
                 )
     closed = _closed(jaxpr)
     inner = ctx.replace(name_stack=(*ctx.name_stack, f"jit({name})"))
-    return inner.inline(closed, operands) if inline else inner.call(closed, operands, name)
+    operands = _with_shardings(ctx, operands, params.get("in_shardings"))
+    results = inner.inline(closed, operands) if inline else inner.call(closed, operands, name)
+    return _with_shardings(ctx, results, params.get("out_shardings"))
+
+
+def _with_shardings(ctx: Any, values: Any, shardings: Any) -> Any:
+    if not shardings or all(type(sharding).__name__ == "UnspecifiedValue" for sharding in shardings):
+        return values
+    return [constrained(ctx, value, sharding) for value, sharding in zip(values, shardings, strict=True)]
 
 
 def _inlined(*names: str) -> Any:

@@ -1,24 +1,57 @@
-"""Placement of values on devices: inside a program for one device there is nothing to do."""
+"""Placement of values on devices: constraints on layouts, and copies to other memories."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..registry import register_lowering
+from canter.core.memory import Space
+from canter.core.sharding import DeviceSharding
 
-__all__: list[str] = []
+from ..mlir_door import ir
+from ..registry import register_table
+from ..shardy import constrain, layout_attribute
+
+__all__ = ["constrained"]
+
+
+def constrained(ctx: Any, value: Any, sharding: Any) -> Any:
+    """The value with the layout of a sharding; one that says nothing leaves it as it is."""
+    if not isinstance(sharding, DeviceSharding):
+        return value
+    attribute = layout_attribute(ctx.module_context, sharding, ir.RankedTensorType(value.type).rank)
+    return constrain(ctx, value, attribute)
+
+
+def _sharding_constraint(ctx: Any, x: Any, *, sharding: Any, **params: Any) -> Any:
+    return constrained(ctx, x, sharding)
 
 
 def _device_put(ctx: Any, *operands: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
-    del ctx, srcs, copy_semantics
-    for device in devices:
-        several = getattr(device, "device_set", None)
-        if several is not None and len(several) > 1:
-            raise NotImplementedError(
-                f"device_put inside a compiled function takes one device; got {device}, of {len(several)} "
-                f"devices. Put the arguments there before the call."
-            )
-    return list(operands)
+    results = []
+    for operand, target, aval in zip(operands, devices, ctx.avals_out, strict=True):
+        kind = _memory_kind(target)
+        if kind is not None:
+            operand = _in_memory(ctx, operand, aval, kind)
+        results.append(constrained(ctx, operand, target))
+    return results
 
 
-register_lowering("device_put", _device_put)
+def _memory_kind(target: Any) -> str | None:
+    """The memory that a target names; None where it is the one in which work is done."""
+    if isinstance(target, Space):
+        return "device" if target is Space.Device else target.value
+    return getattr(target, "memory_kind", None)
+
+
+def _in_memory(ctx: Any, value: Any, aval: Any, kind: str) -> Any:
+    placed = ir.DictAttr.get({"_xla_buffer_placement": ctx.types.string(kind)})
+    attributes = {
+        "call_target_name": ctx.types.string("annotate_device_placement"),
+        "has_side_effect": ctx.types.boolean(True),
+        "api_version": ctx.types.integer(1, 32),
+        "mhlo.frontend_attributes": placed,
+    }
+    return ctx.op("stablehlo.custom_call", (value,), aval, attributes)
+
+
+register_table({"device_put": _device_put, "sharding_constraint": _sharding_constraint})

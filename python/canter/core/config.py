@@ -371,6 +371,8 @@ def checking_leaks() -> FlagContext:
 # active; it is part of the jit key so that no compiled eager call is reused inside a trace.
 tracing_state = Config("tracing", False, include_in_jit_key=True)
 post_hook = Config("post_hook", None)
+# The mesh in force, see core.mesh: programs traced under different meshes are different programs.
+mesh_context = Config("mesh_context", None, include_in_jit_key=True, include_in_trace_context=True)
 jax_jit.set_enable_x64_state(enable_x64)
 jax_jit.set_disable_jit_state(disable_jit)
 jax_jit.set_post_hook_state(post_hook)

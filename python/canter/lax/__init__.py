@@ -400,6 +400,10 @@ if TYPE_CHECKING:
         zeta as zeta,
         zeta_p as zeta_p,
     )
+    from .sharding import (
+        sharding_constraint_p as sharding_constraint_p,
+        with_sharding_constraint as with_sharding_constraint,
+    )
     from .staging import (
         after_all as after_all,
         after_all_p as after_all_p,
@@ -451,6 +455,7 @@ _names: dict[str, str] = {
         "ragged": "RaggedDotDimensionNumbers ragged_dot ragged_dot_general",
         "rng": "rng_bit_generator rng_bit_generator_p rng_uniform rng_uniform_p",
         "scaled": "scaled_dot",
+        "sharding": "sharding_constraint_p with_sharding_constraint",
         "sorting": "approx_max_k approx_min_k approx_top_k_p sort sort_key_val sort_p top_k top_k_p",
         "special": "bessel_i0e bessel_i0e_p bessel_i1e bessel_i1e_p betainc digamma digamma_p erf erf_inv erf_inv_p "
         "erf_p erfc erfc_p igamma igamma_grad_a igamma_grad_a_p igamma_p igammac igammac_p lgamma lgamma_p "

@@ -6,6 +6,7 @@ it. (jaxlib's own put shares the memory of a NumPy array where it happens to be 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from canter_pjrt.jaxlib_door import (
     ArrayCopySemantics,
     ArrayImpl,
     Device,
+    HostBufferSemantics,
     Sharding,
     SingleDeviceSharding,
     batched_block_until_ready,
@@ -26,8 +28,13 @@ from canter_pjrt.jaxlib_door import (
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.memory import Space
+from ..core.mesh import AbstractMesh, current_context
+from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
+from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, check_fits, resolve
 from ..core.trace import Tracer, concrete_or_error
+from ..lax.sharding import sharding_constraint_p
 from ..transforms.zeros import Zero
 from .array import check_not_deleted, deleted_error, device_copy
 from .backend import current_default_device
@@ -39,6 +46,7 @@ __all__ = [
     "device_get",
     "device_put",
     "device_put_p",
+    "place_on",
     "put",
     "to_device",
 ]
@@ -46,6 +54,7 @@ __all__ = [
 _REUSE = ArrayCopySemantics.REUSE_INPUT
 _DONATE = ArrayCopySemantics.DONATE_INPUT
 _COPY = ArrayCopySemantics.ALWAYS_COPY
+_DURING_CALL = HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
 
 
 # --- one value ---------------------------------------------------------------------------------
@@ -79,12 +88,40 @@ def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None)
 
 
 def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
+    check_fits(sharding, aval, "the array", "targets of device_put")
     parts = sharding.addressable_devices_indices_map(aval.shape)
-    pieces = [
-        np.ascontiguousarray(host[index]).reshape(sharding.shard_shape(aval.shape))
-        for index in parts.values()
-    ]
-    return batched_device_put(aval, sharding, pieces, list(parts), True, True)
+    pieces = [np.ascontiguousarray(host[index]).reshape(host[index].shape) for index in parts.values()]
+    cuts = len({tuple((cut.start, cut.stop) for cut in index) for index in parts.values()})
+    if 1 < cuts < len(pieces):
+        # jaxlib cannot put one piece of memory on some of the devices in one call.
+        part = ShapedArray(pieces[0].shape, aval.dtype, aval.weak_type)
+        arrays = [
+            batched_device_put(part, _single(device, sharding), [piece], [device], True, True)
+            for device, piece in zip(parts, pieces, strict=True)
+        ]
+        return make_array(aval, sharding, arrays, committed=True)
+    # The call copies what it is given before it returns.
+    return batched_device_put(aval, sharding, pieces, list(parts), True, False, _DURING_CALL)
+
+
+def _single(device: Any, sharding: Any) -> Any:
+    """The sharding of the part that one device holds."""
+    usual = sharding_of(device)
+    kind = sharding.memory_kind
+    return usual if kind in (None, usual.memory_kind) else SingleDeviceSharding(device, memory_kind=kind)
+
+
+def place_on(value: Any, sharding: Any) -> Any:
+    """An argument as a C++ array with a sharding; what has it already is returned as it is."""
+    if type(value) is ArrayImpl:
+        own = value._sharding
+        return value if own is sharding or own == sharding else _put_array(value, sharding, _REUSE)
+    aval = get_aval(value)
+    if isinstance(aval.dtype, dtypes.ExtendedDType):
+        return place_on(aval.dtype.to_physical(value), sharding)
+    if aval.dtype.kind == "V" and aval.dtype == dtypes.float0:
+        return to_device(np.zeros(aval.shape, np.bool_), None, sharding)
+    return put(value, sharding)
 
 
 def put(value: Any, target: Any = None, semantics: Any = _REUSE) -> Any:
@@ -100,7 +137,7 @@ def put(value: Any, target: Any = None, semantics: Any = _REUSE) -> Any:
       TypeError: a value that is not numeric.
       RuntimeError: a deleted array.
     """
-    sharding = sharding_of(target) if isinstance(target, Device) else target
+    sharding = _as_sharding(target, value)
     if type(value) is ArrayImpl:
         return _put_array(value, sharding, semantics)
     if isinstance(value, Tracer):
@@ -119,6 +156,20 @@ def put(value: Any, target: Any = None, semantics: Any = _REUSE) -> Any:
     return to_device(value, aval, sharding)
 
 
+def _as_sharding(target: Any, value: Any) -> Any:
+    """The sharding that a target means for a value."""
+    if target is None or type(target) is SingleDeviceSharding:
+        return target
+    if isinstance(target, Device):
+        return sharding_of(target)
+    if isinstance(target, Space):
+        own = value._sharding if type(value) is ArrayImpl else sharding_of(current_default_device())
+        return own.with_memory_kind(target.kind_on(own._device_assignment[0]))
+    if isinstance(target, PartitionSpec) or not isinstance(target, Sharding):
+        return resolve(target, "device_put", "device")
+    return target
+
+
 def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
     if array.is_deleted():
         raise deleted_error(array)
@@ -127,14 +178,52 @@ def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
         return device_copy(array) if semantics is _COPY else array
     if own is sharding or own == sharding:
         return _committed(device_copy(array) if semantics is _COPY else array)
-    if len(sharding.device_set) == 1 and len(own.device_set) == 1:
+    check_fits(sharding, array.aval, "the array", "targets of device_put")
+    if isinstance(sharding, DeviceSharding) or isinstance(own, DeviceSharding):
+        moved = _reshard(array, own, sharding, semantics)
+    else:
         target = sharding._internal_device_list
         (moved,) = batched_copy_array_to_devices_with_sharding([array], [target], [sharding], [semantics])
         return _committed(moved)
-    moved = to_device(array._value, array.aval, sharding)  # over several devices: through the host
-    if semantics is _DONATE:
+    if semantics is _DONATE and not array.is_deleted():
         array.delete()
     return moved
+
+
+def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
+    """The array in another layout over devices: without a copy where only the names differ."""
+    aval, ndim = array.aval, len(array.aval.shape)
+    if tuple(own._device_assignment) == tuple(sharding._device_assignment):
+        if sharding.is_equivalent_to(own, ndim):
+            source = device_copy(array) if semantics is _COPY else array
+            return make_array(aval, sharding, list(source._arrays), committed=True)
+        if own.memory_kind != sharding.memory_kind:
+            parts_agree = isinstance(own, DeviceSharding) and sharding.is_equivalent_to(
+                own.with_memory_kind(sharding.memory_kind), ndim
+            )
+            if parts_agree:
+                (moved,) = batched_copy_array_to_devices_with_sharding(
+                    [array], [sharding._internal_device_list], [sharding], [_REUSE]
+                )
+                return moved
+        elif isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
+            return _resharder(sharding)(array)  # collectives do it
+    if own.is_fully_replicated and own.memory_kind == sharding.memory_kind:
+        replicas = {part._sharding._device: part for part in array._arrays}
+        if sharding.device_set <= set(replicas) and sharding.is_fully_replicated:
+            return make_array(aval, sharding, [replicas[d] for d in sharding._device_assignment], committed=True)
+    return to_device(array._value, aval, sharding)
+
+
+@functools.lru_cache(maxsize=256)
+def _resharder(sharding: Any) -> Any:
+    from .jit import jit
+
+    return jit(_same, out_shardings=sharding)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _committed(array: Any) -> Any:
@@ -209,11 +298,12 @@ def device_put(
 ) -> Any:
     """Puts the leaves of a tree on devices.
 
-    Inside a compiled function, which runs on one device, the leaves stay where they are.
+    Inside a compiled function a sharding is a constraint on where the values are.
 
     Args:
       x: a tree of arrays, NumPy arrays and numbers, or of tracers.
-      device: a device, a sharding, or a tree of them that is a prefix of `x`. The results are committed
+      device: a device, a sharding, a `PartitionSpec` over the mesh in force, a `memory.Space`, or a tree of
+        them that is a prefix of `x`. The results are committed
         to it: work on them runs there. None leaves arrays where they are and puts other values on the
         default device without committing them.
       src: where the leaves come from, in the same form; it matters only to derivatives, which go back there.
@@ -255,13 +345,28 @@ def device_put(
         previous, guards.explicit_device_put = guards.explicit_device_put, True
         try:
             outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
+        except IndivisibleError as error:
+            raise _named(error, x, leaves, devices) from None
         finally:
             guards.explicit_device_put = previous
     return treedef.unflatten(outs)
 
 
+def _named(error: Exception, x: Any, leaves: Any, targets: Any) -> Exception:
+    """The same error, with the path of the leaf it is about."""
+    paths, _ = pytree.tree_flatten_with_path(x)
+    for (path, leaf), target in zip(paths, targets, strict=True):
+        sharding = _as_sharding(target, leaf)
+        if path and isinstance(sharding, DeviceSharding):
+            try:
+                sharding.shard_shape(np.shape(leaf))
+            except ValueError:
+                return type(error)(f"device_put of x{pytree.keystr(path)}: {error}")
+    return error
+
+
 def _per_leaf(what: str, given: Any, treedef: Any, check: Callable[[str, Any], None] | None) -> list[Any]:
-    if given is None or isinstance(given, (Device, Sharding, bool)):
+    if given is None or isinstance(given, (Device, Sharding, PartitionSpec, Space, bool)):
         return [given] * treedef.num_leaves
     try:
         values = pytree.flatten_axes(f"device_put {what}", treedef, given)
@@ -275,7 +380,8 @@ def _per_leaf(what: str, given: Any, treedef: Any, check: Callable[[str, Any], N
 
 
 def _check_target(what: str, target: Any) -> None:
-    if target is not None and not isinstance(target, (Device, Sharding)):
+    kinds = (Device, Sharding, PartitionSpec, Space)
+    if target is not None and not isinstance(target, kinds) and not hasattr(target, "sharding"):
         hint = f" Did you mean canter.devices({target!r})[0]?" if isinstance(target, str) else ""
         raise ValueError(
             f"device_put: {what} takes a device, a sharding, None, or a tree of these; got {target!r} "
@@ -377,3 +483,23 @@ def block_until_ready(x: Any) -> Any:
     elif arrays:
         batched_block_until_ready(arrays)
     return x
+
+
+def _constrain_now(x: Any, *, sharding: Any, **params: Any) -> Any:
+    """A sharding constraint on a concrete array puts it there."""
+    spec = getattr(sharding, "spec", None)
+    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
+        mesh = current_context().concrete
+        if mesh is None:
+            raise ValueError(f"A concrete array cannot have {sharding}, which has no devices; set a mesh first.")
+        sharding = NamedSharding(mesh, sharding.spec, sharding.memory_kind)
+    if spec is not None and any(entry is PartitionSpec.UNCONSTRAINED for entry in spec):
+        own = getattr(x, "sharding", None)
+        entries = list(own.spec) if isinstance(own, NamedSharding) and own.mesh == sharding.mesh else []
+        entries += [None] * (len(spec) - len(entries))
+        filled = [e if e is not PartitionSpec.UNCONSTRAINED else mine for e, mine in zip(spec, entries, strict=False)]
+        sharding = sharding.update(spec=PartitionSpec(*filled))
+    return put(x, sharding)
+
+
+sharding_constraint_p.impl = _constrain_now

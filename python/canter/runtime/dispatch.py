@@ -20,10 +20,10 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.trace import eval_trace
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.eager_linearize import forget_templates
-from ..transforms.jit_call import jit_p
+from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .array import check_not_deleted
 from .jit import shard_arg
-from .program import CompileOptions, check_arguments_concrete, device_for, executable_for
+from .program import CompileOptions, check_arguments_concrete, executable_for, place_of_call
 
 __all__ = ["apply_primitive", "forget_compiled"]
 
@@ -96,6 +96,10 @@ class _FlatCall:
     def options(self) -> CompileOptions:
         return CompileOptions(self.name)
 
+    def shardings(self) -> Any:
+        """Shardings asked for, an operand each and a result each; None if there are none."""
+        return None
+
     def structured(self, outs: list[Any]) -> Any:
         """The result in the form in which the caller gets it."""
         return outs
@@ -108,10 +112,10 @@ class _FlatCall:
         """The result, and the record for C++ or None."""
         check_arguments_concrete(args)
         closed = self.program(tuple(map(get_aval, args)))
-        device, committed = device_for(args, self._describe)
-        executable = executable_for(closed, self.options(), device)
-        result = self.structured(executable.run(args, committed))
-        return result, executable.fast_path(result, (), committed, args)
+        place = place_of_call(args, self._describe, closed, shardings=self.shardings())
+        executable = executable_for(closed, self.options(), place.device, layout=place.layout)
+        result = self.structured(executable.run(args, place.committed))
+        return result, executable.fast_path(result, (), place.committed, args)
 
     def _describe(self, position: int) -> str:
         return f"operand {position} of {self.name}"
@@ -162,18 +166,22 @@ class _PrimitiveCall(_FlatCall):
 class _JaxprCall(_FlatCall):
     """Evaluates an equation of the `jit` primitive."""
 
-    __slots__ = ("closed", "compile_options")
+    __slots__ = ("asked", "closed", "compile_options")
 
-    def __init__(self, closed: ClosedJaxpr, options: CompileOptions):
+    def __init__(self, closed: ClosedJaxpr, options: CompileOptions, asked: Any):
         self.name = options.name
         self.closed = closed
         self.compile_options = options
+        self.asked = asked
 
     def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
         return self.closed
 
     def options(self) -> CompileOptions:
         return self.compile_options
+
+    def shardings(self) -> Any:
+        return self.asked
 
     def uncompiled(self, *args: Any) -> Any:
         return eval_jaxpr(self.closed.jaxpr, self.closed.consts, *args)
@@ -186,14 +194,22 @@ def _evaluate_jit(
     donated_invars: Any,
     keep_unused: bool,
     compiler_options_kvs: Any,
+    in_shardings: Any = (),
+    out_shardings: Any = (),
     **_: Any,
 ) -> list[Any]:
-    """A `jit` equation on concrete arguments. Its sharding parameters are always the unspecified ones."""
+    """A `jit` equation on concrete arguments."""
     donated = tuple(donated_invars) if any(donated_invars) else ()
     options = CompileOptions(name, donated, keep_unused, compiler_options_kvs)
-    function = jaxpr.memo.get(options)
+    asked = None
+    if any(s is not UNSPECIFIED for s in (*in_shardings, *out_shardings)):
+        asked = tuple(
+            tuple(None if s is UNSPECIFIED else s for s in each) for each in (in_shardings, out_shardings)
+        )
+    key = options if asked is None else (options, asked)
+    function = jaxpr.memo.get(key)
     if function is None:
-        function = jaxpr.memo[options] = _JaxprCall(jaxpr, options).dispatcher()
+        function = jaxpr.memo[key] = _JaxprCall(jaxpr, options, asked).dispatcher()
     return function(*args)
 
 

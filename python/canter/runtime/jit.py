@@ -30,7 +30,7 @@ from typing import (
 
 import numpy as np
 
-from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, pjit
+from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, SingleDeviceSharding, pjit
 
 from ..core import pytree
 from ..core.avals import get_aval
@@ -48,11 +48,12 @@ from .passes import constants_to_arguments
 from .placement import place
 from .program import (
     CompileOptions,
+    Place,
     check_arguments_concrete,
-    device_for,
     executable_for,
     forget_recent,
     log_duration,
+    place_of_call,
 )
 from .shape_dtype import abstract_aval
 from .signature import (
@@ -64,6 +65,7 @@ from .signature import (
 )
 
 if TYPE_CHECKING:
+    from .jit_shardings import AskedShardings
     from .stages import Lowered, Traced
 
 __all__ = ["Call", "JitFunction", "Jitted", "TracedProgram", "clear_caches", "jit"]
@@ -134,8 +136,8 @@ class Jitted:
     """What `jit` knows of a function: the part of a jitted function that is Python."""
 
     __slots__ = (
-        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "spec", "traces",
-        "uses_donation",
+        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "shardings", "spec",
+        "traces", "uses_donation",
     )  # fmt: skip
 
     def __init__(
@@ -147,7 +149,9 @@ class Jitted:
         device: Any = None,
         inline: bool = False,
         compiler_flags: tuple[tuple[str, Any], ...] = (),
+        shardings: AskedShardings | None = None,
     ):
+        self.shardings = shardings
         self.function = function
         self.name = function_name(function)
         self.spec = spec
@@ -161,7 +165,10 @@ class Jitted:
 
     def dispatch_key(self) -> Any:
         """What tells apart, in C++, several jitted forms of one function."""
-        return type(self), self.spec, self.keep_unused, self.device, self.inline, self.compiler_flags
+        return (
+            type(self), self.spec, self.keep_unused, self.device, self.inline, self.compiler_flags,
+            self.shardings,
+        )  # fmt: skip
 
     # ---- calls that C++ does not know ----
 
@@ -310,14 +317,15 @@ class Jitted:
         return jit_p.bind(*program.constants, *call.leaves, **params)
 
     def _options_key(self) -> Any:
-        return self.name, self.spec, self.keep_unused, self.compiler_flags
+        return self.name, self.spec, self.keep_unused, self.compiler_flags, self.shardings
 
     def _equation_params(self, program: TracedProgram, call: Call) -> dict[str, Any]:
         count, results = len(program.constants) + len(call.leaves), len(program.lifted.jaxpr.outvars)
+        ins, outs = self.asked_shardings(program, call) or ((None,) * count, (None,) * results)
         return {
             "jaxpr": program.lifted,
-            "in_shardings": (UNSPECIFIED,) * count,
-            "out_shardings": (UNSPECIFIED,) * results,
+            "in_shardings": tuple(UNSPECIFIED if s is None else s for s in ins),
+            "out_shardings": tuple(UNSPECIFIED if s is None else s for s in outs),
             "in_layouts": (None,) * count,
             "out_layouts": (None,) * results,
             "donated_invars": (False,) * len(program.constants) + self.donated(call),
@@ -346,6 +354,24 @@ class Jitted:
             flags += [name in spec.donate_argnames] * tree.num_leaves
         return tuple(flags)
 
+    def asked_shardings(self, program: TracedProgram, call: Call) -> Any:
+        """The shardings that `jit` was asked for: an argument of the lifted program each, a result each."""
+        if self.shardings is None:
+            return None
+        ins = self.shardings.of_arguments(self.function, call)
+        outs = self.shardings.of_results(self.function, program.out_tree, program.closed.out_avals)
+        return (None,) * len(program.constants) + ins, outs
+
+    def place(self, program: TracedProgram, call: Call, args: Sequence[Any]) -> Place:
+        """Where a call runs."""
+        return place_of_call(
+            args,
+            lambda i: self.describe_argument(program, call, i),
+            program.lifted,
+            self.device,
+            self.asked_shardings(program, call),
+        )
+
     def options_for(self, program: TracedProgram, call: Call) -> CompileOptions:
         """What decides on the executable, beside the program."""
         donated: tuple[bool, ...] = ()
@@ -366,7 +392,7 @@ class Jitted:
         constants = program.constants
         args = constants + call.leaves if constants else call.leaves
         check_arguments_concrete(args)
-        device, committed = device_for(args, lambda i: self.describe_argument(program, call, i), self.device)
+        place = self.place(program, call, args)
         options = self.options_for(program, call)
         if options.donated:
             donation.check_donated_once(
@@ -375,18 +401,19 @@ class Jitted:
         executable = executable_for(
             program.lifted,
             options,
-            device,
+            place.device,
             lambda: self.names_for(program, call),
             lambda: describe_function(self.function),
+            place.layout,
         )
         try:
-            outs = executable.run(args, committed)
+            outs = executable.run(args, place.committed)
         except FloatingPointError:
             if not self.uses_donation:  # the arguments are still there
                 explain(program.lifted, args)
             raise
         result = program.out_tree.unflatten(outs)
-        return result, executable.fast_path(result, constants, committed, call.leaves)
+        return result, executable.fast_path(result, constants, place.committed, call.leaves)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         """What a message calls an argument of the lifted program."""
@@ -469,7 +496,11 @@ def _kind(value: Any) -> str:
 def shard_arg(value: Any, sharding: Any, layout: Any) -> Any:
     """C++ asks for this where an argument is not where the executable wants it."""
     del layout
-    return place(value, sharding._device)
+    if type(sharding) is SingleDeviceSharding:
+        return place(value, sharding._device)
+    from .device_put import place_on
+
+    return place_on(value, sharding)
 
 
 # ---- the function that users see ----
@@ -549,13 +580,16 @@ def _reduce(self: Any) -> Any:
         )
     return _rejit, (
         type(jitted), jitted.function, jitted.spec, jitted.keep_unused, jitted.inline, jitted.compiler_flags,
+        jitted.shardings,
     )  # fmt: skip
 
 
 def _rejit(
-    kind: type[Jitted], function: Any, spec: ArgumentSpec, keep_unused: bool, inline: bool, flags: Any
+    kind: type[Jitted], function: Any, spec: ArgumentSpec, keep: bool, inline: bool, flags: Any, shardings: Any
 ) -> Any:
-    jitted = kind(function, spec, keep_unused=keep_unused, inline=inline, compiler_flags=flags)
+    jitted = kind(
+        function, spec, keep_unused=keep, inline=inline, compiler_flags=flags, shardings=shardings
+    )
     return dispatcher(jitted)
 
 
@@ -628,8 +662,9 @@ def jit(
 
     Args:
       fun: a function of arrays, numbers and pytrees of them. Without it, `jit` returns a decorator.
-      in_shardings: None, or a `SingleDeviceSharding` (or a pytree of it) where the arguments go.
-      out_shardings: the same for the results.
+      in_shardings: where the arguments go: a sharding, a `PartitionSpec` over the mesh in force, or a pytree of
+        them that is a prefix of the tuple of arguments. None leaves it to the arguments.
+      out_shardings: the same for the results; None leaves it to the compiler.
       static_argnums: positions of arguments that are Python values: hashable; each new value compiles anew.
       static_argnames: their names. What is given of the two completes the other from the signature.
       donate_argnums: positions of arguments whose memory the results may take; they are deleted by the call.
@@ -646,9 +681,9 @@ def jit(
 
     Raises:
       TypeError: `fun` is not callable, or an argument of a call is no array.
-      ValueError: a position or name that the function does not have, a static argument without a hash, or
-        options that name different devices.
-      NotImplementedError: shardings over several devices, or `abstracted_axes`.
+      ValueError: a position or name that the function does not have, a static argument without a hash,
+        options that name different devices, or shardings that do not fit the arguments or results.
+      NotImplementedError: `abstracted_axes`.
 
     >>> import canter as ct
     >>> @ct.jit
@@ -666,9 +701,16 @@ def jit(
         )
     _check_function(fun)
     spec = argument_spec(fun, static_argnums, static_argnames, donate_argnums, donate_argnames)
-    chosen = _chosen_device(fun, device, backend, in_shardings, out_shardings)
+    chosen, shardings = None, None
+    if device is not None or backend is not None or in_shardings is not None or out_shardings is not None:
+        from .jit_shardings import placement_from_options
+
+        where = describe_function(fun)
+        chosen, shardings = placement_from_options(where, device, backend, in_shardings, out_shardings)
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
-    jitted = Jitted(fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags)
+    jitted = Jitted(
+        fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags, shardings=shardings
+    )
     return dispatcher(jitted)
 
 
@@ -683,15 +725,6 @@ def _check_function(fun: Any) -> None:
             f"jit takes a function that returns arrays; {describe_function(fun)} is a generator function. "
             "Return a list or stack the values."
         )
-
-
-def _chosen_device(fun: Any, device: Any, backend: Any, in_shardings: Any, out_shardings: Any) -> Any:
-    """The one device that `device`, `backend` and the shardings name, or None."""
-    if device is None and backend is None and in_shardings is None and out_shardings is None:
-        return None
-    from .placement import device_from_options
-
-    return device_from_options(describe_function(fun), device, backend, in_shardings, out_shardings)
 
 
 @on_clear

@@ -10,20 +10,18 @@ import numpy as np
 from canter_pjrt.jaxlib_door import (
     ArrayCopySemantics,
     ArrayImpl,
-    Device,
     DeviceList,
-    Sharding,
     SingleDeviceSharding,
     batched_copy_array_to_devices_with_sharding,
     batched_device_put,
 )
 
-from ..core import dtypes, pytree
+from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
 from ..transforms.rules import forget_seeds
-from .backend import local_devices, on_clear
+from .backend import on_clear
 
-__all__ = ["common_device", "device_from_options", "place", "sharding_of", "single_device"]
+__all__ = ["common_device", "place", "sharding_of", "single_device"]
 
 _shardings: dict[Any, Any] = {}
 on_clear(_shardings.clear)
@@ -74,12 +72,12 @@ def place(value: Any, device: Any) -> Any:
 
 
 def _copy_to(array: Any, device: Any) -> Any:
-    if single_device(array._sharding) is None:
-        raise NotImplementedError(
-            f"An array over several devices ({array._sharding}) cannot be an argument of a compiled function yet. "
-            "Bring it to one device first: canter.device_put(x, canter.devices()[0])."
-        )
-    if single_device(array._sharding) is device:
+    own = single_device(array._sharding)
+    if own is None:  # a captured or uncommitted one
+        from .device_put import put
+
+        return put(array, device)
+    if own is device:
         return array
     (copied,) = batched_copy_array_to_devices_with_sharding(
         [array], [DeviceList((device,))], [sharding_of(device)], [ArrayCopySemantics.REUSE_INPUT]
@@ -116,55 +114,3 @@ def common_device(args: Sequence[Any], describe: Callable[[int], str]) -> Any:
 
 def _located(args: Sequence[Any], position: int, device: Any, describe: Callable[[int], str]) -> str:
     return f"{describe(position)}, {get_aval(args[position]).str_short()}, is on {device}"
-
-
-def device_from_options(where: str, device: Any, backend: Any, in_shardings: Any, out_shardings: Any) -> Any:
-    """The one device that the options of `jit` name, or None.
-
-    Args:
-      where: the function, for messages.
-      device, backend, in_shardings, out_shardings: as given to `jit`.
-
-    Raises:
-      TypeError: an option of another type.
-      ValueError: they name different devices.
-      NotImplementedError: a sharding over several devices.
-    """
-    if device is not None and backend is not None:
-        raise ValueError(f"jit of {where}: give device={device} or backend={backend!r}, not both.")
-    found: set[Any] = set()
-    if device is not None:
-        if not isinstance(device, Device):
-            hint = f" Did you mean backend={device!r}?" if isinstance(device, str) else ""
-            raise TypeError(
-                f"jit of {where}: device takes a device of canter.devices(); got {device!r}.{hint}"
-            )
-        found.add(device)
-    if backend is not None:
-        if not isinstance(backend, str) and not hasattr(backend, "local_devices"):
-            raise TypeError(f"jit of {where}: backend takes the name of a platform; got {backend!r}.")
-        found.add(local_devices(backend=backend)[0])
-    for option, shardings in (("in_shardings", in_shardings), ("out_shardings", out_shardings)):
-        for leaf in pytree.tree_leaves(shardings):
-            found.add(_device_of_option(where, option, leaf))
-    if len(found) > 1:
-        raise ValueError(
-            f"jit of {where}: device, in_shardings and out_shardings name different devices: {found}."
-        )
-    return next(iter(found), None)
-
-
-def _device_of_option(where: str, option: str, leaf: Any) -> Any:
-    if isinstance(leaf, Device):
-        return leaf
-    if not isinstance(leaf, Sharding):
-        raise TypeError(
-            f"jit of {where}: {option} takes shardings or None; got {leaf!r} of type {type(leaf).__name__}."
-        )
-    device = single_device(leaf)
-    if device is None:
-        raise NotImplementedError(
-            f"jit of {where}: {option}={leaf} spans several devices, which this version of Canter cannot compile for. "
-            "Use a SingleDeviceSharding."
-        )
-    return device

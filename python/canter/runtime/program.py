@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +20,11 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
 from ..core.effects import no_effects
-from ..core.jaxpr import ClosedJaxpr
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, subjaxprs
+from ..core.mesh import AbstractMesh, Mesh
+from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import array_wrappers, dispatch_registry
+from ..core.sharding import DeviceSharding, NamedSharding
 from ..core.tokens import Token
 from ..core.trace import Tracer, escaped_tracer_error
 from . import (
@@ -38,6 +41,7 @@ __all__ = [
     "CompileOptions",
     "Executable",
     "FastPath",
+    "Layout",
     "LoweredProgram",
     "executable_for",
     "forget_recent",
@@ -96,11 +100,43 @@ class CompileOptions(NamedTuple):
     flags: tuple[tuple[str, Any], ...] = ()
 
 
+class Layout(NamedTuple):
+    """Where a program over a mesh runs.
+
+    Attributes:
+      devices: the devices, in the order in which the program numbers them.
+      mesh: the mesh in whose terms shardings that the compiler chooses are told.
+      in_shardings: a sharding an argument, None where the compiler chooses.
+      out_shardings: the same for the results.
+    """
+
+    devices: tuple[Any, ...]
+    mesh: Any
+    in_shardings: tuple[Any, ...]
+    out_shardings: tuple[Any, ...]
+
+    def kept(self, kept: Sequence[bool]) -> Layout:
+        """The layout without arguments that the program does not read."""
+        chosen = (s for s, keep in zip(self.in_shardings, kept, strict=True) if keep)
+        return self._replace(in_shardings=tuple(chosen))
+
+    def free(self) -> tuple[list[bool], list[bool]]:
+        """For which arguments and results the compiler chooses."""
+        return [s is None for s in self.in_shardings], [s is None for s in self.out_shardings]
+
+    def placement(self) -> Any:
+        """What lowering has to know of it."""
+        from canter_mlir.driver import ProgramPlacement
+
+        ids = tuple(device.id for device in self.devices)
+        return ProgramPlacement(ids, self.in_shardings, self.out_shardings)
+
+
 class LoweredProgram:
     """A program as a module for one platform, not compiled yet."""
 
     __slots__ = (
-        "donated", "effects", "host_callbacks", "in_avals", "keepalives", "kept", "module", "options",
+        "donated", "effects", "host_callbacks", "in_avals", "keepalives", "kept", "layout", "module", "options",
         "out_avals", "platforms",
     )  # fmt: skip
 
@@ -116,7 +152,9 @@ class LoweredProgram:
         keepalives: Sequence[Any] = (),
         host_callbacks: Sequence[Any] = (),
         effects: Any = no_effects,
+        layout: Layout | None = None,
     ):
+        self.layout = layout
         self.module = module
         self.host_callbacks = host_callbacks
         self.effects = effects
@@ -129,22 +167,28 @@ class LoweredProgram:
         self.keepalives = keepalives
 
     def compile(self, device: Any, flags: tuple[tuple[str, Any], ...] = ()) -> Executable:
-        """Compiles for a device, through the persistent cache."""
+        """Compiles for a device, through the persistent cache; a program with a layout, for its devices."""
         from canter_pjrt.compile import compile_or_load
 
         from . import compilation_cache  # noqa: F401  (hands its flags to the cache)
 
         start = time.perf_counter()
+        layout = self.layout
         loaded = compile_or_load(
             self.module,
-            [device],
+            [device] if layout is None else layout.devices,
             options=dict(self.options.flags + flags),
             host_callbacks=self._host_functions(),
             name=self.options.name,
             recent=_recent,
+            free_shardings=None if layout is None else layout.kept(self.kept).free(),
         )
         log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
-        return Executable(loaded, self, device)
+        if layout is None:
+            return Executable(loaded, self, device)
+        from .spmd import MeshExecutable
+
+        return MeshExecutable(loaded, self)
 
     def _host_functions(self) -> list[Any]:
         if not self.host_callbacks:
@@ -160,6 +204,7 @@ def lower(
     platforms: tuple[str, ...],
     arg_names: Sequence[str] | None = None,
     result_names: Sequence[str] | None = None,
+    layout: Layout | None = None,
 ) -> LoweredProgram:
     """Runs the program passes and emits the module.
 
@@ -169,12 +214,14 @@ def lower(
       platforms: for which platforms to lower.
       arg_names: names of the arguments for locations in the module.
       result_names: names of the results.
+      layout: of a program over several devices.
     """
     from canter_mlir.driver import lower_jaxpr_to_module
 
     start = time.perf_counter()
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
-    jaxpr = outline(jaxpr, platforms)
+    if layout is None:
+        jaxpr = outline(jaxpr, platforms)
     donated = (
         [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
     )
@@ -192,6 +239,7 @@ def lower(
         keepalives=keepalives,
         host_callbacks=host_callbacks,
         embed_consts=True,
+        placement=None if layout is None else layout.kept(kept).placement(),
     )
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
@@ -207,6 +255,7 @@ def lower(
         keepalives,
         host_callbacks,
         jaxpr.effects,
+        layout,
     )
 
 
@@ -252,6 +301,14 @@ class Executable:
             else:
                 self._handlers = known
         return known
+
+    def sharding_per_argument(self) -> list[Any]:
+        """Where the program expects each argument."""
+        return [self.sharding] * len(self.kept)
+
+    def sharding_per_result(self) -> list[Any]:
+        """Where each result is."""
+        return [self.sharding] * len(self.out_avals)
 
     def run(self, args: Sequence[Any], committed: bool) -> list[Any]:
         """Executes on flat arguments."""
@@ -330,12 +387,81 @@ def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
     return handler if physical is aval else handler.wrap(aval.dtype.from_physical)
 
 
-def device_for(args: Sequence[Any], describe: Callable[[int], str], chosen: Any = None) -> tuple[Any, bool]:
-    """The device a call runs on, and whether its results are committed to it."""
+class Place(NamedTuple):
+    """Where a call runs.
+
+    Attributes:
+      device: the device, or the first one of a layout.
+      committed: whether the results are tied to it.
+      layout: of a program over a mesh, else None.
+    """
+
+    device: Any
+    committed: bool
+    layout: Layout | None = None
+
+
+def place_of_call(
+    args: Sequence[Any],
+    describe: Callable[[int], str],
+    closed: ClosedJaxpr,
+    chosen: Any = None,
+    shardings: tuple[Sequence[Any], Sequence[Any]] | None = None,
+) -> Place:
+    """Where a call runs: on the devices that its options, its arguments or its program name.
+
+    Args:
+      args: flat arguments.
+      describe: names an argument, for messages.
+      closed: the program, which may name devices as well.
+      chosen: a device that overrides everything.
+      shardings: those that the caller asks for, an argument each and a result each, None for no wish.
+
+    Raises:
+      ValueError: they name different devices.
+    """
     if chosen is not None:
-        return chosen, True
+        return Place(chosen, True)
+    if shardings is not None or _names_meshes(args, closed):
+        from .spmd import layout_of_call
+
+        layout = layout_of_call(args, describe, closed, shardings)
+        if layout is not None:
+            return Place(layout.devices[0], True, layout)
     device = common_device(args, describe)
-    return (current_default_device(), False) if device is None else (device, True)
+    return Place(current_default_device(), False) if device is None else Place(device, True)
+
+
+def _names_meshes(args: Sequence[Any], closed: ClosedJaxpr) -> bool:
+    """Whether a mesh may be in play: most calls are told here that none is."""
+    if config.mesh_context.value is not None or program_shardings(closed):
+        return True
+    return any(isinstance(getattr(arg, "sharding", None), DeviceSharding) for arg in args)
+
+
+def program_shardings(closed: ClosedJaxpr) -> tuple[Any, ...]:
+    """The shardings with devices that stand in the equations of a program, inner ones included."""
+    found = closed.memo.get("shardings")
+    if found is None:
+        found = closed.memo["shardings"] = tuple(dict.fromkeys(_shardings_in(closed.jaxpr)))
+    return found
+
+
+def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
+    for eqn in jaxpr.eqns:
+        params = eqn.params
+        for name in _SHARDING_PARAMETERS & params.keys() if params else ():
+            value = params[name]
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Mesh):
+                    yield NamedSharding(item, PartitionSpec())
+                elif isinstance(item, DeviceSharding) and not isinstance(getattr(item, "mesh", None), AbstractMesh):
+                    yield item
+    for inner in subjaxprs(jaxpr):
+        yield from _shardings_in(inner)
+
+
+_SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}
 
 
 def executable_for(
@@ -344,6 +470,7 @@ def executable_for(
     device: Any,
     names: Callable[[], tuple[Any, Any]] | None = None,
     description: Callable[[], str] | None = None,
+    layout: Layout | None = None,
 ) -> Executable:
     """The executable of a program on a device: the one made before, or a new one.
 
@@ -353,13 +480,14 @@ def executable_for(
       device: where it is to run.
       names: gives names of arguments and results; called only if the program is lowered.
       description: tells which function it is, for messages about donated arguments.
+      layout: of a program over a mesh, of which `device` is then the first device.
     """
-    key = (Executable, options, device)
+    key = (Executable, options, device if layout is None else layout)
     executable = closed.memo.get(key)
     if executable is None:
         arg_names, result_names = (None, None) if names is None else names()
         _log_compiling(closed, options)
-        lowered = lower(closed, options, (device.platform,), arg_names, result_names)
+        lowered = lower(closed, options, (device.platform,), arg_names, result_names, layout)
         if lowered.donated and description is not None:
             kept_names = (
                 None if arg_names is None else [n for n, keep in zip(arg_names, lowered.kept) if keep]

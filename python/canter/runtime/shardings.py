@@ -9,7 +9,21 @@ from canter_pjrt.jaxlib_door import Sharding, SingleDeviceSharding
 
 from .placement import sharding_of
 
-__all__ = ["Sharding", "SingleDeviceSharding", "sharding_of"]
+__all__ = ["Sharding", "SingleDeviceSharding", "make_single_device_sharding", "sharding_of"]
+
+
+def make_single_device_sharding(device: Any, *, memory_kind: str | None = None) -> Any:
+    """The sharding of arrays on one device.
+
+    Args:
+      device: the device.
+      memory_kind: the kind of memory, such as "pinned_host"; None is the device's default.
+
+    >>> import canter as ct
+    >>> ct.sharding.make_single_device_sharding(ct.devices()[0]).device_set == {ct.devices()[0]}
+    True
+    """
+    return sharding_of(device) if memory_kind is None else SingleDeviceSharding(device, memory_kind=memory_kind)
 
 
 def _with_memory_kind(self: Any, kind: str) -> Any:
@@ -40,7 +54,7 @@ def _is_equivalent_to(self: Any, other: Any, ndim: int) -> bool:
     """Whether arrays of `ndim` dimensions are placed the same way under both shardings."""
     if self is other:
         return True
-    if len(other.device_set) != 1:
+    if len(other._device_assignment) != 1:
         return False
     return other.device_set == {self._device} and other.memory_kind == self._memory_kind
 
@@ -92,6 +106,7 @@ _METHODS: dict[str, Any] = {
     "addressable_devices_indices_map": _addressable_devices_indices_map,
     "shard_shape": _shard_shape,
     "is_equivalent_to": _is_equivalent_to,
+    "has_addressable_devices": property(lambda self: bool(_addressable_devices(self))),
     "_device_assignment": property(lambda self: (self._device,)),
     "__eq__": _equal,
     "__hash__": _hash,

@@ -21,9 +21,10 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer
 from .array import check_not_deleted
 from .jit import shard_arg
-from .program import Executable, device_for, lower
+from .program import Executable, lower
 from .shape_dtype import struct_of
 from .signature import ArgumentNames, describe_function
+from .spmd import MeshExecutable
 
 if TYPE_CHECKING:
     from .jit import Call, Jitted, TracedProgram
@@ -146,15 +147,12 @@ class Traced(_Stage):
                 f"{describe_function(jitted.function)} uses values of an enclosing transformation, so it can only be "
                 "called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
             )
-        device, _ = device_for(
-            [*program.constants, *call.leaves],
-            lambda i: jitted.describe_argument(program, call, i),
-            jitted.device,
-        )
-        platforms = (device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        place = jitted.place(program, call, [*program.constants, *call.leaves])
+        platforms = (place.device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
-        lowered = lower(program.lifted, jitted.options_for(program, call), platforms, *names)
-        return Lowered(jitted, program, call, lowered, device)
+        options = jitted.options_for(program, call)
+        lowered = lower(program.lifted, options, platforms, *names, layout=place.layout)
+        return Lowered(jitted, program, call, lowered, place.device)
 
 
 class Lowered(_Stage):
@@ -178,19 +176,27 @@ class Lowered(_Stage):
         self._lowered = lowered
         self._device = device
 
-    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+    def as_text(
+        self, dialect: str | None = None, *, debug_info: bool = False, propagated: bool = False
+    ) -> str:
         """The program as text.
 
         Args:
           dialect: "stablehlo" (the default) or "hlo".
           debug_info: whether locations in the source are printed (StableHLO only).
+          propagated: whether to show the sharding of every value, as Shardy derives them (StableHLO only).
 
         Raises:
           ValueError: another dialect.
         """
         if dialect == "hlo":
             return self.compiler_ir("hlo").as_hlo_text()
-        return self.compiler_ir(dialect).operation.get_asm(enable_debug_info=debug_info)
+        module = self.compiler_ir(dialect)
+        if propagated:
+            from canter_mlir.portable import with_propagated_shardings
+
+            module = with_propagated_shardings(module)
+        return module.operation.get_asm(enable_debug_info=debug_info)
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
         """The program as an object: an `ir.Module` ("stablehlo"), or an `XlaComputation` ("hlo").
@@ -231,6 +237,10 @@ class Lowered(_Stage):
           ValueError: an option that the compiler does not have, or a device of another platform.
         """
         device = self._device
+        if device_assignment is not None and self._lowered.layout is not None:
+            raise NotImplementedError(
+                "A program over a mesh is compiled for the devices of the mesh; device_assignment must be None."
+            )
         if device_assignment is not None:
             if len(device_assignment) != 1:
                 raise ValueError(
@@ -297,23 +307,27 @@ class Compiled(_Stage):
             constants = self._program.constants
             everything = [*constants, *leaves]
             describe = self._jitted.describe_argument
-            device, _ = device_for(everything, lambda i: describe(self._program, self._call, i))
-            committed = self._committed(everything, device)
+            committed = self._committed(everything, lambda i: describe(self._program, self._call, i))
             result = self.out_tree.unflatten(self._executable.run(everything, committed))
             return result, self._executable.fast_path(result, constants, committed, leaves), False
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def _committed(self, args: Sequence[Any], device: Any) -> bool:
-        """Whether results are committed; raises if the arguments are tied to a device of another program."""
-        tied = any(getattr(arg, "_committed", False) for arg in args)
-        if tied and device is not self._executable.device:
-            raise ValueError(
-                f"{self.fun_name} was compiled for {self._executable.device}, but its arguments are committed to "
-                f"{device}. Bring them to the device of the program with canter.device_put."
-            )
-        return tied or self._jitted.device is not None
+    def _committed(self, args: Sequence[Any], describe: Any) -> bool:
+        """Whether results are committed; raises if the arguments are tied to devices of another program."""
+        executable = self._executable
+        if isinstance(executable, MeshExecutable):
+            executable.check_arguments(self.fun_name, args, describe)
+            return True
+        tied = [arg for arg in args if getattr(arg, "_committed", False)]
+        for arg in tied:
+            if arg.sharding.device_set != {executable.device}:
+                raise ValueError(
+                    f"{self.fun_name} was compiled for {executable.device}, but its arguments are committed to "
+                    f"{arg.device}. Bring them to the device of the program with canter.device_put."
+                )
+        return bool(tied) or self._jitted.device is not None
 
     def _check(self, leaves: Sequence[Any], in_tree: Any, args: Any, kwargs: Any) -> None:
         where = describe_function(self._jitted.function)
@@ -372,18 +386,19 @@ class Compiled(_Stage):
     @property
     def input_shardings(self) -> Any:
         """Where the program expects its arguments, as `(args, kwargs)`."""
-        return self.in_tree.unflatten([self._executable.sharding] * self.in_tree.num_leaves)
+        count = len(self._program.constants)
+        return self.in_tree.unflatten(self._executable.sharding_per_argument()[count:])
 
     @property
     def output_shardings(self) -> Any:
         """Where the results are."""
-        return self.out_tree.unflatten([self._executable.sharding] * self.out_tree.num_leaves)
+        return self.out_tree.unflatten(self._executable.sharding_per_result())
 
     @property
     def out_info(self) -> Any:
         """A `ShapeDtypeStruct` a result, with its sharding."""
-        sharding = self._executable.sharding
-        return self.out_tree.unflatten([struct_of(aval, sharding) for aval in self._program.closed.out_avals])
+        pairs = zip(self._program.closed.out_avals, self._executable.sharding_per_result(), strict=True)
+        return self.out_tree.unflatten([struct_of(*pair) for pair in pairs])
 
 
 def _same_type(given: Any, aval: Any) -> bool:

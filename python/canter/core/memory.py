@@ -1,0 +1,28 @@
+"""Kinds of memory, independent of the platform's names for them."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+__all__ = ["Space"]
+
+
+class Space(enum.Enum):
+    """A memory that an array can be in: the accelerator's own, or the host's.
+
+    >>> import canter as ct
+    >>> ct.device_put(ct.numpy.arange(3), ct.memory.Space.Host).sharding.memory_kind
+    'pinned_host'
+    """
+
+    Device = "device"
+    Host = "pinned_host"
+    Any = "any"
+
+    def __repr__(self) -> str:
+        return f"MemorySpace.{self.name}"
+
+    def kind_on(self, device: Any) -> str:
+        """The name that a device has for it."""
+        return self.value if self is Space.Host else device.default_memory().kind

@@ -1,0 +1,479 @@
+"""Shardings over several devices: which part of an array each of them holds.
+
+All of them answer one question, `_tiling(ndim)`: into how many parts each dimension is cut, and
+which part each device has. Shapes, slices, equivalence and jaxlib's own form follow from that.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from canter_pjrt.jaxlib_door import (
+    Device,
+    DeviceList,
+    GSPMDSharding,
+    HloSharding,
+    OpSharding,
+    Sharding,
+    SingleDeviceSharding,
+    check_and_canonicalize_memory_kind,
+)
+
+from .mesh import AbstractMesh, BaseMesh, Mesh, current_context
+from .partition_spec import PartitionSpec
+
+__all__ = [
+    "DeviceSharding",
+    "DuplicateSpecError",
+    "IndivisibleError",
+    "NamedSharding",
+    "TileSharding",
+    "check_fits",
+    "check_spec",
+    "resolve",
+    "sharding_of_tiles",
+]
+
+
+class DuplicateSpecError(ValueError):
+    """A mesh axis is named twice in a spec."""
+
+
+class IndivisibleError(ValueError):
+    """A dimension cannot be cut into equal parts."""
+
+
+class DeviceSharding(GSPMDSharding):
+    """What shardings over several devices have in common.
+
+    They derive from a class of jaxlib's, whose instances its dispatcher takes without calling Python.
+    """
+
+    _devices_tuple: tuple[Any, ...]
+
+    def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
+        """Parts per dimension, and for each device and dimension the number of its part."""
+        raise NotImplementedError
+
+    def _start(self, devices: Any, memory_kind: str | None) -> None:
+        # What jaxlib keeps in its own sharding is not asked for: `_to_xla_hlo_sharding` is.
+        GSPMDSharding.__init__(self, devices, HloSharding.replicate(), memory_kind=memory_kind)
+
+    @property
+    def memory_kind(self) -> str | None:
+        """The kind of memory, such as 'device' or 'pinned_host'."""
+        return self._memory_kind
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices there are."""
+        return len(self._devices_tuple)
+
+    @property
+    def device_set(self) -> set[Any]:
+        """The devices."""
+        return set(self._devices_tuple)
+
+    @property
+    def _device_assignment(self) -> tuple[Any, ...]:
+        return self._devices_tuple
+
+    @functools.cached_property
+    def _local(self) -> tuple[Any, ...]:
+        return tuple(d for d in self._devices_tuple if d.process_index == d.client.process_index())
+
+    @property
+    def addressable_devices(self) -> set[Any]:
+        """The devices of this process."""
+        return set(self._local)
+
+    @property
+    def is_fully_addressable(self) -> bool:
+        """Whether all devices are of this process."""
+        return len(self._local) == len(self._devices_tuple)
+
+    @property
+    def has_addressable_devices(self) -> bool:
+        """Whether any device is of this process."""
+        return bool(self._local)
+
+    def check_compatible_aval(self, shape: Sequence[int]) -> None:
+        """Raises ValueError if arrays of this shape cannot be laid out in this way."""
+        self.shard_shape(tuple(shape))
+
+    def shard_shape(self, global_shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of one device's part of an array.
+
+        Raises:
+          ValueError: a dimension cannot be cut into equal parts, or there are too few dimensions.
+        """
+        shape = tuple(global_shape)
+        parts, _ = self._tiling(len(shape))
+        for axis, (size, count) in enumerate(zip(shape, parts, strict=True)):
+            if size % count:
+                raise IndivisibleError(
+                    f"Sharding {self} implies that array axis {axis} is partitioned {count} times, but the dimension "
+                    f"size is {size} (full shape: {shape}, per-dimension tiling factors: {list(parts)} should "
+                    f"evenly divide the shape). Pad the axis to {-(-size // count) * count}, or do not shard it."
+                )
+        return tuple(size // count for size, count in zip(shape, parts, strict=True))
+
+    def devices_indices_map(self, global_shape: Sequence[int]) -> dict[Any, tuple[slice, ...]]:
+        """Which part of an array of this shape each device holds, as slices."""
+        shape = tuple(global_shape)
+        part = self.shard_shape(shape)
+        counts, numbers = self._tiling(len(shape))
+        result = {}
+        for device, position in zip(self._devices_tuple, numbers.tolist(), strict=True):
+            result[device] = tuple(
+                slice(None) if count == 1 else slice(i * size, (i + 1) * size)
+                for i, size, count in zip(position, part, counts, strict=True)
+            )
+        return result
+
+    def addressable_devices_indices_map(self, global_shape: Sequence[int]) -> dict[Any, tuple[slice, ...]]:
+        """`devices_indices_map` for the devices of this process."""
+        everything = self.devices_indices_map(global_shape)
+        return {device: everything[device] for device in self._local}
+
+    @property
+    def is_fully_replicated(self) -> bool:
+        """Whether every device holds the whole array."""
+        raise NotImplementedError
+
+    def is_equivalent_to(self, other: Any, ndim: int) -> bool:
+        """Whether arrays of `ndim` dimensions are laid out the same way under both shardings."""
+        if self is other or self == other:
+            return True
+        mine = self.memory_kind or self._default_memory_kind()
+        if not isinstance(other, DeviceSharding):
+            return len(self._devices_tuple) == 1 and (
+                tuple(other._device_assignment) == self._devices_tuple and other.memory_kind == mine
+            )
+        if self._devices_tuple != other._devices_tuple:
+            return False
+        if mine != (other.memory_kind or other._default_memory_kind()):
+            return False
+        parts, numbers = self._tiling(ndim)
+        other_parts, other_numbers = other._tiling(ndim)
+        return parts == other_parts and bool((numbers == other_numbers).all())
+
+    def _default_memory_kind(self) -> str | None:
+        return self._devices_tuple[0].default_memory().kind if self._devices_tuple else None
+
+    def _to_xla_hlo_sharding(self, ndim: int) -> Any:
+        """The layout in jaxlib's form."""
+        known = self.__dict__.setdefault("_hlo", {})
+        found = known.get(ndim)
+        if found is None:
+            found = known[ndim] = self._hlo_sharding_of(ndim)
+        return found
+
+    def _hlo_sharding_of(self, ndim: int) -> Any:
+        parts, numbers = self._tiling(ndim)
+        tiles = math.prod(parts)
+        if tiles == 1:
+            return HloSharding.replicate()
+        copies = len(self._devices_tuple) // tiles
+        flat = np.ravel_multi_index(tuple(numbers.T), parts)
+        order = np.argsort(flat, kind="stable")
+        if copies == 1:
+            return HloSharding.subgroup_with_device_ordering(order.reshape(parts).astype(np.int64), [])
+        return HloSharding.subgroup_with_device_ordering(
+            order.reshape(*parts, copies).astype(np.int64), [OpSharding.Type.REPLICATED]
+        )
+
+
+class NamedSharding(DeviceSharding):
+    """A layout over the named axes of a mesh.
+
+    Args:
+      mesh: a `Mesh`, or an `AbstractMesh` for code that knows no devices.
+      spec: a `PartitionSpec`.
+      memory_kind: the kind of memory, such as "pinned_host"; None is the devices' default.
+
+    Raises:
+      TypeError: another type of mesh or spec.
+      ValueError: the spec names an axis that the mesh does not have, or one twice; or there is no
+        such memory.
+
+    >>> import canter as ct
+    >>> mesh = ct.sharding.Mesh(ct.devices()[:1], "x")
+    >>> ct.NamedSharding(mesh, ct.P("x")).shard_shape((4, 2))
+    (4, 2)
+    """
+
+    mesh: Any
+    spec: PartitionSpec
+
+    def __init__(
+        self, mesh: BaseMesh, spec: PartitionSpec, memory_kind: str | None = None, _logical_device_ids: Any = None
+    ):
+        if not isinstance(mesh, BaseMesh):
+            raise TypeError(f"NamedSharding takes a Mesh or an AbstractMesh; got {mesh!r:.120}.")
+        if not isinstance(spec, PartitionSpec):
+            raise TypeError(f"NamedSharding takes a PartitionSpec, such as P('x', None); got {spec!r:.120}.")
+        check_spec(mesh, spec)
+        self.mesh = mesh
+        self.spec = spec
+        self._hash_value = hash((mesh, spec, memory_kind))
+        if isinstance(mesh, Mesh):
+            self._devices_tuple = mesh._flat_devices_tuple
+            devices = mesh._internal_device_list
+            if memory_kind is None:
+                memory_kind = devices.default_memory_kind
+            else:
+                memory_kind = check_and_canonicalize_memory_kind(memory_kind, devices)
+            self._start(devices, memory_kind)
+        self._kind = memory_kind
+
+    @property
+    def memory_kind(self) -> str | None:
+        """The kind of memory, such as 'device' or 'pinned_host'."""
+        return self._kind
+
+    def _no_devices(self, what: str) -> Any:
+        raise ValueError(f"{what} is not implemented for `canter.sharding.AbstractMesh`.")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_devices_tuple":  # only a sharding over an abstract mesh has none
+            return self._no_devices("device_set")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
+        known = self.__dict__.setdefault("_tilings", {})
+        found = known.get(ndim)
+        if found is None:
+            found = known[ndim] = self._tiling_of(ndim)
+        return found
+
+    def _tiling_of(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
+        axes = self.spec.axes()
+        if any(axes[ndim:]) or len(axes) > ndim:
+            raise ValueError(
+                f"Sharding {self} is only valid for values of rank at least {len(axes)}, but was applied to a value "
+                f"of rank {ndim}."
+            )
+        mesh = self.mesh
+        names, sizes = mesh.axis_names, mesh.axis_sizes
+        count = mesh.size
+        numbers = np.zeros((count, ndim), np.int64)
+        parts = [1] * ndim
+        if count:
+            places = dict(zip(names, np.unravel_index(np.arange(count), sizes), strict=True))
+            for dim, own in enumerate(axes):
+                for name in own:
+                    size = sizes[names.index(name)]
+                    numbers[:, dim] = numbers[:, dim] * size + places[name]
+                    parts[dim] *= size
+        return tuple(parts), numbers
+
+    @property
+    def is_fully_replicated(self) -> bool:
+        """Whether every device holds the whole array."""
+        shape = self.mesh.shape
+        return math.prod(shape[name] for axes in self.spec.axes() for name in axes) == 1
+
+    @property
+    def is_fully_addressable(self) -> bool:
+        """Whether all devices are of this process."""
+        if isinstance(self.mesh, AbstractMesh):
+            self._no_devices("is_fully_addressable")
+        return super().is_fully_addressable
+
+    @property
+    def replicated_axes(self) -> frozenset[Any]:
+        """The mesh axes that split no dimension."""
+        used = {name for axes in self.spec.axes() for name in axes}
+        return frozenset(name for name in self.mesh.axis_names if name not in used)
+
+    def with_memory_kind(self, kind: str) -> NamedSharding:
+        """The same layout in another kind of memory."""
+        return NamedSharding(self.mesh, self.spec, kind)
+
+    def update(self, **changes: Any) -> NamedSharding:
+        """A copy with `mesh`, `spec` or `memory_kind` changed."""
+        fields = {"mesh": self.mesh, "spec": self.spec, "memory_kind": self._kind}
+        unknown = set(changes) - set(fields)
+        if unknown:
+            raise TypeError(f"NamedSharding has no fields {sorted(unknown)}; it has {sorted(fields)}.")
+        return NamedSharding(**{**fields, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is NamedSharding
+            and self._hash_value == other._hash_value
+            and self.spec == other.spec
+            and self._kind == other._kind
+            and self.mesh == other.mesh
+        )
+
+    def __hash__(self) -> int:
+        return self._hash_value
+
+    def __reduce__(self) -> Any:
+        return NamedSharding, (self.mesh, self.spec, self._kind)
+
+    def __deepcopy__(self, memo: Any) -> NamedSharding:
+        return self
+
+    def __copy__(self) -> NamedSharding:
+        return self
+
+    def __repr__(self) -> str:
+        kind = "" if self._kind is None else f", memory_kind={self._kind}"
+        return f"NamedSharding(mesh={self.mesh!s}, spec={self.spec!r}{kind})"
+
+    __str__ = __repr__
+
+
+def check_spec(mesh: BaseMesh, spec: PartitionSpec, label: str = "") -> None:
+    """Checks that a spec names axes of a mesh, each at most once.
+
+    Raises:
+      ValueError: an unknown axis.
+      DuplicateSpecError: an axis named twice.
+    """
+    seen: set[Any] = set()
+    named = [name for axes in spec.axes() for name in axes]
+    for name in (*named, *spec.unreduced, *spec.reduced):
+        if name not in mesh.axis_names:
+            raise ValueError(
+                f"{label}Resource axis: {name} of {spec} is not found in mesh: {mesh.axis_names}. The axes of the "
+                f"mesh are {dict(mesh.shape)}."
+            )
+        if name in seen:
+            raise DuplicateSpecError(
+                f"{label}A single NamedSharding spec specification can map every mesh axis to at most one positional "
+                f"dimension, but {spec} has duplicate entries for `{name}`"
+            )
+        seen.add(name)
+
+
+class TileSharding(DeviceSharding):
+    """A layout that the compiler chose and that no spec over a mesh describes.
+
+    Args:
+      devices: the devices.
+      tiles: the layout in jaxlib's form.
+      memory_kind: the kind of memory.
+    """
+
+    def __init__(self, devices: Sequence[Any], tiles: Any, memory_kind: str | None = None):
+        self._devices_tuple = tuple(devices)
+        self._tiles = tiles
+        self._start(DeviceList(self._devices_tuple), memory_kind or self._default_memory_kind())
+
+    def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
+        tiles, count = self._tiles, len(self._devices_tuple)
+        if tiles.is_replicated():
+            return (1,) * ndim, np.zeros((count, ndim), np.int64)
+        dims = tiles.tile_assignment_dimensions()
+        order = np.asarray(tiles.tile_assignment_devices())
+        places = np.empty((count, len(dims)), np.int64)
+        places[order] = np.stack(np.unravel_index(np.arange(count), dims), 1)
+        if len(dims) < ndim:
+            raise ValueError(f"{self} is not a layout of arrays with {ndim} dimensions.")
+        return tuple(dims[:ndim]), places[:, :ndim]
+
+    @property
+    def is_fully_replicated(self) -> bool:
+        """Whether every device holds the whole array."""
+        return self._tiles.is_replicated()
+
+    def with_memory_kind(self, kind: str) -> TileSharding:
+        """The same layout in another kind of memory."""
+        return TileSharding(self._devices_tuple, self._tiles, kind)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is TileSharding
+            and self._devices_tuple == other._devices_tuple
+            and self._tiles == other._tiles
+            and self.memory_kind == other.memory_kind
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._devices_tuple, self._tiles, self.memory_kind))
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self} cannot be pickled; bring the array to a NamedSharding first.")
+
+    def __repr__(self) -> str:
+        return f"TileSharding({self._tiles!r}, memory_kind={self.memory_kind})"
+
+
+def sharding_of_tiles(mesh: Mesh, tiles: Any, ndim: int, memory_kind: str | None = None) -> DeviceSharding:
+    """The spec over a mesh that describes a layout in jaxlib's form; a `TileSharding` where there is none.
+
+    Along each dimension the number of a device's part grows by a fixed step with its place along
+    each mesh axis that splits the dimension; the axes, by falling steps, are the entry of the spec.
+    """
+    found = TileSharding(mesh._flat_devices_tuple, tiles, memory_kind)
+    parts, numbers = found._tiling(ndim)
+    grid = numbers.reshape(*mesh.axis_sizes, ndim)
+    origin = (0,) * len(mesh.axis_sizes)
+    entries: list[Any] = []
+    for dim in range(ndim):
+        steps = []
+        for axis, name in enumerate(mesh.axis_names):
+            if mesh.axis_sizes[axis] > 1:
+                neighbour = (*origin[:axis], 1, *origin[axis + 1 :], dim)
+                steps.append((int(grid[neighbour] - grid[(*origin, dim)]), name))
+        entries.append(tuple(name for step, name in sorted(steps, key=lambda pair: -pair[0]) if step > 0))
+    while entries and not entries[-1]:
+        entries.pop()
+    named = [name for entry in entries for name in entry]
+    if len(set(named)) == len(named):
+        candidate = NamedSharding(mesh, PartitionSpec(*entries), memory_kind)
+        own_parts, own_numbers = candidate._tiling(ndim)
+        if own_parts == parts and bool((own_numbers == numbers).all()):
+            return candidate
+    return found
+
+
+# --- what users give ---------------------------------------------------------------------------
+
+
+def resolve(given: Any, function: str, option: str) -> Any:
+    """A sharding for what a user gave: a sharding, a spec over the mesh in force, a device, or None.
+
+    Raises:
+      RuntimeError: a spec, but no mesh is in force.
+    """
+    if isinstance(given, PartitionSpec):
+        context = current_context()
+        mesh = context.physical or context.concrete or context.abstract
+        if mesh is None:
+            raise RuntimeError(
+                f"{function} requires a non-empty mesh in context if you are passing `PartitionSpec`s to {option}. "
+                "You can define a context mesh via `canter.set_mesh(mesh)`. Alternatively, provide `Sharding`s to "
+                f"{option}, NamedSharding(mesh, {given}), and then the mesh context manager is not required."
+            )
+        return NamedSharding(mesh, given)
+    if isinstance(given, Device):
+        return SingleDeviceSharding(given)
+    sharding = getattr(given, "sharding", None)  # a Format
+    return sharding if sharding is not None and not isinstance(given, Sharding) else given
+
+
+def check_fits(sharding: Any, aval: Any, name: str, option: str) -> None:
+    """Checks that an array can be laid out as asked.
+
+    Raises:
+      ValueError: it cannot; the message names it.
+    """
+    if not isinstance(sharding, DeviceSharding):
+        return
+    try:
+        sharding.shard_shape(aval.shape)
+    except ValueError as error:
+        raise type(error)(
+            f"One of the {option} is incompatible with what it is for: {name}, {aval.str_short()}, cannot have the "
+            f"sharding {sharding}. {error}"
+        ) from None

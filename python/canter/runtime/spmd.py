@@ -1,0 +1,274 @@
+"""Programs over several devices: which devices and layouts a call has, and how it runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from canter_pjrt.jaxlib_door import ArrayImpl, HloSharding, OpSharding, SingleDeviceSharding
+
+from ..core.avals import get_aval
+from ..core.jaxpr import ClosedJaxpr
+from ..core.mesh import Mesh, current_context
+from ..core.partition_spec import PartitionSpec
+from ..core.pytree_registry import dispatch_registry
+from ..core.sharding import DeviceSharding, NamedSharding, sharding_of_tiles
+from .nonfinite import check_finite, checks_are_on
+from .program import (
+    _COPY_FIRST,
+    Executable,
+    FastPath,
+    Layout,
+    LoweredProgram,
+    _is_c_argument,
+    _is_plain,
+    _physical,
+    _result_handler,
+    program_shardings,
+)
+
+__all__ = ["MeshExecutable", "layout_of_call"]
+
+
+def layout_of_call(
+    args: Sequence[Any],
+    describe: Callable[[int], str],
+    closed: ClosedJaxpr,
+    shardings: tuple[Sequence[Any], Sequence[Any]] | None,
+) -> Layout | None:
+    """The devices and shardings of a call; None if it concerns one device only.
+
+    Raises:
+      ValueError: arguments, options and program name different devices, an argument is committed to
+        another sharding than the one asked for, or a shape does not fit its sharding.
+    """
+    ins, outs = ((), ()) if shardings is None else shardings
+    ins = list(ins) or [None] * len(args)
+    outs = list(outs) or [None] * len(closed.jaxpr.outvars)
+    sources: list[tuple[Any, Callable[[], str]]] = []
+    for position, arg in enumerate(args):
+        own = _tied_to(arg)
+        asked = ins[position]
+        if asked is not None:
+            _check_asked(arg, own, asked, describe(position))
+            sources.append((asked, lambda p=position: f"in_shardings of {describe(p)}"))
+        elif own is not None:
+            ins[position] = own
+            sources.append((own, lambda p=position: _described(args[p], describe(p))))
+    sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
+    sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
+    if not any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
+        mesh = current_context().concrete
+        if mesh is None or sources:
+            return None
+        return Layout(mesh._flat_devices_tuple, mesh, tuple(ins), tuple(outs))
+    devices, mesh = _common_devices(sources)
+    return Layout(devices, mesh, tuple(ins), tuple(outs))
+
+
+def _elsewhere(sharding: Any) -> bool:
+    """Whether a sharding means another memory than the devices' usual one."""
+    kind = sharding.memory_kind
+    return kind is not None and kind != sharding._device_assignment[0].default_memory().kind
+
+
+def _tied_to(arg: Any) -> Any:
+    """The sharding to which an argument is committed, or None."""
+    if type(arg) is ArrayImpl:
+        return arg._sharding if arg._committed else None
+    if getattr(arg, "_committed", False):
+        return arg.sharding
+    if hasattr(arg, "weak_type") and not hasattr(arg, "aval"):  # a ShapeDtypeStruct
+        return getattr(arg, "sharding", None)
+    return None
+
+
+def _described(arg: Any, name: str) -> str:
+    return f"{name} with shape {_shape_text(arg)}"
+
+
+def _shape_text(arg: Any) -> str:
+    dtype = getattr(arg, "dtype", None)
+    if dtype is None:
+        return get_aval(arg).str_short()
+    return f"{dtype.name}[{','.join(map(str, arg.shape))}]"
+
+
+def _check_asked(arg: Any, own: Any, asked: Any, name: str) -> None:
+    ndim = len(np.shape(arg) if not hasattr(arg, "shape") else arg.shape)
+    if own is not None and not asked.is_equivalent_to(own, ndim):
+        raise ValueError(
+            f"Sharding passed to jit does not match the sharding on the respective arg. Got jit sharding: {asked},\n"
+            f"arg sharding: {own} for {name}, of type {_shape_text(arg)}. Bring it there first, with "
+            "canter.device_put, or leave it out of in_shardings."
+        )
+
+
+def _common_devices(sources: Sequence[tuple[Any, Callable[[], str]]]) -> tuple[tuple[Any, ...], Any]:
+    """The devices that all shardings share, in the order of the first, and a mesh of that order."""
+    first, describe_first = next((pair for pair in sources if isinstance(pair[0], DeviceSharding)), sources[0])
+    devices = tuple(first._device_assignment)
+    for sharding, describe in sources:
+        own = tuple(sharding._device_assignment)
+        if own != devices and set(own) != set(devices):
+            raise ValueError(
+                "Received incompatible devices for jitted computation. Got "
+                f"{describe_first()} and with {_ids(devices)} and {describe()} and with {_ids(own)}. Bring them to "
+                "the same devices with canter.device_put."
+            )
+    meshes = [s.mesh for s, _ in sources if isinstance(s, NamedSharding)]
+    fitting = [m for m in meshes if m._flat_devices_tuple == devices]
+    if fitting:
+        return devices, fitting[0]
+    over_mesh = any(isinstance(s, DeviceSharding) for s, _ in sources)
+    return devices, Mesh(np.array(devices, object), ("devices",)) if over_mesh else None
+
+
+def _ids(devices: tuple[Any, ...]) -> str:
+    return f"device ids {[device.id for device in devices]} on platform {devices[0].platform.upper()}"
+
+
+class MeshExecutable(Executable):
+    """A compiled program over the devices of a mesh.
+
+    Attributes:
+      in_shardings: of the arguments that the program reads.
+      out_shardings: of the results.
+    """
+
+    __slots__ = ("devices", "in_shardings", "mesh", "out_shardings")
+
+    def __init__(self, loaded: Any, lowered: LoweredProgram):
+        layout = lowered.layout
+        assert layout is not None
+        super().__init__(loaded, lowered, layout.devices[0])
+        self.devices, self.mesh = layout.devices, layout.mesh
+        if self.effects is not None and self.effects.ordered and len(self.devices) > 1:
+            raise ValueError(
+                f"Ordered effects are not supported for more than 1 device: {self.name} runs on {len(self.devices)} "
+                "devices, and a callback with ordered=True has no order among them. Leave out ordered=True."
+            )
+        asked = layout.kept(lowered.kept).in_shardings
+        in_avals = [_physical(aval) for aval in lowered.in_avals]
+        out_avals = [_physical(aval) for aval in lowered.out_avals]
+        self.in_shardings = self._completed(asked, loaded.get_parameter_shardings, in_avals)
+        self.out_shardings = self._completed(layout.out_shardings, loaded.get_output_shardings, out_avals)
+
+    def _completed(self, asked: Sequence[Any], chosen: Callable[[], Any], avals: Sequence[Any]) -> list[Any]:
+        """The shardings asked for, and those that the compiler chose for the rest."""
+        if all(sharding is not None for sharding in asked):
+            return list(asked)
+        found = chosen() if len(self.devices) > 1 else None
+        protos = [None] * len(asked) if found is None else found
+        kinds = self._memory_kinds(len(asked)) if chosen == self.loaded.get_output_shardings else [None] * len(asked)
+        return [
+            self._told(proto, aval, kind) if sharding is None else sharding
+            for sharding, proto, aval, kind in zip(asked, protos, avals, kinds, strict=True)
+        ]
+
+    def _memory_kinds(self, count: int) -> list[Any]:
+        kinds = self.loaded.get_output_memory_kinds()
+        return list(kinds[0]) if kinds and len(kinds[0]) == count else [None] * count
+
+    def _told(self, proto: Any, aval: Any, kind: Any) -> Any:
+        if self.mesh is None:
+            return SingleDeviceSharding(self.device, memory_kind=kind)
+        tiles = HloSharding.replicate() if proto is None else proto
+        if isinstance(tiles, OpSharding):
+            tiles = HloSharding.from_proto(tiles)
+        return sharding_of_tiles(self.mesh, tiles, len(aval.shape), kind)
+
+    def handlers(self, committed: bool) -> list[Any]:
+        """What makes arrays of the results, which are always committed."""
+        if self._committed_handlers is None:
+            self._committed_handlers = [
+                _result_handler(aval, sharding, True)
+                for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
+            ]
+        return self._committed_handlers
+
+    def sharding_per_argument(self) -> list[Any]:
+        """Where the program expects each argument; those that it does not read are on all devices."""
+        read = iter(self.in_shardings)
+        anywhere = self.sharding if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
+        return [next(read) if keep else anywhere for keep in self.kept]
+
+    def sharding_per_result(self) -> list[Any]:
+        """Where each result is."""
+        return list(self.out_shardings)
+
+    def check_arguments(self, name: str, args: Sequence[Any], describe: Callable[[int], str]) -> None:
+        """Checks that committed arguments are where the program expects them.
+
+        Raises:
+          ValueError: some are not; the message names them.
+        """
+        problems = []
+        for position, (arg, wanted, keep) in enumerate(
+            zip(args, self.sharding_per_argument(), self.kept, strict=True)
+        ):
+            own = _tied_to(arg)
+            if keep and own is not None and not wanted.is_equivalent_to(own, len(arg.shape)):
+                problems.append(
+                    f"  {_described(arg, describe(position))}:\n    Passed sharding: {own}\n    Required sharding: {wanted}"
+                )
+        if problems:
+            more = f"\n  and {len(problems) - 4} more" if len(problems) > 4 else ""
+            raise ValueError(
+                f"Computation was compiled for input shardings that disagree with the shardings of arguments passed to "
+                f"it. Here are the {len(problems)} mismatches of {name}:\n" + "\n".join(problems[:4]) + more
+            )
+
+    def run(self, args: Sequence[Any], committed: bool) -> list[Any]:
+        """Executes on flat arguments."""
+        from .device_put import place_on
+
+        read = (arg for arg, keep in zip(args, self.kept, strict=True) if keep)
+        operands = [place_on(arg, s) for arg, s in zip(read, self.in_shardings, strict=True)]
+        if self.effects is None:
+            results = self.loaded.execute_sharded(operands)
+        else:
+            results = self.effects.execute(self.loaded, operands, self.device)
+        outs = results.consume_with_handlers(self.handlers(True))
+        if checks_are_on():
+            check_finite(self.name, outs)
+        return outs
+
+    def fast_path(
+        self, result: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
+    ) -> FastPath | None:
+        """The record for the C++ dispatcher; see `Executable.fast_path`.
+
+        An argument that is not where the program wants it is marked, so that C++ asks for its copy.
+        """
+        from .device_put import place_on
+
+        if self.effects is not None or checks_are_on() or not all(map(_is_c_argument, leaves)):
+            return None
+        avals = [_physical(aval) for aval in self.out_avals]
+        if not all(map(_is_plain, avals)):
+            return None
+        read = [arg for arg, keep in zip((*constants, *leaves), self.kept, strict=True) if keep]
+        here = [
+            type(arg) is ArrayImpl and arg._committed and arg._sharding == sharding
+            for arg, sharding in zip(read, self.in_shardings, strict=True)
+        ]
+        held = iter(self.in_shardings)
+        values = [
+            place_on(constant, next(held)) if keep else constant
+            for constant, keep in zip(constants, self.kept, strict=False)
+        ]
+        count = sum(self.kept[: len(constants)])
+        return FastPath(
+            self.loaded,
+            dispatch_registry.flatten(result)[1],
+            self.in_shardings,
+            self.out_shardings,
+            avals,
+            [True] * len(avals),
+            self.kept,
+            [None] * count + [None if stays else _COPY_FIRST for stays in here[count:]],
+            values,
+        )
