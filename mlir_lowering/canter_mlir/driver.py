@@ -158,7 +158,9 @@ def lower_jaxpr_to_module(
         attributes["sym_name"] = builder.types.string(module_name)
         attributes["mhlo.num_replicas"] = builder.types.integer(num_replicas, 32)
         attributes["mhlo.num_partitions"] = builder.types.integer(num_partitions, 32)
-        _emit_main(builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts, placement)
+        _emit_main(
+            builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts, placement
+        )
         # The compiler verifies what it gets, so this is for programs that may not get there.
         if builder.has_outside_rules or config.enable_checks.value:
             _verify(module)

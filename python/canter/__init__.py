@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         process_indices as process_indices,
     )
     from .runtime.callbacks import pure_callback as pure_callback
+    from .runtime.constraints import reshard as reshard
     from .runtime.device_put import (
         block_until_ready as block_until_ready,
         copy_to_host_async as copy_to_host_async,
@@ -70,7 +71,13 @@ if TYPE_CHECKING:
     )
     from .runtime.effects import effects_barrier as effects_barrier
     from .runtime.jit import clear_caches as clear_caches, jit as jit
+    from .runtime.mesh_utils import make_mesh as make_mesh
     from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
+    from .runtime.sharded_arrays import (
+        make_array_from_callback as make_array_from_callback,
+        make_array_from_process_local_data as make_array_from_process_local_data,
+        make_array_from_single_device_arrays as make_array_from_single_device_arrays,
+    )
     from .transforms.custom_rules import custom_jvp as custom_jvp, custom_vjp as custom_vjp
     from .transforms.derivatives import (
         grad as grad,
@@ -118,6 +125,10 @@ _names: dict[str, str] = {
         "runtime.device_put": "block_until_ready copy_to_host_async device_get device_put",
         "runtime.effects": "effects_barrier",
         "runtime.jit": "clear_caches jit",
+        "runtime.constraints": "reshard",
+        "runtime.mesh_utils": "make_mesh",
+        "runtime.sharded_arrays": "make_array_from_callback make_array_from_process_local_data "
+        "make_array_from_single_device_arrays",
         "runtime.shape_dtype": "ShapeDtypeStruct",
         "transforms.custom_rules": "custom_jvp custom_vjp",
         "transforms.derivatives": "grad hessian jacfwd jacobian jacrev jvp linear_transpose linearize "
@@ -130,8 +141,8 @@ _names: dict[str, str] = {
 }
 
 _submodules = frozenset(
-    "ad_checkpoint core dlpack dtypes errors experimental flatten_util image lax memory nn numpy ops random scipy sharding stages tree tree_util "
-    "typing".split()
+    "ad_checkpoint core dlpack dtypes errors experimental flatten_util image lax memory nn numpy ops "
+    "random scipy sharding stages tree tree_util typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]

@@ -232,7 +232,9 @@ class Mesh(BaseMesh, ContextDecorator):
         """The part of the mesh that is of this process."""
         if self.empty or not self.is_multi_process:
             return self
-        mine = np.vectorize(lambda d: d.process_index == d.client.process_index(), otypes=[bool])(self.devices)
+        mine = np.vectorize(lambda d: d.process_index == d.client.process_index(), otypes=[bool])(
+            self.devices
+        )
         box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(mine))
         if not mine[box].all():
             raise ValueError(f"The devices of this process are not a block of {self}.")
@@ -473,9 +475,7 @@ def use_abstract_mesh(mesh: AbstractMesh) -> Iterator[None]:
         yield
 
 
-def manual_context(
-    mesh: BaseMesh, manual_axes: frozenset[Any], check_vma: bool
-) -> Callable[[], Any]:
+def manual_context(mesh: BaseMesh, manual_axes: frozenset[Any], check_vma: bool) -> Callable[[], Any]:
     """What is in force inside the body of a `shard_map`, as a context manager."""
     abstract = mesh.abstract_mesh.update_axis_types(dict.fromkeys(manual_axes, AxisType.Manual))  # type: ignore[attr-defined]
     concrete = mesh if isinstance(mesh, Mesh) else current_context().concrete

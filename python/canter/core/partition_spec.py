@@ -73,13 +73,19 @@ class PartitionSpec:
             named = {axis for axes in self.axes() for axis in axes}
             both = named & (self.unreduced | self.reduced) or self.unreduced & self.reduced
             if both:
-                raise ValueError(f"PartitionSpec: the axes {sorted(map(str, both))} have two roles in {self}.")
+                raise ValueError(
+                    f"PartitionSpec: the axes {sorted(map(str, both))} have two roles in {self}."
+                )
         self._hash = hash((self.axes_trimmed(), self.unreduced, self.reduced))
 
     def axes(self) -> tuple[tuple[Any, ...], ...]:
         """For each entry the mesh axes as a tuple; none where the entry is None or unconstrained."""
         return tuple(
-            () if entry is None or entry is _unconstrained else entry if isinstance(entry, tuple) else (entry,)
+            ()
+            if entry is None or entry is _unconstrained
+            else entry
+            if isinstance(entry, tuple)
+            else (entry,)
             for entry in self.partitions
         )
 
@@ -122,10 +128,14 @@ class PartitionSpec:
                 *self.partitions, *other.partitions,
                 unreduced=self.unreduced | other.unreduced, reduced=self.reduced | other.reduced,
             )  # fmt: skip
-        return self.update(partitions=(*self.partitions, *other)) if isinstance(other, tuple) else NotImplemented
+        return (
+            self.update(partitions=(*self.partitions, *other)) if isinstance(other, tuple) else NotImplemented
+        )
 
     def __radd__(self, other: Any) -> PartitionSpec:
-        return self.update(partitions=(*other, *self.partitions)) if isinstance(other, tuple) else NotImplemented
+        return (
+            self.update(partitions=(*other, *self.partitions)) if isinstance(other, tuple) else NotImplemented
+        )
 
     def __eq__(self, other: object) -> bool:
         return self is other or (

@@ -35,6 +35,7 @@ __all__ = [
     "TileSharding",
     "check_fits",
     "check_spec",
+    "in_order_of",
     "resolve",
     "sharding_of_tiles",
 ]
@@ -175,18 +176,20 @@ class DeviceSharding(GSPMDSharding):
         return found
 
     def _hlo_sharding_of(self, ndim: int) -> Any:
-        parts, numbers = self._tiling(ndim)
-        tiles = math.prod(parts)
-        if tiles == 1:
-            return HloSharding.replicate()
-        copies = len(self._devices_tuple) // tiles
-        flat = np.ravel_multi_index(tuple(numbers.T), parts)
-        order = np.argsort(flat, kind="stable")
-        if copies == 1:
-            return HloSharding.subgroup_with_device_ordering(order.reshape(parts).astype(np.int64), [])
-        return HloSharding.subgroup_with_device_ordering(
-            order.reshape(*parts, copies).astype(np.int64), [OpSharding.Type.REPLICATED]
-        )
+        return _tiles_of(*self._tiling(ndim))
+
+
+def _tiles_of(parts: tuple[int, ...], numbers: np.ndarray) -> Any:
+    """A layout in jaxlib's form, from the parts per dimension and each device's part."""
+    tiles = math.prod(parts)
+    if tiles == 1:
+        return HloSharding.replicate()
+    copies = len(numbers) // tiles
+    order = np.argsort(np.ravel_multi_index(tuple(numbers.T), parts), kind="stable").astype(np.int64)
+    if copies == 1:
+        return HloSharding.subgroup_with_device_ordering(order.reshape(parts), [])
+    kinds = [OpSharding.Type.REPLICATED]
+    return HloSharding.subgroup_with_device_ordering(order.reshape(*parts, copies), kinds)
 
 
 class NamedSharding(DeviceSharding):
@@ -212,7 +215,11 @@ class NamedSharding(DeviceSharding):
     spec: PartitionSpec
 
     def __init__(
-        self, mesh: BaseMesh, spec: PartitionSpec, memory_kind: str | None = None, _logical_device_ids: Any = None
+        self,
+        mesh: BaseMesh,
+        spec: PartitionSpec,
+        memory_kind: str | None = None,
+        _logical_device_ids: Any = None,
     ):
         if not isinstance(mesh, BaseMesh):
             raise TypeError(f"NamedSharding takes a Mesh or an AbstractMesh; got {mesh!r:.120}.")
@@ -435,6 +442,18 @@ def sharding_of_tiles(mesh: Mesh, tiles: Any, ndim: int, memory_kind: str | None
         if own_parts == parts and bool((own_numbers == numbers).all()):
             return candidate
     return found
+
+
+def in_order_of(sharding: Any, mesh: Mesh | None, ndim: int) -> Any:
+    """The sharding that gives every device the same part, with the devices in the order of a mesh."""
+    if mesh is None or not isinstance(sharding, DeviceSharding):
+        return sharding
+    devices, own = mesh._flat_devices_tuple, tuple(sharding._device_assignment)
+    if devices == own:
+        return sharding
+    parts, numbers = sharding._tiling(ndim)
+    places = [own.index(device) for device in devices]
+    return sharding_of_tiles(mesh, _tiles_of(parts, numbers[places]), ndim, sharding.memory_kind)
 
 
 # --- what users give ---------------------------------------------------------------------------

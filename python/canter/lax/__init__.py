@@ -361,6 +361,10 @@ if TYPE_CHECKING:
         rng_uniform_p as rng_uniform_p,
     )
     from .scaled import scaled_dot as scaled_dot
+    from .sharding import (
+        sharding_constraint_p as sharding_constraint_p,
+        with_sharding_constraint as with_sharding_constraint,
+    )
     from .sorting import (
         approx_max_k as approx_max_k,
         approx_min_k as approx_min_k,
@@ -399,10 +403,6 @@ if TYPE_CHECKING:
         regularized_incomplete_beta_p as regularized_incomplete_beta_p,
         zeta as zeta,
         zeta_p as zeta_p,
-    )
-    from .sharding import (
-        sharding_constraint_p as sharding_constraint_p,
-        with_sharding_constraint as with_sharding_constraint,
     )
     from .staging import (
         after_all as after_all,

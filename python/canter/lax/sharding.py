@@ -58,7 +58,9 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
     if isinstance(sharding, NamedSharding) and len(sharding.spec) > len(aval.shape):
         paths, _ = pytree.tree_flatten_with_path(tree)
-        check_fits(sharding, aval, f"x{pytree.keystr(paths[position][0])}", "with_sharding_constraint arguments")
+        check_fits(
+            sharding, aval, f"x{pytree.keystr(paths[position][0])}", "with_sharding_constraint arguments"
+        )
     free = frozenset()
     if isinstance(sharding, NamedSharding):
         entries = enumerate(sharding.spec)
@@ -74,12 +76,12 @@ def _transpose(ct: Any, x: Any, **params: Any) -> Any:
     return [sharding_constraint_p.bind(ct, **params)]
 
 
-def _batch(
-    trace: Any, args: Any, dims: Any, *, sharding: Any, unconstrained_dims: Any, **params: Any
-) -> Any:
+def _batch(trace: Any, args: Any, dims: Any, *, sharding: Any, unconstrained_dims: Any, **params: Any) -> Any:
     (x,), (dim,) = args, dims
     if dim is None:
-        out = sharding_constraint_p.bind(x, sharding=sharding, unconstrained_dims=unconstrained_dims, **params)
+        out = sharding_constraint_p.bind(
+            x, sharding=sharding, unconstrained_dims=unconstrained_dims, **params
+        )
         return out, None
     if isinstance(sharding, NamedSharding):
         # The new dimension is split as `spmd_axis_name` says, else as the compiler likes.

@@ -337,7 +337,18 @@ def _parts_by_device(self: Any) -> dict[Any, Any]:
         raise deleted_error(self)
     if type(self._sharding) is SingleDeviceSharding:
         return {self._sharding._device: self}
-    return {part._sharding._device: part for part in self._arrays}
+    return {part._sharding._device: part for part in _parts(self)}
+
+
+def _parts(self: Any) -> list[Any]:
+    """The parts on devices of this process, as arrays. Those that jaxlib cuts out do not know their type."""
+    aval = self.aval
+    shape = self._sharding.shard_shape(aval.shape)
+    own = ShapedArray(shape, aval.dtype, aval.weak_type)
+    return [
+        part if part.aval is not None else part._rewrap_with_aval_and_sharding(own, part._sharding)
+        for part in self._arrays
+    ]
 
 
 def _addressable_shards(self: Any) -> list[Shard]:
@@ -357,7 +368,7 @@ def _addressable_data(self: Any, index: int) -> Any:
         raise deleted_error(self)
     if type(self._sharding) is SingleDeviceSharding:
         return self
-    return self._fully_replicated_shard() if self._sharding.is_fully_replicated else self._arrays[index]
+    return self._fully_replicated_shard() if self._sharding.is_fully_replicated else _parts(self)[index]
 
 
 def _device(self: Any) -> Any:
@@ -371,6 +382,14 @@ def _device(self: Any) -> Any:
 def _devices(self: Any) -> set[Any]:
     """The devices that hold the array."""
     return set(self._sharding.device_set)
+
+
+def _format_of(self: Any) -> Any:
+    from .layouts import format_of
+
+    if self.is_deleted():
+        raise deleted_error(self)
+    return format_of(self)
 
 
 # --- copies ------------------------------------------------------------------------------------
@@ -469,6 +488,7 @@ _ATTRIBUTES: dict[str, Any] = {
     "unsafe_buffer_pointer": _guarded(_cpp_pointer),
     "_pjrt_layout": property(_guarded(_cpp_layout)),
     "_value": property(_value),
+    "format": property(_format_of, doc="The layout in memory together with the sharding."),
     "tolist": _tolist,
     "item": _item,
     "__array__": _array,

@@ -29,10 +29,10 @@ from canter_pjrt.jaxlib_door import (
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.memory import Space
-from ..core.mesh import AbstractMesh, current_context
+from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
-from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, check_fits, resolve
+from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, check_fits, in_order_of, resolve
 from ..core.trace import Tracer, concrete_or_error
 from ..lax.sharding import sharding_constraint_p
 from ..transforms.zeros import Zero
@@ -193,6 +193,13 @@ def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
 def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
     """The array in another layout over devices: without a copy where only the names differ."""
     aval, ndim = array.aval, len(array.aval.shape)
+    if isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
+        if own._device_assignment != sharding._device_assignment and own.device_set == sharding.device_set:
+            # The devices stand in another order: first the same parts in that order.
+            order = Mesh(np.array(sharding._device_assignment, object), ("devices",))
+            parts = {part._sharding._device: part for part in array._arrays}
+            own = in_order_of(own, order, ndim)
+            array = make_array(aval, own, [parts[device] for device in own._local], committed=True)
     if tuple(own._device_assignment) == tuple(sharding._device_assignment):
         if sharding.is_equivalent_to(own, ndim):
             source = device_copy(array) if semantics is _COPY else array
@@ -211,7 +218,9 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
     if own.is_fully_replicated and own.memory_kind == sharding.memory_kind:
         replicas = {part._sharding._device: part for part in array._arrays}
         if sharding.device_set <= set(replicas) and sharding.is_fully_replicated:
-            return make_array(aval, sharding, [replicas[d] for d in sharding._device_assignment], committed=True)
+            return make_array(
+                aval, sharding, [replicas[d] for d in sharding._device_assignment], committed=True
+            )
     return to_device(array._value, aval, sharding)
 
 
@@ -491,13 +500,18 @@ def _constrain_now(x: Any, *, sharding: Any, **params: Any) -> Any:
     if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
         mesh = current_context().concrete
         if mesh is None:
-            raise ValueError(f"A concrete array cannot have {sharding}, which has no devices; set a mesh first.")
+            raise ValueError(
+                f"A concrete array cannot have {sharding}, which has no devices; set a mesh first."
+            )
         sharding = NamedSharding(mesh, sharding.spec, sharding.memory_kind)
     if spec is not None and any(entry is PartitionSpec.UNCONSTRAINED for entry in spec):
         own = getattr(x, "sharding", None)
         entries = list(own.spec) if isinstance(own, NamedSharding) and own.mesh == sharding.mesh else []
         entries += [None] * (len(spec) - len(entries))
-        filled = [e if e is not PartitionSpec.UNCONSTRAINED else mine for e, mine in zip(spec, entries, strict=False)]
+        filled = [
+            e if e is not PartitionSpec.UNCONSTRAINED else mine
+            for e, mine in zip(spec, entries, strict=False)
+        ]
         sharding = sharding.update(spec=PartitionSpec(*filled))
     return put(x, sharding)
 

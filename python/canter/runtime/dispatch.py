@@ -168,7 +168,7 @@ class _JaxprCall(_FlatCall):
 
     __slots__ = ("asked", "closed", "compile_options")
 
-    def __init__(self, closed: ClosedJaxpr, options: CompileOptions, asked: Any):
+    def __init__(self, closed: ClosedJaxpr, options: CompileOptions, asked: Any = None):
         self.name = options.name
         self.closed = closed
         self.compile_options = options

@@ -585,11 +585,15 @@ def _reduce(self: Any) -> Any:
 
 
 def _rejit(
-    kind: type[Jitted], function: Any, spec: ArgumentSpec, keep: bool, inline: bool, flags: Any, shardings: Any
+    kind: type[Jitted],
+    function: Any,
+    spec: ArgumentSpec,
+    keep: bool,
+    inline: bool,
+    flags: Any,
+    shardings: Any,
 ) -> Any:
-    jitted = kind(
-        function, spec, keep_unused=keep, inline=inline, compiler_flags=flags, shardings=shardings
-    )
+    jitted = kind(function, spec, keep_unused=keep, inline=inline, compiler_flags=flags, shardings=shardings)
     return dispatcher(jitted)
 
 
@@ -709,7 +713,13 @@ def jit(
         chosen, shardings = placement_from_options(where, device, backend, in_shardings, out_shardings)
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
     jitted = Jitted(
-        fun, spec, keep_unused=keep_unused, device=chosen, inline=inline, compiler_flags=flags, shardings=shardings
+        fun,
+        spec,
+        keep_unused=keep_unused,
+        device=chosen,
+        inline=inline,
+        compiler_flags=flags,
+        shardings=shardings,
     )
     return dispatcher(jitted)
 

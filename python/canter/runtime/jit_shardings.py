@@ -147,7 +147,9 @@ def placement_from_options(
                 leaves.append(getattr(leaf, "sharding", leaf) if not isinstance(leaf, Sharding) else leaf)
     if any(isinstance(leaf, (DeviceSharding, PartitionSpec)) or _elsewhere(leaf) for leaf in leaves):
         return next(iter(found), None), AskedShardings(where, *trees)
-    found |= {leaf if isinstance(leaf, Device) else single_device(leaf) for leaf in leaves if leaf is not None}
+    found |= {
+        leaf if isinstance(leaf, Device) else single_device(leaf) for leaf in leaves if leaf is not None
+    }
     if len(found) > 1:
         raise ValueError(
             f"jit of {where}: device, in_shardings and out_shardings name different devices: {found}."
@@ -157,14 +159,16 @@ def placement_from_options(
 
 def _elsewhere(leaf: Any) -> bool:
     """Whether a sharding on one device means another memory than the usual one."""
-    return type(leaf) is SingleDeviceSharding and leaf != sharding_of(leaf._device) and (
-        leaf.memory_kind != sharding_of(leaf._device).memory_kind
+    return (
+        type(leaf) is SingleDeviceSharding
+        and leaf != sharding_of(leaf._device)
+        and (leaf.memory_kind != sharding_of(leaf._device).memory_kind)
     )
 
 
 def _check_leaf(where: str, option: str, leaf: Any) -> None:
     if not isinstance(leaf, (Device, Sharding, PartitionSpec)) and not hasattr(leaf, "sharding"):
         raise TypeError(
-            f"jit of {where}: {option} leaf specifications are expected to be Shardings, PartitionSpecs or None, but "
+            f"jit of {where}: {option} takes Shardings, PartitionSpecs and None as leaf specifications; "
             f"got {leaf!r} of type {type(leaf).__name__}."
         )

@@ -455,7 +455,9 @@ def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Mesh):
                     yield NamedSharding(item, PartitionSpec())
-                elif isinstance(item, DeviceSharding) and not isinstance(getattr(item, "mesh", None), AbstractMesh):
+                elif isinstance(item, DeviceSharding) and not isinstance(
+                    getattr(item, "mesh", None), AbstractMesh
+                ):
                     yield item
     for inner in subjaxprs(jaxpr):
         yield from _shardings_in(inner)

@@ -23,7 +23,9 @@ def make_single_device_sharding(device: Any, *, memory_kind: str | None = None) 
     >>> ct.sharding.make_single_device_sharding(ct.devices()[0]).device_set == {ct.devices()[0]}
     True
     """
-    return sharding_of(device) if memory_kind is None else SingleDeviceSharding(device, memory_kind=memory_kind)
+    return (
+        sharding_of(device) if memory_kind is None else SingleDeviceSharding(device, memory_kind=memory_kind)
+    )
 
 
 def _with_memory_kind(self: Any, kind: str) -> Any:

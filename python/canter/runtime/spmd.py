@@ -14,7 +14,7 @@ from ..core.jaxpr import ClosedJaxpr
 from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
-from ..core.sharding import DeviceSharding, NamedSharding, sharding_of_tiles
+from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
 from .nonfinite import check_finite, checks_are_on
 from .program import (
     _COPY_FIRST,
@@ -65,7 +65,12 @@ def layout_of_call(
             return None
         return Layout(mesh._flat_devices_tuple, mesh, tuple(ins), tuple(outs))
     devices, mesh = _common_devices(sources)
-    return Layout(devices, mesh, tuple(ins), tuple(outs))
+    wanted = [s if s is None else in_order_of(s, mesh, _rank(arg)) for s, arg in zip(ins, args, strict=True)]
+    return Layout(devices, mesh, tuple(wanted), tuple(outs))
+
+
+def _rank(arg: Any) -> int:
+    return len(arg.shape) if hasattr(arg, "shape") else np.ndim(arg)
 
 
 def _elsewhere(sharding: Any) -> bool:
@@ -97,8 +102,7 @@ def _shape_text(arg: Any) -> str:
 
 
 def _check_asked(arg: Any, own: Any, asked: Any, name: str) -> None:
-    ndim = len(np.shape(arg) if not hasattr(arg, "shape") else arg.shape)
-    if own is not None and not asked.is_equivalent_to(own, ndim):
+    if own is not None and not asked.is_equivalent_to(own, _rank(arg)):
         raise ValueError(
             f"Sharding passed to jit does not match the sharding on the respective arg. Got jit sharding: {asked},\n"
             f"arg sharding: {own} for {name}, of type {_shape_text(arg)}. Bring it there first, with "
@@ -108,7 +112,9 @@ def _check_asked(arg: Any, own: Any, asked: Any, name: str) -> None:
 
 def _common_devices(sources: Sequence[tuple[Any, Callable[[], str]]]) -> tuple[tuple[Any, ...], Any]:
     """The devices that all shardings share, in the order of the first, and a mesh of that order."""
-    first, describe_first = next((pair for pair in sources if isinstance(pair[0], DeviceSharding)), sources[0])
+    first, describe_first = next(
+        (pair for pair in sources if isinstance(pair[0], DeviceSharding)), sources[0]
+    )
     devices = tuple(first._device_assignment)
     for sharding, describe in sources:
         own = tuple(sharding._device_assignment)
@@ -138,7 +144,7 @@ class MeshExecutable(Executable):
       out_shardings: of the results.
     """
 
-    __slots__ = ("devices", "in_shardings", "mesh", "out_shardings")
+    __slots__ = ("_made_as", "devices", "in_shardings", "mesh", "out_shardings")
 
     def __init__(self, loaded: Any, lowered: LoweredProgram):
         layout = lowered.layout
@@ -155,6 +161,11 @@ class MeshExecutable(Executable):
         out_avals = [_physical(aval) for aval in lowered.out_avals]
         self.in_shardings = self._completed(asked, loaded.get_parameter_shardings, in_avals)
         self.out_shardings = self._completed(layout.out_shardings, loaded.get_output_shardings, out_avals)
+        # How the program itself orders the devices of the results, where a mesh asked for has another order.
+        self._made_as = [
+            in_order_of(sharding, self.mesh, len(aval.shape))
+            for sharding, aval in zip(self.out_shardings, out_avals, strict=True)
+        ]
 
     def _completed(self, asked: Sequence[Any], chosen: Callable[[], Any], avals: Sequence[Any]) -> list[Any]:
         """The shardings asked for, and those that the compiler chose for the rest."""
@@ -162,7 +173,11 @@ class MeshExecutable(Executable):
             return list(asked)
         found = chosen() if len(self.devices) > 1 else None
         protos = [None] * len(asked) if found is None else found
-        kinds = self._memory_kinds(len(asked)) if chosen == self.loaded.get_output_shardings else [None] * len(asked)
+        kinds = (
+            self._memory_kinds(len(asked))
+            if chosen == self.loaded.get_output_shardings
+            else [None] * len(asked)
+        )
         return [
             self._told(proto, aval, kind) if sharding is None else sharding
             for sharding, proto, aval, kind in zip(asked, protos, avals, kinds, strict=True)
@@ -185,7 +200,7 @@ class MeshExecutable(Executable):
         if self._committed_handlers is None:
             self._committed_handlers = [
                 _result_handler(aval, sharding, True)
-                for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
+                for aval, sharding in zip(self.out_avals, self._made_as, strict=True)
             ]
         return self._committed_handlers
 
@@ -212,7 +227,8 @@ class MeshExecutable(Executable):
             own = _tied_to(arg)
             if keep and own is not None and not wanted.is_equivalent_to(own, len(arg.shape)):
                 problems.append(
-                    f"  {_described(arg, describe(position))}:\n    Passed sharding: {own}\n    Required sharding: {wanted}"
+                    f"  {_described(arg, describe(position))}:\n    Passed sharding: {own}\n"
+                    f"    Required sharding: {wanted}"
                 )
         if problems:
             more = f"\n  and {len(problems) - 4} more" if len(problems) > 4 else ""
@@ -232,6 +248,8 @@ class MeshExecutable(Executable):
         else:
             results = self.effects.execute(self.loaded, operands, self.device)
         outs = results.consume_with_handlers(self.handlers(True))
+        if self._made_as != self.out_shardings:
+            outs = [place_on(out, sharding) for out, sharding in zip(outs, self.out_shardings, strict=True)]
         if checks_are_on():
             check_finite(self.name, outs)
         return outs
@@ -245,6 +263,8 @@ class MeshExecutable(Executable):
         """
         from .device_put import place_on
 
+        if self._made_as != self.out_shardings:
+            return None
         if self.effects is not None or checks_are_on() or not all(map(_is_c_argument, leaves)):
             return None
         avals = [_physical(aval) for aval in self.out_avals]

@@ -1,0 +1,1 @@
+"""Parallel programs: one function on many devices, each seeing its part."""

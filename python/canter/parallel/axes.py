@@ -1,0 +1,133 @@
+"""`auto_axes` and `explicit_axes`: changing who decides on layouts for the length of a function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..core import pytree
+from ..core.mesh import AxisType, Mesh, current_context, use_context
+from ..core.partition_spec import PartitionSpec
+from ..core.sharding import NamedSharding, resolve
+from ..lax.sharding import with_sharding_constraint
+
+__all__ = ["auto_axes", "explicit_axes"]
+
+
+def _mesh(function: str, shardings: Any) -> Any:
+    """The mesh in force, or that of the first sharding given."""
+    context = current_context()
+    for sharding in pytree.tree_leaves(shardings):
+        if isinstance(sharding, NamedSharding):
+            return sharding.mesh
+    mesh = context.abstract
+    if mesh is None:
+        raise ValueError(
+            f"{function} needs a mesh: set one with canter.set_mesh(mesh), or give NamedShardings instead of specs."
+        )
+    return context.concrete if context.concrete is not None and not mesh.manual_axes else mesh
+
+
+def _names(function: str, mesh: Any, axes: Any) -> tuple[Any, ...]:
+    names = mesh.axis_names if axes is None else (axes,) if isinstance(axes, str) else tuple(axes)
+    unknown = [name for name in names if name not in mesh.axis_names]
+    if unknown:
+        raise ValueError(f"{function}: the mesh {mesh} has no axes {unknown}.")
+    return names
+
+
+def _with_types(function: str, mesh: Any, axes: Any, kind: AxisType) -> Any:
+    """What is in force inside: the mesh with other types of axes."""
+    names = _names(function, mesh, axes)
+    types = tuple(
+        kind if name in names and own is not AxisType.Manual else own
+        for name, own in zip(mesh.axis_names, mesh.axis_types, strict=True)
+    )
+    changed = mesh.update(axis_types=types)
+    context = current_context()
+    concrete = changed if isinstance(changed, Mesh) else context.concrete
+    return context._replace(concrete=concrete, abstract=changed.abstract_mesh)
+
+
+def _named(mesh: Any, shardings: Any) -> Any:
+    def leaf(given: Any) -> Any:
+        if isinstance(given, PartitionSpec):
+            return NamedSharding(mesh, given)
+        return resolve(given, "auto_axes", "out_sharding")
+
+    return pytree.tree_map(leaf, shardings)
+
+
+def auto_axes(
+    f: Callable[..., Any] | None = None, /, *, axes: Any = None, out_sharding: Any = None
+) -> Callable[..., Any]:
+    """A function in which the compiler decides how arrays are laid out along some mesh axes.
+
+    Args:
+      f: the function; None gives a decorator.
+      axes: a name or names of mesh axes; None means all.
+      out_sharding: how the results are laid out: a sharding, a spec, or a tree of them; it may also be given
+        at the call, as the keyword `out_sharding`.
+
+    Raises:
+      ValueError: no mesh is in force, or it has no such axes; a call without `out_sharding`.
+
+    >>> import canter as ct
+    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> double = ct.sharding.auto_axes(lambda x: x + x, out_sharding=ct.NamedSharding(mesh, ct.P("x")))
+    >>> double(ct.numpy.arange(2)).tolist()
+    [0, 2]
+    """
+    if f is None:
+        return functools.partial(auto_axes, axes=axes, out_sharding=out_sharding)
+    function: Callable[..., Any] = f
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        wanted = kwargs.pop("out_sharding", out_sharding)
+        if wanted is None:
+            raise ValueError("auto_axes: missing required keyword argument: 'out_sharding'.")
+        mesh = _mesh("auto_axes", wanted)
+        with use_context(_with_types("auto_axes", mesh, axes, AxisType.Auto)):
+            results = function(*args, **kwargs)
+        return with_sharding_constraint(results, _named(mesh, wanted))
+
+    return wrapped
+
+
+def explicit_axes(
+    f: Callable[..., Any] | None = None, /, *, axes: Any = None, in_sharding: Any = None
+) -> Callable[..., Any]:
+    """A function in which the types of arrays decide how they are laid out along some mesh axes.
+
+    Args:
+      f: the function; None gives a decorator.
+      axes: a name or names of mesh axes; None means all.
+      in_sharding: how the arguments are laid out: a sharding, a spec, or a tree of them; it may also be given
+        at the call, as the keyword `in_sharding`.
+
+    Raises:
+      ValueError: no mesh is in force, or it has no such axes; a call without `in_sharding`.
+
+    >>> import canter as ct
+    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> double = ct.sharding.explicit_axes(lambda x: x + x, in_sharding=ct.NamedSharding(mesh, ct.P("x")))
+    >>> double(ct.numpy.arange(2)).tolist()
+    [0, 2]
+    """
+    if f is None:
+        return functools.partial(explicit_axes, axes=axes, in_sharding=in_sharding)
+    function: Callable[..., Any] = f
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        wanted = kwargs.pop("in_sharding", in_sharding)
+        if wanted is None:
+            raise ValueError("explicit_axes: missing required keyword argument: 'in_sharding'.")
+        mesh = _mesh("explicit_axes", wanted)
+        given = with_sharding_constraint(args if len(args) != 1 else args[0], _named(mesh, wanted))
+        with use_context(_with_types("explicit_axes", mesh, axes, AxisType.Explicit)):
+            return function(*(given if len(args) != 1 else (given,)), **kwargs)
+
+    return wrapped
