@@ -1,29 +1,42 @@
-"""Matrix decompositions: LAPACK on the CPU, what StableHLO has elsewhere; Fourier transforms.
+"""Matrix decompositions on the CPU, through LAPACK, and by plain programs elsewhere; Fourier transforms.
 
-The conventions of the calls are those of the kernels that jaxlib ships: matrices in column-major
-layout over the last two dimensions, any number of batch dimensions in front, an int32 for each
-matrix that says whether the routine succeeded. Where it did not, results are NaN.
+`linalg_gpu` and `linalg_tpu` have the kernels of those platforms.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from canter.core.avals import ShapedArray
 
-from ..mlir_door import ir, stablehlo_attributes
-from ..registry import register_table
+from ..mlir_door import stablehlo_attributes
+from ..registry import Rule, lower_fun, register_table
 from .control_flow import while_loop
-from .elementwise import _real_dtype
+from .kernels import (
+    INT32,
+    Matrix,
+    check_algorithm,
+    conj,
+    corner,
+    custom_call,
+    full_range,
+    info_of,
+    like,
+    nan_where_failed,
+    padded_columns,
+    shapes,
+    triangle,
+    where_batch,
+)
 from .reductions import reduce_with
-from .shapes import broadcast_in_dim, iota, slice_
+from .shapes import broadcast_in_dim, iota
 
 __all__: list[str] = []
 
-_INT32, _BOOL = np.dtype(np.int32), np.dtype(bool)
 _PREFIXES = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 _registered = False
 
@@ -42,35 +55,13 @@ def _register_lapack() -> None:
     _registered = True
 
 
-class Matrix(NamedTuple):
-    """Shape and dtype of an operand or result whose last two dimensions LAPACK reads by columns."""
-
-    aval: Any
-
-
 def _prefix(ctx: Any, dtype: Any) -> str:
     prefix = _PREFIXES.get(dtype.name)
     if prefix is None:
-        raise TypeError(
+        raise NotImplementedError(
             f"'{ctx.primitive}' has no kernel for {dtype} on the CPU; convert to one of {', '.join(_PREFIXES)}."
         )
     return prefix
-
-
-def _layout(ctx: Any, kind: Any) -> Any:
-    ndim = (kind.aval if isinstance(kind, Matrix) else kind).ndim
-    order = list(range(ndim - 1, -1, -1))
-    if isinstance(kind, Matrix):
-        order[0], order[1] = order[1], order[0]
-
-    def build() -> Any:
-        return ir.DenseIntElementsAttr.get(np.asarray(order, np.int64), type=_index_type(ndim))
-
-    return ctx.types._memo(("layout", tuple(order)), build)
-
-
-def _index_type(size: int) -> Any:
-    return ir.RankedTensorType.get([size], ir.IndexType.get())
 
 
 def lapack_call(
@@ -92,36 +83,11 @@ def lapack_call(
       aliases: result -> operand whose memory it takes over.
     """
     _register_lapack()
-    first = kinds_in[0].aval if isinstance(kinds_in[0], Matrix) else kinds_in[0]
-    target = f"lapack_{_prefix(ctx, first.dtype)}{routine}_ffi"
-    return custom_call(ctx, target, operands, kinds_in, kinds_out, config, aliases)
-
-
-def custom_call(
-    ctx: Any,
-    target: str,
-    operands: Sequence[Any],
-    kinds_in: Sequence[Any],
-    kinds_out: Sequence[Any],
-    config: dict[str, Any] | None = None,
-    aliases: dict[int, int] | None = None,
-) -> list[Any]:
-    """Calls a kernel of XLA's typed foreign-function interface."""
-    types = ctx.types
-    alias = stablehlo_attributes.OutputOperandAlias.get
-    several = len(kinds_out) > 1
-    attributes = {
-        "call_target_name": types.string(target),
-        "api_version": types.integer(4, 32),
-        "backend_config": ir.DictAttr.get(config or {}),
-        "operand_layouts": ir.ArrayAttr.get([_layout(ctx, kind) for kind in kinds_in]),
-        "result_layouts": ir.ArrayAttr.get([_layout(ctx, kind) for kind in kinds_out]),
-        "output_operand_aliases": ir.ArrayAttr.get(
-            [alias([out] if several else [], operand, []) for out, operand in (aliases or {}).items()]
-        ),
-    }
-    avals = [kind.aval if isinstance(kind, Matrix) else kind for kind in kinds_out]
-    return list(ctx.build("stablehlo.custom_call", operands, avals, attributes).results)
+    first = kinds_in[0]
+    own = 2 if isinstance(first, Matrix) else 1
+    aval = first.aval if isinstance(first, Matrix) else first
+    target = f"lapack_{_prefix(ctx, aval.dtype)}{routine}_ffi"
+    return custom_call(ctx, target, operands, kinds_in, kinds_out, config, aliases, batch=aval.ndim - own)
 
 
 def _code(ctx: Any, letter: str) -> Any:
@@ -133,43 +99,6 @@ def _flag(ctx: Any, condition: bool, yes: str, no: str) -> Any:
     return _code(ctx, yes if condition else no)
 
 
-def _nan_where_failed(
-    ctx: Any, info: Any, batch: tuple[int, ...], values: Sequence[Any], avals: Any
-) -> list[Any]:
-    """NaN instead of the results of matrices for which the routine reported failure."""
-    status = ShapedArray(batch, _INT32)
-    good = ctx.compare("EQ", info, ctx.full(0, status), status)
-    return [_where_batch(ctx, good, batch, x, ctx.full(np.nan, aval), aval) for x, aval in zip(values, avals)]
-
-
-def _where_batch(ctx: Any, flags: Any, batch: tuple[int, ...], x: Any, y: Any, aval: Any) -> Any:
-    if batch:
-        flags = broadcast_in_dim(ctx, flags, ShapedArray(aval.shape, _BOOL), range(len(batch)))
-    return ctx.op("stablehlo.select", (flags, x, y), aval)
-
-
-def _shapes(aval: Any) -> tuple[tuple[int, ...], int, int]:
-    """Batch dimensions, rows, columns."""
-    return aval.shape[:-2], aval.shape[-2], aval.shape[-1]
-
-
-def _like(aval: Any, *shape: int) -> Any:
-    """An array of the batch dimensions of a matrix, and others behind them."""
-    return ShapedArray((*aval.shape[:-2], *shape), aval.dtype)
-
-
-def _info(aval: Any) -> Any:
-    return ShapedArray(aval.shape[:-2], _INT32)
-
-
-def triangle(ctx: Any, x: Any, aval: Any, lower: bool) -> Any:
-    """The matrix with zeros outside of one triangle."""
-    indices = ShapedArray(aval.shape, _INT32)
-    rows, columns = iota(ctx, indices, aval.ndim - 2), iota(ctx, indices, aval.ndim - 1)
-    keep = ctx.compare("GE" if lower else "LE", rows, columns, indices)
-    return ctx.op("stablehlo.select", (keep, x, ctx.full(0, aval)), aval)
-
-
 # Cholesky and triangular systems
 
 
@@ -179,9 +108,9 @@ def _cholesky(ctx: Any, x: Any) -> Any:
 
 def _cholesky_cpu(ctx: Any, x: Any) -> Any:
     aval = ctx.avals_out[0]
-    outs = (Matrix(aval), _info(aval))
+    outs = (Matrix(aval), info_of(aval))
     factor, info = lapack_call(ctx, "potrf", (x,), (Matrix(aval),), outs, {"uplo": _code(ctx, "L")}, {0: 0})
-    (factor,) = _nan_where_failed(ctx, info, aval.shape[:-2], [factor], [aval])
+    (factor,) = nan_where_failed(ctx, info, aval.shape[:-2], [factor], [aval])
     return triangle(ctx, factor, aval, lower=True)
 
 
@@ -214,16 +143,8 @@ def _conjugated(ctx: Any, a: Any, transpose_a: bool, conjugate_a: bool) -> tuple
     if aval.dtype.kind != "c":
         return a, False
     if conjugate_a and not transpose_a:
-        return _conj(ctx, a, aval), False
+        return conj(ctx, a, aval), False
     return a, conjugate_a
-
-
-def _conj(ctx: Any, x: Any, aval: Any) -> Any:
-    if aval.dtype.kind != "c":
-        return x
-    part = ShapedArray(aval.shape, _real_dtype(aval.dtype))
-    real, imaginary = ctx.op("stablehlo.real", (x,), part), ctx.op("stablehlo.imag", (x,), part)
-    return ctx.op("stablehlo.complex", (real, ctx.op("stablehlo.negate", (imaginary,), part)), aval)
 
 
 def _triangular_solve_cpu(
@@ -237,6 +158,9 @@ def _triangular_solve_cpu(
     conjugate_a: bool,
     unit_diagonal: bool,
 ) -> Any:
+    if ctx.avals_in[0].dtype.name not in _PREFIXES:
+        options = {"transpose_a": transpose_a, "conjugate_a": conjugate_a, "unit_diagonal": unit_diagonal}
+        return _triangular_solve(ctx, a, b, left_side=left_side, lower=lower, **options)
     a, conjugate_a = _conjugated(ctx, a, transpose_a, conjugate_a)
     config = {
         "side": _flag(ctx, left_side, "L", "R"),
@@ -253,19 +177,19 @@ def _triangular_solve_cpu(
 
 def _lu_cpu(ctx: Any, x: Any) -> list[Any]:
     aval, pivot_aval, permutation_aval = ctx.avals_out
-    outs = (Matrix(aval), pivot_aval, _info(aval))
+    outs = (Matrix(aval), pivot_aval, info_of(aval))
     lu, pivots, info = lapack_call(ctx, "getrf", (x,), (Matrix(aval),), outs, {}, {0: 0})
     pivots = ctx.op("stablehlo.subtract", (pivots, ctx.full(1, pivot_aval)), pivot_aval)
     # A positive status is a zero pivot, which leaves a good decomposition.
-    status = _info(aval)
+    status = info_of(aval)
     good = ctx.compare("GE", info, ctx.full(0, status), status)
-    lu = _where_batch(ctx, good, aval.shape[:-2], lu, ctx.full(np.nan, aval), aval)
+    lu = where_batch(ctx, good, aval.shape[:-2], lu, ctx.full(np.nan, aval), aval)
     return [lu, pivots, _permutation(ctx, pivots, pivot_aval, permutation_aval)]
 
 
 def _permutation(ctx: Any, pivots: Any, pivot_aval: Any, aval: Any) -> Any:
     """The permutation that swaps rows i and pivots[i] one after another make."""
-    counter = ShapedArray((), _INT32)
+    counter = ShapedArray((), INT32)
     last = aval.ndim - 1
     places = iota(ctx, aval, last)
     one_pivot = ShapedArray((*pivot_aval.shape[:-1], 1), pivot_aval.dtype)
@@ -282,22 +206,22 @@ def _permutation(ctx: Any, pivots: Any, pivot_aval: Any, aval: Any) -> Any:
         )
 
     def condition(state: list[Any]) -> Any:
-        return ctx.compare("LT", state[0], ctx.constant(pivot_aval.shape[-1], _INT32), counter)
+        return ctx.compare("LT", state[0], ctx.constant(pivot_aval.shape[-1], INT32), counter)
 
     def body(state: list[Any]) -> list[Any]:
         count, permutation = state
-        zeros = [ctx.constant(0, _INT32) for _ in batch]
+        zeros = [ctx.constant(0, INT32) for _ in batch]
         sizes = {"slice_sizes": ctx.types.ints(one_pivot.shape)}
         pivot = ctx.op("stablehlo.dynamic_slice", (pivots, *zeros, count), one_pivot, sizes)
         pivot = broadcast_in_dim(ctx, ctx.convert(pivot, one_pivot), aval, range(aval.ndim))
-        here = broadcast_in_dim(ctx, count, ShapedArray(aval.shape, _INT32), ())
+        here = broadcast_in_dim(ctx, count, ShapedArray(aval.shape, INT32), ())
         at_here, at_pivot = ctx.compare("EQ", places, here, aval), ctx.compare("EQ", places, pivot, aval)
         first, second = entry(permutation, at_here), entry(permutation, at_pivot)
         swapped = ctx.op("stablehlo.select", (at_pivot, first, permutation), aval)
         swapped = ctx.op("stablehlo.select", (at_here, second, swapped), aval)
-        return [ctx.op("stablehlo.add", (count, ctx.constant(1, _INT32)), counter), swapped]
+        return [ctx.op("stablehlo.add", (count, ctx.constant(1, INT32)), counter), swapped]
 
-    return while_loop(ctx, [counter, aval], [ctx.constant(0, _INT32), places], condition, body)[1]
+    return while_loop(ctx, [counter, aval], [ctx.constant(0, INT32), places], condition, body)[1]
 
 
 def _lu_pivots_to_permutation(ctx: Any, pivots: Any, *, permutation_size: int) -> Any:
@@ -338,9 +262,9 @@ def _ormqr_cpu(ctx: Any, x: Any, taus: Any, c: Any, *, left: bool, transpose: bo
 
 def _qr_cpu(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any = None) -> list[Any]:
     aval = ctx.avals_in[0]
-    _, rows, columns = _shapes(aval)
+    _, rows, columns = shapes(aval)
     rank = min(rows, columns)
-    taus_aval = _like(aval, rank)
+    taus_aval = like(aval, rank)
     pivots: Any = None
     outs: tuple[Any, ...]
     if pivoting:
@@ -355,36 +279,13 @@ def _qr_cpu(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma:
         outs = (Matrix(aval), taus_aval)
         packed, taus = lapack_call(ctx, "geqrf", (x,), (Matrix(aval),), outs, {}, {0: 0})
     q_aval, r_aval = ctx.avals_out[:2]
-    q_columns = q_aval.shape[-1]
-    if q_columns > columns:
-        widths = [(0, 0)] * (aval.ndim - 1) + [(0, q_columns - columns)]
-        types = ctx.types
-        attributes = {
-            "edge_padding_low": types.ints(low for low, _ in widths),
-            "edge_padding_high": types.ints(high for _, high in widths),
-            "interior_padding": types.ints((0,) * aval.ndim),
-        }
-        reflectors = ctx.op("stablehlo.pad", (packed, ctx.constant(0, aval.dtype)), q_aval, attributes)
-    else:
-        reflectors = _corner(ctx, packed, aval, rows, q_columns)
+    reflectors = padded_columns(ctx, packed, aval, q_aval.shape[-1])
     q = _orgqr(ctx, reflectors, q_aval, taus, taus_aval)
-    r = triangle(ctx, _corner(ctx, packed, aval, r_aval.shape[-2], columns), r_aval, lower=False)
+    r = triangle(ctx, corner(ctx, packed, aval, r_aval.shape[-2], columns), r_aval, lower=False)
     return [q, r] if pivots is None else [q, r, pivots]
 
 
-def _corner(ctx: Any, x: Any, aval: Any, rows: int, columns: int) -> Any:
-    limits = (*aval.shape[:-2], rows, columns)
-    return x if limits == aval.shape else slice_(ctx, x, aval, (0,) * aval.ndim, limits)[0]
-
-
 # Eigenvalues and singular values
-
-
-def _no_subset(ctx: Any, subset: Any, size: int) -> None:
-    if subset is not None and tuple(subset) != (0, size):
-        raise NotImplementedError(
-            f"'{ctx.primitive}' computes all values on the CPU, not the subset {subset}."
-        )
 
 
 def _eigh_cpu(
@@ -398,22 +299,13 @@ def _eigh_cpu(
 ) -> list[Any]:
     """LAPACK gives eigenvalues in ascending order."""
     aval, values = ctx.avals_out
-    _no_subset(ctx, subset_by_index, aval.shape[-1])
-    _check_algorithm(ctx, algorithm, ("QR", "DEFAULT"))
+    full_range(ctx, subset_by_index, aval.shape[-1])
+    check_algorithm(ctx, algorithm, ("QR", "DEFAULT"), "the CPU")
     routine = "heevd" if aval.dtype.kind == "c" else "syevd"
     config = {"mode": _code(ctx, "V"), "uplo": _flag(ctx, lower, "L", "U")}
-    outs = (Matrix(aval), values, _info(aval))
+    outs = (Matrix(aval), values, info_of(aval))
     v, w, info = lapack_call(ctx, routine, (x,), (Matrix(aval),), outs, config, {0: 0})
-    return _nan_where_failed(ctx, info, aval.shape[:-2], [v, w], [aval, values])
-
-
-def _check_algorithm(ctx: Any, algorithm: Any, names: Sequence[str]) -> str:
-    name = "DEFAULT" if algorithm is None else str(getattr(algorithm, "name", algorithm)).upper()
-    if name not in names:
-        raise NotImplementedError(
-            f"'{ctx.primitive}' has no algorithm {name} on the CPU; it has {', '.join(names)}."
-        )
-    return name
+    return nan_where_failed(ctx, info, aval.shape[:-2], [v, w], [aval, values])
 
 
 def _svd_cpu(
@@ -426,19 +318,20 @@ def _svd_cpu(
     algorithm: Any = None,
 ) -> list[Any]:
     aval = ctx.avals_in[0]
-    batch, rows, columns = _shapes(aval)
+    batch, rows, columns = shapes(aval)
     rank = min(rows, columns)
-    _no_subset(ctx, subset_by_index, rank)
-    routine = "gesvd" if _check_algorithm(ctx, algorithm, ("DEFAULT", "QR")) == "QR" else "gesdd"
+    full_range(ctx, subset_by_index, rank)
+    names = ("DEFAULT", "QR", "DIVIDE_AND_CONQUER")
+    routine = "gesvd" if check_algorithm(ctx, algorithm, names, "the CPU") == "QR" else "gesdd"
     wide = full_matrices or not compute_uv
-    u_aval = _like(aval, rows, rows if wide else rank)
-    vt_aval = _like(aval, columns if wide else rank, columns)
+    u_aval = like(aval, rows, rows if wide else rank)
+    vt_aval = like(aval, columns if wide else rank, columns)
     values = ctx.avals_out[0]
     config = {"mode": _code(ctx, "N" if not compute_uv else "A" if full_matrices else "S")}
-    outs = (Matrix(aval), values, Matrix(u_aval), Matrix(vt_aval), _info(aval))
+    outs = (Matrix(aval), values, Matrix(u_aval), Matrix(vt_aval), info_of(aval))
     _, s, u, vt, info = lapack_call(ctx, routine, (x,), (Matrix(aval),), outs, config, {0: 0})
     results = [s, u, vt] if compute_uv else [s]
-    return _nan_where_failed(ctx, info, batch, results, ctx.avals_out)
+    return nan_where_failed(ctx, info, batch, results, ctx.avals_out)
 
 
 def _eig_cpu(
@@ -451,21 +344,21 @@ def _eig_cpu(
     enable_eigvec_derivs: bool = False,
     use_magma: Any = None,
 ) -> list[Any]:
-    _check_algorithm(ctx, implementation, ("DEFAULT", "LAPACK"))
+    check_algorithm(ctx, implementation, ("DEFAULT", "LAPACK"), "the CPU")
     aval, values = ctx.avals_in[0], ctx.avals_out[0]
     vectors = ShapedArray(aval.shape, values.dtype)
     config = {
         "compute_left": _flag(ctx, compute_left_eigenvectors, "V", "N"),
         "compute_right": _flag(ctx, compute_right_eigenvectors, "V", "N"),
     }
-    parts = [values] if aval.dtype.kind == "c" else [_like(aval, aval.shape[-1])] * 2
-    outs = (*parts, Matrix(vectors), Matrix(vectors), _info(aval))
+    parts = [values] if aval.dtype.kind == "c" else [like(aval, aval.shape[-1])] * 2
+    outs = (*parts, Matrix(vectors), Matrix(vectors), info_of(aval))
     *spectrum, left, right, info = lapack_call(ctx, "geev", (x,), (Matrix(aval),), outs, config)
     w = spectrum[0] if len(spectrum) == 1 else ctx.op("stablehlo.complex", spectrum, values)
     results = [w]
     results += [left] if compute_left_eigenvectors else []
     results += [right] if compute_right_eigenvectors else []
-    return _nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
+    return nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
 
 
 def _schur_cpu(
@@ -474,30 +367,30 @@ def _schur_cpu(
     if sort_eig_vals or select_callable is not None:
         raise NotImplementedError("schur cannot order the eigenvalues.")
     aval = ctx.avals_in[0]
-    values = _like(aval, aval.shape[-1])
+    values = like(aval, aval.shape[-1])
     config = {"mode": _flag(ctx, compute_schur_vectors, "V", "N"), "sort": _code(ctx, "N")}
     parts = [values] if aval.dtype.kind == "c" else [values, values]
-    outs = (Matrix(aval), Matrix(aval), *parts, _info(aval), _info(aval))
+    outs = (Matrix(aval), Matrix(aval), *parts, info_of(aval), info_of(aval))
     t, vectors, *_, info = lapack_call(ctx, "gees", (x,), (Matrix(aval),), outs, config, {0: 0})
     results = [t, vectors] if compute_schur_vectors else [t]
-    return _nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
+    return nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
 
 
 def _hessenberg_cpu(ctx: Any, x: Any) -> list[Any]:
     aval, taus = ctx.avals_out
     config = {"low": ctx.types.integer(1, 32), "high": ctx.types.integer(aval.shape[-1], 32)}
-    outs = (Matrix(aval), taus, _info(aval))
+    outs = (Matrix(aval), taus, info_of(aval))
     a, tau, info = lapack_call(ctx, "gehrd", (x,), (Matrix(aval),), outs, config, {0: 0})
-    return _nan_where_failed(ctx, info, aval.shape[:-2], [a, tau], [aval, taus])
+    return nan_where_failed(ctx, info, aval.shape[:-2], [a, tau], [aval, taus])
 
 
 def _tridiagonal_cpu(ctx: Any, x: Any, *, lower: bool) -> list[Any]:
     aval = ctx.avals_out[0]
     routine = "hetrd" if aval.dtype.kind == "c" else "sytrd"
     config = {"uplo": _flag(ctx, lower, "L", "U")}
-    outs = (Matrix(aval), *ctx.avals_out[1:], _info(aval))
+    outs = (Matrix(aval), *ctx.avals_out[1:], info_of(aval))
     *results, info = lapack_call(ctx, routine, (x,), (Matrix(aval),), outs, config, {0: 0})
-    return _nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
+    return nan_where_failed(ctx, info, aval.shape[:-2], results, ctx.avals_out)
 
 
 def _tridiagonal_solve_cpu(
@@ -510,10 +403,10 @@ def _tridiagonal_solve_cpu(
         _register_lapack()
         name = "tridiagonal_solve_perturbed_ffi"
         return custom_call(ctx, name, (low, middle, high, b), kinds, (Matrix(aval),))[0]
-    outs = (*kinds, _info(aval))
+    outs = (*kinds, info_of(aval))
     aliases = {index: index for index in range(4)}
     *_, x, info = lapack_call(ctx, "gtsv", (low, middle, high, b), kinds, outs, {}, aliases)
-    return _nan_where_failed(ctx, info, aval.shape[:-2], [x], [aval])[0]
+    return nan_where_failed(ctx, info, aval.shape[:-2], [x], [aval])[0]
 
 
 def _symmetric_product(ctx: Any, a: Any, c: Any, *, alpha: float, beta: float) -> Any:
@@ -545,6 +438,48 @@ def _fft(ctx: Any, x: Any, *, fft_type: Any, fft_lengths: Any) -> Any:
     return ctx.op("stablehlo.fft", (x,), ctx.avals_out[0], attributes)
 
 
+def program(name: str, multiple_results: bool) -> Rule:
+    """The rule that lowers a program of `canter.lax`, `module.function`, for batches of matrices."""
+    module, function = name.split(".")
+
+    def batch(*operands: Any, **params: Any) -> Any:
+        from canter.lax.linalg_algorithms import batched
+
+        body = getattr(importlib.import_module(f"canter.lax.linalg_{module}"), function)
+        first = 1 if function == "solve_tridiagonal" else 2
+        return batched(lambda *xs: body(*xs, **params), first, *operands)
+
+    return lower_fun(batch, multiple_results)
+
+
+def _solve_tridiagonal(ctx: Any, *operands: Any, perturb_singular: bool = False) -> Any:
+    if perturb_singular:
+        raise NotImplementedError("'tridiagonal_solve' with perturb_singular=True needs a CPU or a GPU.")
+    return _solve_tridiagonal_program(ctx, *operands)
+
+
+def _geqrf(ctx: Any, x: Any, *, use_magma: Any = None) -> Any:
+    return _geqrf_program(ctx, x)
+
+
+_solve_tridiagonal_program = program("algorithms.solve_tridiagonal", False)
+_geqrf_program = program("algorithms.householder_qr", True)
+
+register_table(
+    {
+        "cholesky_update": program("algorithms.update_cholesky", False),
+        "geqrf": _geqrf,
+        "hessenberg": program("algorithms.hessenberg", True),
+        "householder_product": program("algorithms.leading_columns", False),
+        "lu": program("algorithms.plain_lu", True),
+        "ormqr": program("algorithms.apply_reflectors", False),
+        "qr": program("algorithms.plain_qr", True),
+        "schur": program("iterations.plain_schur", True),
+        "eig": program("iterations.plain_eig", True),
+        "tridiagonal": program("algorithms.tridiagonal", True),
+        "tridiagonal_solve": _solve_tridiagonal,
+    }
+)
 register_table(
     {
         "cholesky": _cholesky,

@@ -11,13 +11,11 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray
 from . import linalg_derivatives as derivatives
-from .common import check_dtype, const, ops
-from .linalg_derivatives import adjoint, triangle
+from .common import check_dtype, ops
+from .linalg_cholesky import cholesky, cholesky_p, cholesky_update, cholesky_update_p, symmetrize
 from .linalg_forms import (
     hessenberg,
     hessenberg_p,
-    schur,
-    schur_p,
     symmetric_product,
     symmetric_product_p,
     tridiagonal,
@@ -25,7 +23,17 @@ from .linalg_forms import (
     tridiagonal_solve,
     tridiagonal_solve_p,
 )
+from .linalg_polar import qdwh
 from .linalg_primitives import check_matrix, matrix_primitive, real_dtype, sized
+from .linalg_reflectors import (
+    geqrf as geqrf,
+    geqrf_p as geqrf_p,
+    householder_product,
+    householder_product_p,
+    ormqr,
+    ormqr_p,
+)
+from .linalg_schur import schur, schur_p
 from .shapes import aval_of, expand_dims, shape_of, squeeze
 
 __all__ = [
@@ -34,6 +42,8 @@ __all__ = [
     "SvdAlgorithm",
     "cholesky",
     "cholesky_p",
+    "cholesky_update",
+    "cholesky_update_p",
     "eig",
     "eig_p",
     "eigh",
@@ -48,6 +58,7 @@ __all__ = [
     "lu_pivots_to_permutation_p",
     "ormqr",
     "ormqr_p",
+    "qdwh",
     "qr",
     "qr_p",
     "schur",
@@ -107,50 +118,6 @@ class SvdAlgorithm(enum.Enum):
     JACOBI = "Jacobi"
     POLAR = "polar"
     DIVIDE_AND_CONQUER = "divide_and_conquer"
-
-
-# ----------------------------------------------------------------------------------------------
-# Cholesky
-
-
-def _cholesky_shapes(x: Any) -> Any:
-    check_matrix("cholesky", x, square=True)
-    return sized(x, *x.shape[-2:])
-
-
-cholesky_p = matrix_primitive("cholesky", _cholesky_shapes, jvp=derivatives.cholesky_jvp)
-
-
-def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
-    """The Cholesky factor: the lower triangular L with `x = L @ L.conj().T`.
-
-    Args:
-      x: Hermitian positive definite matrices, shape `(..., n, n)`, floating or complex.
-      symmetrize_input: whether to replace x by `(x + x.conj().T) / 2` first; otherwise only its
-        lower triangle is read.
-
-    Returns:
-      The factors, of the shape of x; NaN where a matrix is not positive definite.
-
-    Raises:
-      ValueError: the matrices are not square.
-      TypeError: the dtype is not floating or complex.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.cholesky(cnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
-      [[2.0, 0.0], [1.0, 2.0]]
-    """
-    check_matrix("cholesky", aval_of(x), square=True)
-    if symmetrize_input:
-        x = symmetrize(x)
-    return triangle(cholesky_p.bind(x), lower=True)
-
-
-def symmetrize(x: Any) -> Any:
-    """The Hermitian part of square matrices."""
-    return ops.div(ops.add(x, adjoint(x)), const(x, 2))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -351,81 +318,6 @@ def qr(
     return tuple(
         qr_p.bind(x, pivoting=bool(pivoting), full_matrices=bool(full_matrices), use_magma=use_magma)
     )
-
-
-def _householder_shapes(a: Any, taus: Any) -> Any:
-    check_matrix("householder_product", a)
-    rows, columns = a.shape[-2:]
-    if columns > rows or taus.shape[:-1] != a.shape[:-2] or taus.shape[-1] > columns or taus.dtype != a.dtype:
-        raise ValueError(
-            "householder_product takes reflectors (..., m, n) with m >= n and at most n taus of the same "
-            f"dtype; got {a.str_short()} and {taus.str_short()}."
-        )
-    return sized(a, rows, columns)
-
-
-householder_product_p = matrix_primitive("householder_product", _householder_shapes)
-
-
-def householder_product(a: Any, taus: Any) -> Any:
-    """The product of elementary Householder reflectors, as LAPACK's orgqr and ungqr.
-
-    Args:
-      a: the reflectors below the diagonal of its columns, shape `(..., m, n)`, m >= n.
-      taus: their coefficients, shape `(..., k)`, k <= n.
-
-    Returns:
-      The first n columns of the product, shape `(..., m, n)`.
-
-    Raises:
-      ValueError: shapes or dtypes do not fit.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.householder_product(cnp.eye(3, 2), cnp.zeros(2)).shape
-      (3, 2)
-    """
-    return householder_product_p.bind(a, taus)
-
-
-def _ormqr_shapes(a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Any:
-    check_matrix("ormqr", a)
-    check_matrix("ormqr", c)
-    if a.shape[:-2] != c.shape[:-2] or c.shape[-2 if left else -1] != a.shape[-2]:
-        raise ValueError(
-            f"ormqr: c must have the batch axes of a and, on the side of the product, its rows; "
-            f"got shapes {a.shape} and {c.shape}, left={left}."
-        )
-    return ShapedArray(c.shape, c.dtype)
-
-
-ormqr_p = matrix_primitive("ormqr", _ormqr_shapes)
-
-
-def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Any:
-    """Multiplies a matrix by the Q of a QR decomposition that is given as Householder reflectors.
-
-    Args:
-      a: the reflectors, shape `(..., m, k)`.
-      taus: their coefficients, shape `(..., k)`.
-      c: the matrices to multiply.
-      left: whether Q stands to the left of c.
-      transpose: whether Q is (conjugate) transposed.
-
-    Returns:
-      The product, of the shape of c.
-
-    Raises:
-      ValueError: shapes do not fit.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.ormqr(cnp.eye(2), cnp.zeros(2), cnp.ones((2, 1))).tolist()
-      [[1.0], [1.0]]
-    """
-    return ormqr_p.bind(a, taus, c, left=bool(left), transpose=bool(transpose))
 
 
 # ----------------------------------------------------------------------------------------------

@@ -84,12 +84,12 @@ def _only_diagonal(x: Any) -> Any:
     return ops.select_n(ops.eq(rows, columns), ops.full_like(x, 0), x)
 
 
-def _as_rows(v: Any, shape: tuple[int, ...]) -> Any:
+def as_rows(v: Any, shape: tuple[int, ...]) -> Any:
     """A vector repeated as each row of matrices."""
     return ops.broadcast_in_dim(v, shape, (*range(len(shape) - 2), len(shape) - 1))
 
 
-def _as_columns(v: Any, shape: tuple[int, ...]) -> Any:
+def as_columns(v: Any, shape: tuple[int, ...]) -> Any:
     """A vector repeated as each column of matrices."""
     return ops.broadcast_in_dim(v, shape, tuple(range(len(shape) - 1)))
 
@@ -142,6 +142,19 @@ def cholesky_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any)
     return factor, matmul(factor, _scale_diagonal(triangle(middle, lower=True), 0.5))
 
 
+def cholesky_update_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
+    """dR = Φ(R⁻ᵀ d(RᵀR) R⁻¹) R, where Φ takes the upper triangle and halves the diagonal."""
+    r, w = primals
+    dr, dw = map(instantiate_zeros, tangents)
+    factor = primitive.bind(r, w)
+    outer = ops.mul(as_columns(w, shape_of(r)), as_rows(dw, shape_of(r)))
+    half = ops.add(matmul(swap_last(triangle(r, lower=False)), triangle(dr, lower=False)), outer)
+    change = ops.add(half, swap_last(half))
+    left = _solve_triangular(factor, change, left_side=True, transpose_a=True)
+    middle = _solve_triangular(factor, left)
+    return factor, matmul(_scale_diagonal(triangle(middle, lower=False), 0.5), factor)
+
+
 def triangular_solve_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
     """op(a) dx = db - op(da) x, and likewise from the right."""
     a, b = primals
@@ -183,7 +196,7 @@ def tridiagonal_solve_jvp(primitive: Primitive, primals: Any, tangents: Any, par
     side = tangents[3]
     for tangent, by in zip(tangents[:3], (1, 0, -1), strict=True):
         if type(tangent) is not Zero:
-            term = ops.neg(ops.mul(_as_columns(tangent, shape_of(x)), _shift_rows(x, by)))
+            term = ops.neg(ops.mul(as_columns(tangent, shape_of(x)), _shift_rows(x, by)))
             side = term if type(side) is Zero else add_tangents(side, term)
     if type(side) is Zero:
         return x, Zero.from_primal_value(x)
@@ -265,12 +278,13 @@ def qr_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tu
     """dQ = Q Ω + (1 - Q Qᴴ) dA R⁻¹ with skew Ω, and dR = Qᴴ (dA - dQ R).
 
     Ω is what makes Qᴴ dA R⁻¹ - Ω upper triangular. Of a wide matrix the first columns determine Q.
-    With full matrices the columns of Q that A does not determine turn as little as possible.
+    With full matrices the columns of Q that A does not determine turn as little as possible. With
+    pivoting A's columns are permuted, and the permutation is locally constant.
     """
-    if params["pivoting"]:
-        raise NotImplementedError("qr has no derivative with pivoting=True; permute the columns first.")
-    q, r = primitive.bind(*primals, **params)
+    q, r, *order = primitive.bind(*primals, **params)
     change = tangents[0]
+    if order:
+        change = swap_last(_permute_rows(swap_last(change), order[0]))
     rows, columns = shape_of(change)[-2:]
     inner, rank = shape_of(q)[-1], min(rows, columns)
     corner = _leading(r, rank, rank)
@@ -286,7 +300,7 @@ def qr_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tu
     if rows > inner:
         q_tangent = ops.add(q_tangent, ops.sub(scaled, matmul(q, projected)))
     r_tangent = matmul(adjoint(q), ops.sub(change, matmul(q_tangent, r)))
-    return [q, r], [q_tangent, triangle(r_tangent, lower=False)]
+    return [q, r, *order], [q_tangent, triangle(r_tangent, lower=False), *_no_tangents(order)]
 
 
 def _leading(x: Any, rows: int, columns: int) -> Any:
@@ -301,7 +315,7 @@ def _leading(x: Any, rows: int, columns: int) -> Any:
 def _inverse_differences(values: Any) -> Any:
     """1 / (v[j] - v[i]) in row i and column j; 0 on the diagonal."""
     shape = (*shape_of(values), shape_of(values)[-1])
-    difference = ops.sub(_as_rows(values, shape), _as_columns(values, shape))
+    difference = ops.sub(as_rows(values, shape), as_columns(values, shape))
     rows, columns = _index_grids(shape)
     same = ops.eq(rows, columns)
     safe = ops.select_n(same, difference, ops.full_like(difference, 1))
@@ -319,50 +333,55 @@ def eigh_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> 
 
 
 def eig_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
-    """With M = V⁻¹ dA V: dw = diag M; dV = V (F ∘ M), its part along V taken out by the norm."""
+    """With M = V⁻¹ dA V: dw = diag M; dV as `_turned` has it. Left vectors are right ones of Aᴴ."""
     left, right = params["compute_left_eigenvectors"], params["compute_right_eigenvectors"]
-    derivatives_wanted = params["enable_eigvec_derivs"]
-    if left or (right and not derivatives_wanted):
+    if (left or right) and not params["enable_eigvec_derivs"]:
         raise NotImplementedError(
-            "eig: only eigenvalues have a derivative; compute no eigenvectors, or only the right ones with "
-            "enable_eigvec_derivs=True."
+            "eig: eigenvectors have derivatives only up to their arbitrary phase, and where eigenvalues are "
+            "distinct. Pass enable_eigvec_derivs=True to vouch for that, or compute eigenvalues only."
         )
-    values, vectors = primitive.bind(*primals, **{**params, "compute_right_eigenvectors": True})
-    rotated = solve(vectors, matmul(_cast(tangents[0], vectors), vectors))
-    values_tangent = _diagonal(rotated)
-    if not right:
-        return [values], [values_tangent]
+    values, *vectors = primitive.bind(*primals, **{**params, "compute_right_eigenvectors": True})
+    change = _cast(tangents[0], vectors[-1])
+    rotated = solve(vectors[-1], matmul(change, vectors[-1]))
+    turned = []
+    if left:
+        other = solve(vectors[0], matmul(adjoint(change), vectors[0]))
+        turned.append(_turned(vectors[0], conj(values), other))
+    if right:
+        turned.append(_turned(vectors[-1], values, rotated))
+    return [values, *vectors[: left + right]], [_diagonal(rotated), *turned]
+
+
+def _turned(vectors: Any, values: Any, rotated: Any) -> Any:
+    """V (F ∘ M), F[i, j] = 1 / (w[j] - w[i]), less what would change the norm of the columns."""
     turned = matmul(vectors, ops.mul(_inverse_differences(values), rotated))
-    # Eigenvectors have unit norm: what changes it is taken out.
     shape = shape_of(vectors)
     along = ops.reduce_sum(ops.mul(conj(vectors), turned), (len(shape) - 2,))
     real = ops.complex(ops.real(along), ops.full_like(ops.real(along), 0))
-    turned = ops.sub(turned, ops.mul(vectors, _as_rows(real, shape)))
-    return [values, vectors], [values_tangent, turned]
+    return ops.sub(turned, ops.mul(vectors, as_rows(real, shape)))
 
 
 def svd_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
     """With P = Uᴴ dA V: ds = Re diag P; dU = U (F ∘ (P S + S Pᴴ)) + (1 - U Uᴴ) dA V S⁻¹, and so V.
 
-    F[i, j] = 1 / (s[j]² - s[i]²). What is imaginary in diag P turns the phases of U.
+    F[i, j] = 1 / (s[j]² - s[i]²). What is imaginary in diag P turns the phases of U. Of full matrices the
+    columns that A does not determine turn as little as those that it does allow.
     """
     change = tangents[0]
     rows, columns = shape_of(change)[-2:]
-    if params["compute_uv"] and params["full_matrices"] and rows != columns:
-        raise NotImplementedError(
-            f"svd has no derivative with full_matrices=True of matrices of shape {shape_of(change)}, "
-            f"because the columns that x does not determine are arbitrary; use full_matrices=False."
-        )
-    wanted = {**params, "compute_uv": True, "full_matrices": False}
-    s, u, vt = primitive.bind(*primals, **wanted)
-    v = adjoint(vt)
+    rank = min(rows, columns)
+    full = params["compute_uv"] and params["full_matrices"]
+    wanted = {**params, "compute_uv": True, "full_matrices": full}
+    s, all_u, all_vt = primitive.bind(*primals, **wanted)
+    all_v = adjoint(all_vt)
+    u, v = (ops.slice_in_dim(basis, 0, rank, axis=-1) for basis in (all_u, all_v))
     projected = matmul(adjoint(u), matmul(change, v))
     diagonal = _diagonal(projected)
     s_tangent = ops.real(diagonal) if is_complex(diagonal) else diagonal
     if not params["compute_uv"]:
         return [s], [s_tangent]
     shape = shape_of(projected)
-    s_rows, s_columns = (_cast(spread(s, shape), u) for spread in (_as_rows, _as_columns))
+    s_rows, s_columns = (_cast(spread(s, shape), u) for spread in (as_rows, as_columns))
     weights = _cast(_inverse_differences(ops.mul(s, s)), u)
     backwards = adjoint(projected)
     u_turn = ops.mul(weights, ops.add(ops.mul(projected, s_rows), ops.mul(s_columns, backwards)))
@@ -372,13 +391,26 @@ def svd_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> t
         u_turn = ops.add(u_turn, ops.div(twice, ops.mul(s_rows, const(s_rows, 2))))
     u_tangent, v_tangent = matmul(u, u_turn), matmul(v, v_turn)
     if rows > columns:
-        u_tangent = ops.add(u_tangent, _outside(u, matmul(change, v), s))
+        outside = _outside(u, matmul(change, v), s)
+        u_tangent = _with_rest(all_u, rank, ops.add(u_tangent, outside), outside)
     if columns > rows:
-        v_tangent = ops.add(v_tangent, _outside(v, matmul(adjoint(change), u), s))
-    return [s, u, vt], [s_tangent, u_tangent, adjoint(v_tangent)]
+        outside = _outside(v, matmul(adjoint(change), u), s)
+        v_tangent = _with_rest(all_v, rank, ops.add(v_tangent, outside), outside)
+    return [s, all_u, all_vt], [s_tangent, u_tangent, adjoint(v_tangent)]
 
 
 def _outside(basis: Any, x: Any, s: Any) -> Any:
     """The part of x S⁻¹ that is orthogonal to the columns of the basis."""
-    scaled = ops.div(x, _cast(_as_rows(s, shape_of(x)), x))
+    scaled = ops.div(x, _cast(as_rows(s, shape_of(x)), x))
     return ops.sub(scaled, matmul(basis, matmul(adjoint(basis), scaled)))
+
+
+def _with_rest(basis: Any, rank: int, tangent: Any, outside: Any) -> Any:
+    """The tangent of a full basis: its last columns stay orthogonal to the first ones that turn outside."""
+    columns = shape_of(basis)[-1]
+    if columns == rank:
+        return tangent
+    first = ops.slice_in_dim(basis, 0, rank, axis=-1)
+    rest = ops.slice_in_dim(basis, rank, columns, axis=-1)
+    turned = ops.neg(matmul(first, matmul(adjoint(outside), rest)))
+    return ops.concatenate([tangent, turned], len(shape_of(basis)) - 1)

@@ -1,21 +1,18 @@
-"""Schur, Hessenberg and tridiagonal forms, tridiagonal systems and symmetric products."""
+"""Hessenberg and tridiagonal forms, tridiagonal systems and symmetric products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..core.avals import ShapedArray
-from . import linalg_derivatives as derivatives
+from . import linalg_algorithms as algorithms, linalg_derivatives as derivatives
 from .common import ops
 from .linalg_derivatives import triangle
-from .linalg_primitives import check_matrix, matrix_primitive, real_dtype, sized
+from .linalg_primitives import check_matrix, matrix_primitive, real_dtype, sized, through_program
 
 __all__ = [
     "hessenberg",
     "hessenberg_p",
-    "schur",
-    "schur_p",
     "symmetric_product",
     "symmetric_product_p",
     "tridiagonal",
@@ -25,60 +22,15 @@ __all__ = [
 ]
 
 
-def _schur_shapes(x: Any, *, compute_schur_vectors: bool, **_: Any) -> list[Any]:
-    check_matrix("schur", x, square=True)
-    return [sized(x, *x.shape[-2:])] * (2 if compute_schur_vectors else 1)
-
-
-schur_p = matrix_primitive("schur", _schur_shapes, multiple_results=True)
-
-
-def schur(
-    x: Any,
-    *,
-    compute_schur_vectors: bool = True,
-    sort_eig_vals: bool = False,
-    select_callable: Callable[..., Any] | None = None,
-) -> tuple[Any, ...]:
-    """Schur decomposition: `x = vs @ t @ vs.conj().T` with (quasi) triangular t.
-
-    Args:
-      x: matrices, shape `(..., n, n)`, floating or complex.
-      compute_schur_vectors: whether vs is wanted.
-      sort_eig_vals: not supported, must be False.
-      select_callable: not supported, must be None.
-
-    Returns:
-      t, and vs if wanted.
-
-    Raises:
-      ValueError: the matrices are not square.
-      NotImplementedError: an order of eigenvalues is asked for.
-
-    Example:
-      >>> from canter import lax
-      >>> import canter.numpy as cnp
-      >>> lax.linalg.schur(cnp.eye(2))[0].tolist()
-      [[1.0, 0.0], [0.0, 1.0]]
-    """
-    if sort_eig_vals or select_callable is not None:
-        raise NotImplementedError(
-            "schur cannot order the eigenvalues; leave out sort_eig_vals and select_callable."
-        )
-    return tuple(
-        schur_p.bind(
-            x, compute_schur_vectors=bool(compute_schur_vectors), sort_eig_vals=False, select_callable=None
-        )
-    )
-
-
 def _hessenberg_shapes(a: Any) -> list[Any]:
     check_matrix("hessenberg", a, square=True)
     size = a.shape[-1]
     return [sized(a, size, size), sized(a, max(size - 1, 0))]
 
 
-hessenberg_p = matrix_primitive("hessenberg", _hessenberg_shapes, multiple_results=True)
+hessenberg_p = matrix_primitive(
+    "hessenberg", _hessenberg_shapes, multiple_results=True, jvp=through_program(algorithms.hessenberg)
+)
 
 
 def hessenberg(a: Any) -> tuple[Any, Any]:
@@ -109,12 +61,14 @@ def _tridiagonal_shapes(a: Any, *, lower: bool) -> list[Any]:
     return [
         sized(a, size, size),
         sized(a, size, dtype=real),
-        sized(a, size - 1, dtype=real),
-        sized(a, size - 1),
+        sized(a, max(size - 1, 0), dtype=real),
+        sized(a, max(size - 1, 0)),
     ]
 
 
-tridiagonal_p = matrix_primitive("tridiagonal", _tridiagonal_shapes, multiple_results=True)
+tridiagonal_p = matrix_primitive(
+    "tridiagonal", _tridiagonal_shapes, multiple_results=True, jvp=through_program(algorithms.tridiagonal)
+)
 
 
 def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Any, Any, Any, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
-from ..transforms.rules import bdim_at_front
+from ..transforms.jvp import jvp_flat
+from ..transforms.rules import bdim_at_front, instantiate_zeros
 from .common import check_dtype
 from .joining import batch_size
 
@@ -55,3 +56,23 @@ def matrix_primitive(
         primitive.def_jvp(lambda primals, tangents, **params: jvp(primitive, primals, tangents, params))
     primitive.transpose_rule = transpose
     return primitive
+
+
+def through_program(program: Callable[..., Any]) -> Callable[..., Any]:
+    """The jvp rule of a primitive that a program of single matrices (its first operand) says all about.
+
+    The values are the primitive's own, the tangents the program's.
+    """
+    from .linalg_algorithms import batched
+
+    def jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> Any:
+        outs = primitive.bind(*primals, **params)
+
+        def flat(*operands: Any) -> Any:
+            results = batched(lambda *xs: program(*xs, **params), 2, *operands)
+            return results if primitive.multiple_results else [results]
+
+        _, out_tangents = jvp_flat(flat, primals, [instantiate_zeros(t) for t in tangents])
+        return outs, (out_tangents if primitive.multiple_results else out_tangents[0])
+
+    return jvp

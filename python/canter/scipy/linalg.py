@@ -18,9 +18,30 @@ from canter.numpy import linalg as numpy_linalg
 from canter.numpy.util import dtype_of, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 
+from .special_matrices import (
+    block_diag,
+    circulant,
+    companion,
+    convolution_matrix,
+    dft,
+    fiedler,
+    fiedler_companion,
+    hadamard,
+    hankel,
+    helmert,
+    hilbert,
+    invhilbert,
+    invpascal,
+    leslie,
+    pascal,
+    toeplitz,
+)  # fmt: skip
+
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve",
-    "qr", "solve", "solve_triangular", "svd", "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
+    "eigh", "expm", "fiedler", "fiedler_companion", "hadamard", "hankel", "helmert", "hilbert", "inv", "invhilbert",
+    "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "qr", "solve", "solve_triangular", "svd",
+    "toeplitz",
 ]  # fmt: skip
 
 
@@ -546,83 +567,6 @@ def eigh(
         _matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False
     )
     return values if eigvals_only else (values, vectors)
-
-
-# --- matrices -------------------------------------------------------------------------------------
-
-
-@composite
-def _block_diag(arrays: tuple[Any, ...]) -> Any:
-    arrays = tuple(cnp.atleast_2d(x) for x in arrays)
-    rows, columns = (sum(shape_of(x)[i] for x in arrays) for i in (0, 1))
-    out, row, column = cnp.zeros((rows, columns), cnp.result_type(*arrays)), 0, 0
-    for x in arrays:
-        m, n = shape_of(x)
-        out = lax.dynamic_update_slice(out, lax.convert_element_type(x, dtype_of(out)), (row, column))
-        row, column = row + m, column + n
-    return out
-
-
-def block_diag(*arrs: Any) -> Any:
-    """The matrix that has given ones along its diagonal, and is 0 elsewhere.
-
-    Args:
-      *arrs: matrices; vectors and numbers count as matrices of one row.
-
-    Raises:
-      ValueError: an argument has more than two dimensions.
-
-    Source: `scipy.linalg.block_diag`.
-
-    Example:
-      >>> import canter as ct
-      >>> print(ct.scipy.linalg.block_diag(1.0, 2.0))
-      [[1. 0.]
-       [0. 2.]]
-    """
-    arrays = tuple(cnp.asarray(x) for x in arrs) or (cnp.zeros((1, 0)),)
-    for x in arrays:
-        if len(shape_of(x)) > 2:
-            raise ValueError(
-                f"scipy.linalg.block_diag: arguments must have at most 2 dimensions, got {shape_of(x)}."
-            )
-    return _block_diag(arrays)
-
-
-@composite
-def _toeplitz(c: Any, r: Any) -> Any:
-    rows, columns = shape_of(c)[-1], shape_of(r)[-1]
-    # Every diagonal is one element of the column, read upwards, followed by the row.
-    line = cnp.concatenate([cnp.flip(c, -1), r[..., 1:]], axis=-1)
-    index = (rows - 1 - np.arange(rows))[:, None] + np.arange(columns)[None, :]
-    return cnp.take(line, index, axis=-1)
-
-
-def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix whose diagonals are constant.
-
-    Args:
-      c: (..., m): the first column.
-      r: (..., n): the first row, without regard to its first element; by default the conjugate of `c`.
-
-    Raises:
-      ValueError: an argument has no dimension, or the batches differ.
-
-    Source: `scipy.linalg.toeplitz`.
-
-    Example:
-      >>> import canter as ct
-      >>> print(ct.scipy.linalg.toeplitz(ct.numpy.array([1, 2])))
-      [[1 2]
-       [2 1]]
-    """
-    c = cnp.atleast_1d(cnp.asarray(c))
-    r = cnp.conj(c) if r is None else cnp.atleast_1d(cnp.asarray(r))
-    if shape_of(c)[:-1] != shape_of(r)[:-1]:
-        raise ValueError(
-            f"scipy.linalg.toeplitz: c and r must have one batch shape, got {shape_of(c)} and {shape_of(r)}."
-        )
-    return _toeplitz(c, r)
 
 
 # Degree of the Padé approximant, and up to which norm it is exact, in double and in single precision.

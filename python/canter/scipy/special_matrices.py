@@ -184,7 +184,11 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
     """
     a, columns = _vector("convolution_matrix", a, 1), _count("convolution_matrix", n, 1)
     short, long = sorted((shape_of(a)[-1], columns))
-    parts = {"full": (0, short + long - 1), "same": ((short - 1) // 2, long), "valid": (short - 1, long - short + 1)}
+    parts = {
+        "full": (0, short + long - 1),
+        "same": ((short - 1) // 2, long),
+        "valid": (short - 1, long - short + 1),
+    }
     if mode not in parts:
         raise ValueError(
             f"scipy.linalg.convolution_matrix: mode must be 'full', 'same' or 'valid', got {mode!r}."
