@@ -9,7 +9,7 @@ from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 
 from .context import LoweringRuleContext, ModuleContext
-from .mlir_door import ir
+from .mlir_door import ir, load_all_dialects
 from .registry import ElementwiseOp, find_rule, registered_platforms
 from .structure import structure_key
 
@@ -103,7 +103,9 @@ def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     primitive = eqn.primitive
     rule = find_rule(primitive, module.platform)
     if rule is not None:
-        module.has_outside_rules |= getattr(rule, "from_outside", False)
+        if getattr(rule, "from_outside", False) and not module.has_outside_rules:
+            module.has_outside_rules = True
+            load_all_dialects(module.context)
         return rule
     others = registered_platforms(primitive)
     where = _user_line(eqn)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from canter.core.avals import ShapedArray
+from canter.core.avals import ShapedArray, get_aval
 from canter.core.effects import Effect, ordered_effects
 
 from .mlir_door import ir, load_all_dialects
+from .registry import constant_handlers
 from .types import TypeTable, compare_type_name, element_shape, physical_aval, physical_dtype, value_key
 
 __all__ = ["LoweringRuleContext", "ModuleContext"]
@@ -67,6 +68,20 @@ class ModuleContext:
     def platform(self) -> str:
         """The platform for which rules are chosen."""
         return self.platforms[0]
+
+    @property
+    def ip(self) -> Any:
+        """Where functions are inserted."""
+        return self._module_block
+
+    @property
+    def symbol_table(self) -> Any:
+        """The symbols of the module as it stands."""
+        return ir.SymbolTable(self.module.operation)
+
+    def add_keepalive(self, value: Any) -> None:
+        """Keeps a Python object alive as long as the executable."""
+        self.keepalives.append(value)
 
     def unique_symbol(self, name: str) -> str:
         """A function name that is not taken yet: `name`, `name_0`, `name_1`, …"""
@@ -202,6 +217,10 @@ class ModuleContext:
 
     def array(self, value: Any, location: Any) -> Any:
         """A captured array as a constant inside the module."""
+        handler = constant_handlers.get(type(value)) if constant_handlers else None
+        if handler is not None:
+            with location:
+                return handler(value, get_aval(value))
         value = getattr(value, "_base_array", value)  # a key array stands for its bits
         array = np.asarray(value)
         kind = self.types.tensor(array.shape, array.dtype)
@@ -267,6 +286,30 @@ class LoweringRuleContext:
     def platform(self) -> str:
         """The platform for which rules are chosen."""
         return self.module_context.platforms[0]
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms that the module is for."""
+        return self.module_context.platforms
+
+    @property
+    def traceback(self) -> Any:
+        """Where the equation comes from, or None."""
+        source = None if self.eqn is None else self.eqn.source_info
+        return None if source is None else source.traceback
+
+    @property
+    def jaxpr_eqn_ctx(self) -> Any:
+        return None if self.eqn is None else self.eqn.ctx
+
+    @property
+    def dim_var_values(self) -> tuple[Any, ...]:
+        """The values of symbolic dimensions: none, as shapes are static."""
+        return ()
+
+    def is_forward_compat(self) -> bool:
+        """Whether the module must run on older runtimes: never, as exports are downgraded as a whole."""
+        return False
 
     def op(self, name: str, operands: Sequence[Any], aval_out: Any, attributes: Any = None) -> Any:
         """Emits an operation of one result.

@@ -97,6 +97,14 @@ def _give_back(context: Any, uses: int) -> None:
         _idle_contexts.append((context, uses))
 
 
+def __getattr__(name: str) -> Any:
+    if name == "upstream_dialects":  # a registry of the dialects that are not of jaxlib's own
+        registry = ir.DialectRegistry()
+        _jax_mlir_ext.register_dialects(registry)
+        return registry
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def load_all_dialects(context: Any) -> None:
     """Loads every dialect that jaxlib ships into a context, for rules from outside that build them."""
     context.load_all_available_dialects()

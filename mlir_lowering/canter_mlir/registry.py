@@ -15,7 +15,9 @@ __all__ = [
     "Rule",
     "cache_lowering",
     "find_rule",
+    "ir_type_handlers",
     "lower_fun",
+    "register_constant_handler",
     "register_lowering",
     "register_table",
     "registered_platforms",
@@ -40,6 +42,17 @@ class ElementwiseOp(NamedTuple):
 # Rules by platform (None: the default for all) and primitive. Canter's own rules are keyed by name,
 # so that their modules need not import the primitives; a rule for the object itself comes first.
 _rules: dict[str | None, dict[Any, Any]] = {None: {}}
+
+
+# For values and avals from outside: type of the value -> function of (value, aval) to an MLIR value, and type of
+# the aval -> function of it to an MLIR type.
+constant_handlers: dict[type, Callable[..., Any]] = {}
+ir_type_handlers: dict[type, Callable[[Any], Any]] = {}
+
+
+def register_constant_handler(type_: type, handler_fun: Callable[..., Any]) -> None:
+    """Declares how captured values of a type become constants of the module: `handler(value, aval)`."""
+    constant_handlers[type_] = handler_fun
 
 
 def register_lowering(primitive: Any, rule: Any, platform: str | None = None) -> Any:
@@ -73,19 +86,21 @@ def register_table(table: dict[str, Any], platform: str | None = None) -> None:
 def find_rule(primitive: Any, platform: str | None) -> Any:
     """The rule of a primitive on a platform, or None.
 
-    A rule for the platform comes before a default one, a rule for the primitive itself before one
-    for its name.
+    A rule for the primitive itself comes before one for its name, a rule for the platform before a default one.
     """
-    for table in (_rules.get(platform), _rules[None]):
-        if table is None:
-            continue
+    tables = [table for table in (_rules.get(platform), _rules[None]) if table is not None]
+    for table in tables:
         if primitive in table:
             rule = table[primitive]
             if isinstance(rule, ElementwiseOp) or getattr(rule, "sets_locations", False):
                 return rule
             return _with_location(rule)
-        if primitive.name in table:
-            return table[primitive.name]
+    # A primitive from outside that calls a program is lowered as such calls are, whatever its name.
+    names = [primitive.name, "call"] if hasattr(primitive, "subfunctions") else [primitive.name]
+    for name in names:
+        for table in tables:
+            if name in table:
+                return table[name]
     return None
 
 
@@ -104,10 +119,28 @@ def _with_location(rule: Rule) -> Rule:
 
     def lower(ctx: Any, *operands: Any, **params: Any) -> Any:
         with ctx.location:
-            return rule(ctx, *operands, **params)
+            return _as_values(ctx, rule(ctx, *operands, **params))
 
     lower.from_outside = True  # type: ignore[attr-defined]
     return lower
+
+
+def _as_values(ctx: Any, results: Any) -> list[Any]:
+    """What a rule gave as one MLIR value a result."""
+    from .mlir_door import ir
+
+    if isinstance(results, ir.Value):
+        values = [results]
+    else:
+        # Some rules give for each result a sequence of one value.
+        found = () if results is None else getattr(results, "results", results)
+        values = [x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x for x in found]
+    if len(values) != len(ctx.avals_out) or not all(isinstance(x, ir.Value) for x in values):
+        raise ValueError(
+            f"The lowering rule of primitive '{ctx.primitive}' gave {results!r:.80}, which is not one MLIR value for "
+            f"each of its {len(ctx.avals_out)} results."
+        )
+    return values
 
 
 def traced(fun: Callable[..., Any], avals: tuple[Any, ...], params: dict[str, Any], multiple: bool) -> Any:

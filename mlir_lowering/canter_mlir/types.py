@@ -15,6 +15,7 @@ from canter.core import dtypes
 from canter.core.avals import AbstractToken, ShapedArray
 
 from .mlir_door import ir, stablehlo_attributes
+from .registry import ir_type_handlers
 
 __all__ = ["TypeTable", "compare_type_name", "element_shape", "physical_aval", "physical_dtype", "value_key"]
 
@@ -155,6 +156,9 @@ class TypeTable:
             return aval
         if isinstance(aval, AbstractToken):
             return self.token()
+        handler = ir_type_handlers.get(type(aval))
+        if handler is not None:
+            return handler(aval)
         raise TypeError(f"A value of type {aval} cannot be lowered: only arrays and tokens can.")
 
     def token(self) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "register_aval",
     "typematch",
     "typeof",
+    "valid_jaxtype",
 ]
 
 
@@ -212,6 +213,21 @@ def get_aval(value: Any) -> Any:
         f"A value of type {kind.__module__}.{kind.__qualname__} is not a valid array type: {value!r:.80}. "
         "Pass an array, a NumPy array or a Python number."
     )
+
+
+def valid_jaxtype(value: Any) -> bool:
+    """Whether a value is an array, a tracer or a number, and so may be an operand of a primitive.
+
+    Example:
+      >>> from canter.core.avals import valid_jaxtype
+      >>> valid_jaxtype(1.0), valid_jaxtype("one")
+      (True, False)
+    """
+    try:
+        get_aval(value)
+    except TypeError:
+        return False
+    return True
 
 
 def typeof(value: Any) -> Any:

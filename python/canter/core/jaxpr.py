@@ -6,11 +6,14 @@ The attribute names are those that libraries walk and match on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from .avals import get_aval
 from .effects import no_effects
 from .primitive import Primitive
+from .source import current_traceback
+from .trace import state
 
 __all__ = [
     "Atom",
@@ -19,12 +22,17 @@ __all__ = [
     "DropVar",
     "Jaxpr",
     "JaxprEqn",
+    "JaxprEqnContext",
     "Literal",
+    "ParamDict",
     "SourceInfo",
+    "Value",
     "Var",
     "eval_jaxpr",
+    "gensym",
     "jaxpr_as_fun",
     "jaxprs_in_params",
+    "new_jaxpr_eqn",
     "subjaxprs",
 ]
 
@@ -72,6 +80,8 @@ class Literal:
 
 
 Atom = Var | Literal
+Value = Any  # what an equation takes and gives: an array, a tracer, a number
+ParamDict = dict[str, Any]
 
 
 class SourceInfo(NamedTuple):
@@ -82,13 +92,56 @@ class SourceInfo(NamedTuple):
 
 
 class DebugInfo(NamedTuple):
-    """What a jaxpr was traced from: the function's name, and names of arguments and results."""
+    """What a jaxpr was traced from.
 
-    func_name: str = "<unknown>"
+    Attributes:
+      traced_for: the transformation that traced it.
+      func_src_info: the function's name, with ` at FILE:LINE` behind it where that is known.
+      arg_names: one name an argument, or None.
+      result_paths: one path a result, or None.
+    """
+
+    traced_for: str = "jit"
+    func_src_info: str = "<unknown>"
     arg_names: Sequence[str] | None = None
     result_paths: tuple[str, ...] | None = None
-    traced_for: str = "jit"
-    func_src_info: str | None = None
+
+    @property
+    def func_name(self) -> str:
+        return self.func_src_info.split(" at ")[0]
+
+    @property
+    def func_filename(self) -> str | None:
+        """The file of the function, where it is known."""
+        _, found, place = self.func_src_info.partition(" at ")
+        return place.rpartition(":")[0] if found else None
+
+    @property
+    def func_lineno(self) -> int | None:
+        """The line of the function, where it is known."""
+        line = self.func_src_info.rpartition(":")[2]
+        return int(line) if self.func_filename and line.isdigit() else None
+
+
+class JaxprEqnContext:
+    """The settings under which an equation was traced; Canter's equations carry all of theirs as parameters.
+
+    Attributes:
+      manager: a context manager to evaluate the equation in; it changes nothing.
+    """
+
+    compute_type = xla_metadata = cur_abstract_mesh = None
+    threefry_partitionable = True
+
+    @property
+    def manager(self) -> Any:
+        return nullcontext()
+
+    def __repr__(self) -> str:
+        return "JaxprEqnContext()"
+
+
+_eqn_context = JaxprEqnContext()
 
 
 class JaxprEqn:
@@ -104,13 +157,20 @@ class JaxprEqn:
         params: dict[str, Any],
         effects: Any = no_effects,
         source_info: Any = None,
+        ctx: JaxprEqnContext | None = None,
     ):
+        if ctx is not None and ctx is not _eqn_context:
+            raise TypeError(f"The context of an equation is that of another equation, or None; got {ctx!r}.")
         self.invars = invars
         self.outvars = outvars
         self.primitive = primitive
         self.params = params
         self.effects = effects
         self.source_info = source_info
+
+    @property
+    def ctx(self) -> JaxprEqnContext:
+        return _eqn_context
 
     def replace(self, **changes: Any) -> JaxprEqn:
         """A copy with some fields changed."""
@@ -217,6 +277,22 @@ class ClosedJaxpr:
         return self.consts
 
     @property
+    def constvars(self) -> list[Var]:
+        return self.jaxpr.constvars
+
+    @property
+    def invars(self) -> list[Var]:
+        return self.jaxpr.invars
+
+    @property
+    def outvars(self) -> list[Any]:
+        return self.jaxpr.outvars
+
+    @property
+    def debug_info(self) -> DebugInfo:
+        return self.jaxpr.debug_info
+
+    @property
     def eqns(self) -> list[JaxprEqn]:
         return self.jaxpr.eqns
 
@@ -243,16 +319,22 @@ class ClosedJaxpr:
         printer.text(repr(self))
 
 
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
+def eval_jaxpr(
+    jaxpr: Jaxpr, consts: Sequence[Any], *args: Any, propagate_source_info: bool = True
+) -> list[Any]:
     """Applies the equations of a jaxpr, one by one, in the current trace.
 
     Args:
       jaxpr: the program.
       consts: values of its constant variables.
       *args: values of its arguments.
+      propagate_source_info: whether equations that are traced from it keep the user's lines.
 
     Returns:
       The list of results.
+
+    Raises:
+      TypeError: the number of arguments is wrong.
 
     Example:
       >>> import canter as ct
@@ -265,18 +347,58 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
         raise TypeError(f"The jaxpr takes {len(jaxpr.invars)} arguments, but {len(args)} were given.")
     env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, args, strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
-        results = eqn.primitive.bind(*operands, **eqn.params)
-        if eqn.primitive.multiple_results:
-            env.update(zip(eqn.outvars, results, strict=True))
-        else:
-            env[eqn.outvars[0]] = results
+    outer = state.traceback
+    try:
+        for eqn in jaxpr.eqns:
+            if propagate_source_info and eqn.source_info is not None:
+                state.traceback = eqn.source_info.traceback
+            operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
+            results = eqn.primitive.bind(*operands, **eqn.params)
+            if eqn.primitive.multiple_results:
+                env.update(zip(eqn.outvars, results, strict=True))
+            else:
+                env[eqn.outvars[0]] = results
+    finally:
+        state.traceback = outer
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
 
+def new_jaxpr_eqn(
+    invars: Sequence[Any],
+    outvars: Sequence[Var],
+    primitive: Primitive,
+    params: dict[str, Any],
+    effects: Any = no_effects,
+    source_info: Any = None,
+    ctx: JaxprEqnContext | None = None,
+) -> JaxprEqn:
+    """An equation, with the present line of the program as its source where none is given."""
+    if source_info is None:
+        source_info = SourceInfo(state.traceback or current_traceback(), state.name_stack)
+    return JaxprEqn(list(invars), list(outvars), primitive, params, effects, source_info, ctx)
+
+
+def gensym(jaxprs: Any = None, suffix: str = "") -> Callable[[Any], Var]:
+    """A function that makes a new variable of an aval; variables are distinct whatever program they are in.
+
+    Example:
+      >>> from canter.core import ShapedArray, gensym
+      >>> gensym()(ShapedArray((), "float32")).aval
+      ShapedArray(float32[])
+    """
+    del jaxprs, suffix
+    return Var
+
+
 def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
-    """A Python function that evaluates a closed jaxpr."""
+    """A Python function that evaluates a closed jaxpr.
+
+    Example:
+      >>> import canter as ct
+      >>> from canter.core import jaxpr_as_fun
+      >>> [y.item() for y in jaxpr_as_fun(ct.make_jaxpr(lambda x: x * 2.0)(1.0))(3.0)]
+      [6.0]
+    """
 
     def evaluate(*args: Any) -> list[Any]:
         return eval_jaxpr(closed.jaxpr, closed.consts, *args)

@@ -6,12 +6,15 @@ operation and a transformation finds its rule without a registry.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .trace import state as _state
 
-__all__ = ["Primitive"]
+__all__ = ["Primitive", "known_primitives"]
+
+known_primitives: weakref.WeakSet[Primitive] = weakref.WeakSet()
 
 
 class Primitive:
@@ -37,6 +40,7 @@ class Primitive:
 
     __slots__ = (
         "__dict__",
+        "__weakref__",
         "abstract_cache",
         "abstract_rule",
         "axis_batch_rule",
@@ -68,6 +72,7 @@ class Primitive:
         self.impl: Callable[..., Any] | None = None
         self.abstract_cache: dict[Any, Any] = {}
         self.eval_cache: dict[Any, Any] = {}
+        known_primitives.add(self)
 
     def __repr__(self) -> str:
         return self.name
@@ -89,16 +94,39 @@ class Primitive:
         """Applies the primitive in a given trace."""
         return trace.process(self, args, params)
 
+    def def_bind_with_trace(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares what a bind does: `function(trace, args, params)`."""
+        self.bind_with_trace = function  # type: ignore[method-assign]
+        self.bind = lambda *args, **params: function(_state.trace, args, params)  # type: ignore[method-assign]
+        return function
+
+    def get_bind_params(self, params: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """What an equation's parameters are as arguments of `bind`: functions before the operands, and the rest."""
+        return [], params
+
+    def abstract_eval(self, *avals: Any, **params: Any) -> tuple[Any, Any]:
+        """The avals of the results and the effects of an application."""
+        from .tracing import infer_avals
+
+        return infer_avals(self, avals, params)
+
     def def_abstract_eval(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declares the shape and dtype rule."""
         self.abstract_rule = rule
+        self.effectful = False
+        self.abstract_cache.clear()
         return rule
 
     def def_effectful_abstract_eval(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declares a rule that returns avals and a set of effects."""
         self.abstract_rule = rule
         self.effectful = True
+        self.abstract_cache.clear()
         return rule
+
+    def is_effectful(self, params: dict[str, Any]) -> bool:
+        """Whether an application may have effects."""
+        return self.effectful
 
     def def_impl(self, impl: Callable[..., Any]) -> Callable[..., Any]:
         """Declares how to evaluate the primitive eagerly."""

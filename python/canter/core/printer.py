@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,14 @@ from canter_pjrt.jaxlib_door import pretty_printer as pp
 from . import source
 from .jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 
-__all__ = ["pp_eqn", "pp_jaxpr", "register_params_rule"]
+__all__ = [
+    "JaxprPpContext",
+    "JaxprPpSettings",
+    "pp_eqn",
+    "pp_jaxpr",
+    "register_eqn_rule",
+    "register_params_rule",
+]
 
 Doc = Any
 ParamsRule = Callable[[dict[str, Any]], dict[str, Any]]
@@ -128,6 +135,15 @@ def register_params_rule(primitive_name: str, rule: ParamsRule) -> None:
     _PARAMS_RULES[primitive_name] = rule
 
 
+# Primitives whose equations print in a notation of their own: `rule(printer, eqn) -> Doc`.
+_EQN_RULES: dict[str, Callable[[Any, JaxprEqn], Any]] = {}
+
+
+def register_eqn_rule(primitive_name: str, rule: Callable[[Any, JaxprEqn], Any]) -> None:
+    """Declares how the equations of a primitive are printed: `rule(printer, eqn) -> document`."""
+    _EQN_RULES[primitive_name] = rule
+
+
 class _Words(str):
     """Text that is printed as it is."""
 
@@ -170,20 +186,39 @@ def _open(jaxpr: Jaxpr | ClosedJaxpr) -> Jaxpr:
 # ---------------------------------------------------------------- documents
 
 
+class JaxprPpSettings(NamedTuple):
+    """What is printed; see `pp_jaxpr`."""
+
+    print_shapes: bool = True
+    source_info: bool = False
+    name_stack: bool = False
+    custom_pp_eqn_rules: bool = True
+    print_effects: bool = False
+
+
+class JaxprPpContext:
+    """The names of variables, kept from one print to the next.
+
+    Args:
+      var_names: variable -> name; the others are named from a on.
+    """
+
+    def __init__(self, var_names: dict[Any, str] | None = None):
+        self.var_names = {} if var_names is None else var_names
+
+
 class _Printer:
     """Names variables in the order in which they appear, and builds the document of a jaxpr."""
 
-    def __init__(
-        self, shapes: bool, source_info: bool, name_stack: bool, custom_rules: bool, effects: bool
-    ) -> None:
-        self.shapes = shapes
-        self.source_info = source_info
-        self.name_stack = name_stack
-        self.custom_rules = custom_rules
-        self.effects = effects
-        self.names: dict[Any, str] = {}
+    def __init__(self, settings: JaxprPpSettings, context: JaxprPpContext | None = None) -> None:
+        self.shapes = settings.print_shapes
+        self.source_info = settings.source_info
+        self.name_stack = settings.name_stack
+        self.custom_rules = settings.custom_pp_eqn_rules
+        self.effects = settings.print_effects
+        self.names: dict[Any, str] = {} if context is None else context.var_names
         self.unused: set[Any] = set()
-        self.taken: set[str] = set()
+        self.taken: set[str] = set(self.names.values())
         self.shared: dict[int, tuple[str, Jaxpr]] = {}
         self.count = 0
 
@@ -242,8 +277,11 @@ class _Printer:
     # parts
 
     def var(self, var: Any) -> Doc:
-        name = self.name_of(var)
-        return pp.text(f"{name}:{var.aval.str_short(short_dtypes=True)}" if self.shapes else name)
+        name = pp.text(self.name_of(var))
+        if not self.shapes:
+            return name
+        kind = pp.text(f":{var.aval.str_short(short_dtypes=True)}")
+        return pp.concat([name, pp.color(kind, foreground=pp.Color.MAGENTA)])
 
     def atom(self, atom: Any) -> Doc:
         return pp.text(_literal_text(atom) if isinstance(atom, Literal) else self.name_of(atom))
@@ -252,6 +290,9 @@ class _Printer:
         return _fill([self.var(v) for v in variables])
 
     def eqn(self, eqn: JaxprEqn) -> Doc:
+        rule = _EQN_RULES.get(eqn.primitive.name) if self.custom_rules else None
+        if rule is not None:
+            return rule(self, eqn)
         annotation = self.annotation(eqn)
         parts: list[Doc] = []
         if eqn.outvars:
@@ -343,7 +384,7 @@ class _Printer:
 
 
 def _keyword(word: str) -> Doc:
-    return pp.color(pp.text(word), intensity=pp.Intensity.BRIGHT)
+    return pp.color(pp.text(word), foreground=pp.Color.BLUE, intensity=pp.Intensity.BRIGHT)
 
 
 def _join(separator: Doc, docs: Sequence[Doc]) -> Doc:
@@ -363,9 +404,9 @@ def _bracket(opening: str, inside: Doc, closing: str) -> Doc:
     return pp.group(pp.concat([indented, pp.brk(""), pp.text(closing)]))
 
 
-def _format(doc: Doc, use_color: bool | None) -> str:
+def _format(doc: Doc, use_color: bool | None, width: int = _WIDTH) -> str:
     return doc._format(
-        _WIDTH,
+        width,
         use_color=bool(use_color),
         output_format=pp.OutputFormat.TEXT,
         separable_lines=False,
@@ -383,6 +424,8 @@ def pp_jaxpr(
     name_stack: bool = False,
     print_effects: bool = False,
     use_color: bool | None = None,
+    width: int = _WIDTH,
+    context: JaxprPpContext | None = None,
 ) -> str:
     """The text of a jaxpr.
 
@@ -393,17 +436,19 @@ def pp_jaxpr(
       custom_pp_eqn_rules: whether primitives leave out parameters that have their usual value.
       name_stack: whether to write the scopes beside each equation.
       print_effects: whether to write the effects.
-      use_color: whether to mark keywords for a terminal.
+      use_color: whether to mark keywords and types for a terminal; None is False.
+      width: the number of columns.
+      context: names for the variables.
 
     >>> import canter as ct
     >>> print(ct.make_jaxpr(ct.lax.sin)(1.0).pretty_print(print_shapes=False))
     { lambda ; a. let b = sin a in (b,) }
     """
-    printer = _Printer(print_shapes, source_info, name_stack, custom_pp_eqn_rules, print_effects)
-    return _format(printer.top(_open(jaxpr)), use_color)
+    settings = JaxprPpSettings(print_shapes, source_info, name_stack, custom_pp_eqn_rules, print_effects)
+    return _format(_Printer(settings, context).top(_open(jaxpr)), use_color, width)
 
 
 def pp_eqn(eqn: JaxprEqn, *, source_info: bool = False, print_shapes: bool = True) -> str:
     """The text of one equation, its variables named from a on."""
-    printer = _Printer(print_shapes, source_info, False, True, False)
-    return _format(printer.eqn(eqn), False)
+    settings = JaxprPpSettings(print_shapes=print_shapes, source_info=source_info)
+    return _format(_Printer(settings).eqn(eqn), False)

@@ -30,6 +30,7 @@ __all__ = [
     "axis_environment",
     "concrete_or_error",
     "current_trace",
+    "ensure_compile_time_eval",
     "escaped_tracer_error",
     "eval_trace",
     "extend_axis_environment",
@@ -48,18 +49,25 @@ class Trace:
     __slots__ = ()
 
     is_tape = False  # whether it records tangents only: transforms.linearize
+    is_batch = False  # whether it vectorizes: transforms.batching
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         """Applies one primitive to arguments, which may be values or tracers of any trace."""
-        raise NotImplementedError
+        return self.process_primitive(primitive, args, params)
+
+    def process_primitive(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        """The method that traces from outside define; the same as `process`."""
+        if type(self).process is Trace.process:
+            raise NotImplementedError(f"{type(self).__name__} must define process_primitive.")
+        return self.process(primitive, args, params)
 
     def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
-        """Applies a function that has a forward-mode rule of its own."""
-        raise NotImplementedError
+        """Applies a function that has a forward-mode rule of its own; a trace from outside forgets the rule."""
+        return fun(*args)
 
     def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
-        """Applies a function that has a reverse-mode rule of its own."""
-        raise NotImplementedError
+        """Applies a function that has a reverse-mode rule of its own; a trace from outside forgets the rule."""
+        return fun(*args)
 
     def is_alive(self) -> bool:
         """False once the function that was being traced has returned."""
@@ -117,6 +125,7 @@ class _State(threading.local):
 
     trace: Any = eval_trace
     name_stack: tuple[Any, ...] = ()
+    traceback: Any = None  # where equations come from, if not from the present stack
     axes: Any = None  # dict of axis name -> size, replaced as a whole, never changed in place
 
 
@@ -155,6 +164,30 @@ def swap_trace(trace: Any, _set_tracing: Any = config.tracing_state.set_local) -
 def set_current_trace(trace: Any) -> Iterator[None]:
     """`swap_trace` as a context manager, for code where speed does not matter."""
     previous = swap_trace(trace)
+    try:
+        yield
+    finally:
+        swap_trace(previous)
+
+
+@contextmanager
+def ensure_compile_time_eval() -> Iterator[None]:
+    """Evaluates what is computed inside at once, even while a function is being traced.
+
+    Values that depend on the traced arguments cannot be evaluated; using one raises an error.
+
+    Example:
+      >>> import canter as ct
+      >>> import canter.numpy as cnp
+      >>> @ct.jit
+      ... def f(x):
+      ...     with ct.ensure_compile_time_eval():
+      ...         steps = int(cnp.sum(cnp.arange(4)))
+      ...     return x * steps
+      >>> float(f(2.0))
+      12.0
+    """
+    previous = swap_trace(eval_trace)
     try:
         yield
     finally:
@@ -218,6 +251,10 @@ class Tracer:
     def _is_traced_array(self) -> bool:
         # Asked by the C++ class behind `isinstance(x, canter.Array)`.
         return isinstance(self.aval, ShapedArray)
+
+    def full_lower(self) -> Any:
+        """The tracer itself: traces lower as they go."""
+        return self
 
     def concrete_value(self) -> Any:
         """The value where it is known in spite of the transformation, else None."""

@@ -63,7 +63,7 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
 
 def current_source() -> SourceInfo:
     """Where the program being traced stands now."""
-    return tuple.__new__(SourceInfo, (_get_traceback(), state.name_stack))
+    return tuple.__new__(SourceInfo, (state.traceback or _get_traceback(), state.name_stack))
 
 
 class JaxprTracer(Tracer):
@@ -218,7 +218,7 @@ def trace_to_jaxpr(
       >>> trace_to_jaxpr(lambda x: [lax.sin(x)], [ShapedArray((3,), "float32")])
       { lambda ; a:f32[3]. let b:f32[3] = sin a in (b,) }
     """
-    trace = JaxprTrace(debug_info or DebugInfo(name))
+    trace = JaxprTrace(debug_info or DebugInfo(func_src_info=name))
     tracers = [trace.new_argument(aval) for aval in in_avals]
     previous = swap_trace(trace)
     try:

@@ -282,7 +282,7 @@ class Jitted:
                     self._check_result(leaf, result)
             return leaves
 
-        debug_info = DebugInfo(self.name, ArgumentNameTuple(function, in_tree, call.static_positions))
+        debug_info = DebugInfo("jit", self.name, ArgumentNameTuple(function, in_tree, call.static_positions))
         outer_names, state.name_stack = state.name_stack, ()
         start = time.perf_counter()
         try:

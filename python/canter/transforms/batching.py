@@ -73,6 +73,7 @@ class BatchTrace(Trace):
     """
 
     __slots__ = ("alive", "name", "parent", "size", "spmd_name")
+    is_batch = True
 
     def __init__(self, parent: Any, size: int, name: Any = None, spmd_name: Any = None):
         self.parent = parent
@@ -80,6 +81,10 @@ class BatchTrace(Trace):
         self.name = name
         self.spmd_name = spmd_name
         self.alive = True
+
+    @property
+    def explicit_mesh_axis(self) -> None:
+        return None
 
     def is_alive(self) -> bool:
         return self.alive

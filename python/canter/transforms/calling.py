@@ -39,7 +39,7 @@ def function_name(fun: Any, unnamed: str | None = None) -> str:
 
 def debug_info(fun: Any, traced_for: str) -> DebugInfo:
     """What messages can say about a function."""
-    return DebugInfo(function_name(fun), traced_for=traced_for)
+    return DebugInfo(traced_for, function_name(fun))
 
 
 class FlatFunction:

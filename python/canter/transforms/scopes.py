@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.jaxpr import eval_jaxpr
-from ..core.trace import Tracer, eval_trace, state, swap_trace
+from ..core.trace import Tracer, ensure_compile_time_eval, state
 from ..core.tracing import trace_to_jaxpr
 from .calling import FlatFunction, debug_info, function_name
 from .zeros import has_tangents
@@ -76,30 +75,6 @@ def named_call(fun: Callable[P, R], *, name: str | None = None) -> Callable[P, R
       2.0
     """
     return named_scope(function_name(fun) if name is None else name)(fun)
-
-
-@contextmanager
-def ensure_compile_time_eval() -> Iterator[None]:
-    """Evaluates what is computed inside at once, even while a function is being traced.
-
-    Values that depend on the traced arguments cannot be evaluated; using one raises an error.
-
-    Example:
-      >>> import canter as ct
-      >>> import canter.numpy as cnp
-      >>> @ct.jit
-      ... def f(x):
-      ...     with ct.ensure_compile_time_eval():
-      ...         steps = int(cnp.sum(cnp.arange(4)))
-      ...     return x * steps
-      >>> float(f(2.0))
-      12.0
-    """
-    previous = swap_trace(eval_trace)
-    try:
-        yield
-    finally:
-        swap_trace(previous)
 
 
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:

@@ -50,12 +50,12 @@ def backward_pass(
         if type(cotangent) is not Zero and type(out) is not Literal and out not in values:
             known = pending.get(out)
             pending[out] = cotangent if known is None else add_tangents(known, cotangent)
-    outer_stack = state.name_stack
+    outer_stack, outer_traceback = state.name_stack, state.traceback
     try:
         for eqn in reversed(linear_eqns):
             _transpose_eqn(eqn, values, pending, outer_stack)
     finally:
-        state.name_stack = outer_stack
+        state.name_stack, state.traceback = outer_stack, outer_traceback
     return [
         (pending[var] if var in pending else Zero(var.aval)) if type(arg) is UndefinedPrimal else None
         for var, arg in zip(jaxpr.invars, args, strict=True)
@@ -101,10 +101,11 @@ def _transpose_eqn(eqn: JaxprEqn, values: dict[Var, Any], pending: dict[Var, Any
         v.val if type(v) is Literal else values[v] if v in values else UndefinedPrimal(v.aval) for v in invars
     ]
     source = eqn.source_info
-    if source is not None and source.name_stack:
-        state.name_stack = (*outer_stack, *source.name_stack)
-    else:
+    if source is None:
         state.name_stack = outer_stack
+    else:  # what the rule does is of the line and the scope that it differentiates
+        state.traceback = source.traceback
+        state.name_stack = (*outer_stack, *source.name_stack) if source.name_stack else outer_stack
     results = rule(cotangent, *operands, **eqn.params)
     for var, operand, ct in zip(invars, operands, results, strict=True):
         if ct is not None and type(operand) is UndefinedPrimal and type(ct) is not Zero:

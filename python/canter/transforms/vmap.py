@@ -12,6 +12,7 @@ from ..core.errors import api_boundary, argument_path
 from .batching import batch_flat
 from .calling import FlatFunction, function_name
 from .rules import matchaxis
+from .vmappables import is_spec, map_containers, vmappables
 
 __all__ = ["vmap"]
 
@@ -58,7 +59,7 @@ def vmap(
         raise TypeError(f"vmap takes a function, but got a value of type {type(fun).__name__}.")
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
-    if in_axes is not None and type(in_axes) not in (int, tuple) and not hasattr(in_axes, "__index__"):
+    if in_axes is not None and type(in_axes) not in (int, tuple) and not _is_axis(in_axes):
         raise TypeError(
             f"vmap: in_axes must be an int, None, or a tuple with one entry a positional argument, got {in_axes!r}."
         )
@@ -74,6 +75,9 @@ def vmap(
                 f"{len(args)} positional arguments. Give one entry an argument (keyword arguments are mapped over "
                 "axis 0)."
             )
+        if vmappables:
+            names = axis_name, spmd_axis_name
+            return map_containers(fun, args, kwargs, in_axes, out_axes, axis_size, names)
         leaves, in_tree = pytree.tree_flatten((args, kwargs))
         dims = _flat_axes(fun, in_tree, in_axes, leaves)
         size = _mapped_size(fun, in_tree, leaves, dims, axis_size)
@@ -87,6 +91,10 @@ def vmap(
         return flat.out_tree.unflatten(results)
 
     return mapped
+
+
+def _is_axis(value: Any) -> bool:
+    return hasattr(value, "__index__") or is_spec(value)
 
 
 def _vmap_of(fun: Any) -> str:

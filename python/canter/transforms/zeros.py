@@ -25,6 +25,12 @@ class Zero:
     def __repr__(self) -> str:
         return f"Zero({self.aval.str_short()})"
 
+    def instantiate(self) -> Any:
+        """The zeros as an array."""
+        from .rules import zeros_like_aval
+
+        return zeros_like_aval(self.aval)
+
     @staticmethod
     def from_primal_value(value: Any) -> Zero:
         """The zero tangent of a value."""

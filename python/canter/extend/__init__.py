@@ -1,0 +1,21 @@
+"""For libraries that extend Canter: primitives, programs, backends, random number generators.
+
+Its modules are loaded when first used.
+"""
+
+from importlib import import_module as _import_module
+from typing import Any
+
+_submodules = frozenset(
+    "backend core ifrt_programs jaxpr_util linear_util lowering mlir random sharding source_info_util xla".split()
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _submodules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_submodules})
