@@ -141,8 +141,8 @@ _names: dict[str, str] = {
 }
 
 _submodules = frozenset(
-    "ad_checkpoint api_util core custom_derivatives dlpack dtypes errors experimental extend flatten_util image "
-    "interpreters lax memory nn numpy ops random scipy sharding stages tree tree_util typing".split()
+    "ad_checkpoint api_util core custom_derivatives debug dlpack dtypes errors experimental extend flatten_util "
+    "image interpreters lax memory nn numpy ops random scipy sharding stages tree tree_util typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]
