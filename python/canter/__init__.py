@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         device_put as device_put,
     )
     from .runtime.effects import effects_barrier as effects_barrier
+    from .runtime.fwd_and_bwd import fwd_and_bwd as fwd_and_bwd
     from .runtime.jit import clear_caches as clear_caches, jit as jit
     from .runtime.mesh_utils import make_mesh as make_mesh
     from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
         make_array_from_process_local_data as make_array_from_process_local_data,
         make_array_from_single_device_arrays as make_array_from_single_device_arrays,
     )
+    from .transforms.checkpoint_policies import checkpoint_policies as checkpoint_policies
+    from .transforms.custom_gradient import custom_gradient as custom_gradient
     from .transforms.custom_rules import custom_jvp as custom_jvp, custom_vjp as custom_vjp
     from .transforms.derivatives import (
         grad as grad,
@@ -91,11 +94,7 @@ if TYPE_CHECKING:
         value_and_grad as value_and_grad,
         vjp as vjp,
     )
-    from .transforms.remat import (
-        checkpoint as checkpoint,
-        checkpoint_policies as checkpoint_policies,
-        remat as remat,
-    )
+    from .transforms.remat import checkpoint as checkpoint, remat as remat
     from .transforms.scopes import (
         closure_convert as closure_convert,
         ensure_compile_time_eval as ensure_compile_time_eval,
@@ -124,16 +123,19 @@ _names: dict[str, str] = {
         "runtime.callbacks": "pure_callback",
         "runtime.device_put": "block_until_ready copy_to_host_async device_get device_put",
         "runtime.effects": "effects_barrier",
+        "runtime.fwd_and_bwd": "fwd_and_bwd",
         "runtime.jit": "clear_caches jit",
         "runtime.constraints": "reshard",
         "runtime.mesh_utils": "make_mesh",
         "runtime.sharded_arrays": "make_array_from_callback make_array_from_process_local_data "
         "make_array_from_single_device_arrays",
         "runtime.shape_dtype": "ShapeDtypeStruct",
+        "transforms.checkpoint_policies": "checkpoint_policies",
+        "transforms.custom_gradient": "custom_gradient",
         "transforms.custom_rules": "custom_jvp custom_vjp",
         "transforms.derivatives": "grad hessian jacfwd jacobian jacrev jvp linear_transpose linearize "
         "value_and_grad vjp",
-        "transforms.remat": "checkpoint checkpoint_policies remat",
+        "transforms.remat": "checkpoint remat",
         "transforms.scopes": "closure_convert ensure_compile_time_eval named_call named_scope",
         "transforms.vmap": "vmap",
     }.items()
@@ -141,8 +143,9 @@ _names: dict[str, str] = {
 }
 
 _submodules = frozenset(
-    "ad_checkpoint api_util core custom_derivatives debug dlpack dtypes errors experimental extend flatten_util "
-    "image interpreters lax memory nn numpy ops random scipy sharding stages tree tree_util typing".split()
+    "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose dlpack dtypes errors "
+    "experimental extend flatten_util image interpreters lax memory nn numpy ops random scipy sharding stages "
+    "tree tree_util typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]

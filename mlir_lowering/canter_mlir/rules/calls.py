@@ -70,6 +70,11 @@ def _remat(
     return ctx.inline(_closed(jaxpr), operands)
 
 
+def _remat_opt(ctx: Any, *operands: Any, num_consts: tuple[int, int], fwd_jaxpr: Any, **_: Any) -> Any:
+    first, second = num_consts
+    return ctx.inline(fwd_jaxpr, (*operands[:first], *operands[first + second :]))
+
+
 def _outlined(ctx: Any, *operands: Any, jaxpr: Any, name: str) -> Any:
     """A call that the compiler keeps: it is the wall across which nothing is fused."""
     results = ctx.call(jaxpr, operands, name)
@@ -92,6 +97,8 @@ register_table(
         "custom_vjp_call_jaxpr": _inlined("call_jaxpr", "fun_jaxpr", "jaxpr"),
         "custom_lin": _inlined("call_jaxpr", "jaxpr"),
         "custom_vmap_call": _inlined("call", "call_jaxpr", "jaxpr"),
+        "linear_call": _inlined("callee"),
+        "remat_opt": _remat_opt,
         "remat2": _remat,
         "remat": _remat,
         "checkpoint": _remat,

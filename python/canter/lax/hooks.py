@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..core.memory import Space
 from ..transforms.rules import array_ops
 from .arithmetic import add
 from .comparison import eq
@@ -25,12 +27,27 @@ def _eye(rows: int, columns: int, offset: int, dtype: Any) -> Any:
     return convert_element_type(eq(add(row, np.int32(offset)), column), dtype)
 
 
+def _move_to_memory(x: Any, kind: Any) -> Any:
+    """The array in a memory of its device, by the memory's kind."""
+    spaces = {"device": Space.Device, "pinned_host": Space.Host}
+    space = kind if isinstance(kind, Space) else spaces.get(kind)
+    if space is None:
+        raise ValueError(
+            f"There is no memory of kind {kind!r} that values can be offloaded to; the kinds are "
+            f"{', '.join(map(repr, spaces))}."
+        )
+    return import_module("canter.runtime.device_put").device_put(
+        x, space, may_alias=False
+    )  # which stands on a higher floor
+
+
 array_ops.as_array = as_array
 array_ops.broadcast_in_dim = broadcast_in_dim
 array_ops.convert_element_type = convert_element_type
 array_ops.expand_dims = expand_dims
 array_ops.eye = _eye
 array_ops.full = full
+array_ops.move_to_memory = _move_to_memory
 array_ops.reduce_sum = reduce_sum
 array_ops.reshape = reshape
 array_ops.slice = slice_

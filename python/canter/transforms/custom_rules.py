@@ -12,6 +12,7 @@ from ..core import dtypes, pytree
 from ..core.avals import get_aval, typematch
 from .calling import FlatFunction, function_name, normalize_argnums, resolve_kwargs
 from .custom_derivatives import custom_jvp_call_p, custom_vjp_call_p
+from .remat_opt import value_and_residuals
 from .rules import add_tangents, instantiate_zeros
 from .zeros import Zero
 
@@ -267,6 +268,7 @@ class custom_vjp(_CustomRule[P, R]):
     fwd: Callable[..., Any] | None = None
     bwd: Callable[..., Any] | None = None
     symbolic_zeros = False
+    optimize_remat = False
 
     def defvjp(
         self,
@@ -283,14 +285,18 @@ class custom_vjp(_CustomRule[P, R]):
             differentiable argument, of its structure; None stands for zero.
           symbolic_zeros: give `fwd` each array as `CustomVJPPrimal(value, perturbed)`, and `bwd`
             `SymbolicZero` for zero cotangents.
-          optimize_remat: not supported; must be False.
+          optimize_remat: let `checkpoint` call the function instead of `fwd` where it wants no residuals;
+            of use when `fwd` is one opaque operation.
 
         Raises:
-          NotImplementedError: `optimize_remat` is True.
+          NotImplementedError: `optimize_remat` together with `symbolic_zeros`.
         """
-        if optimize_remat:
-            raise NotImplementedError("custom_vjp does not support optimize_remat=True yet; leave it out.")
-        self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
+        if optimize_remat and symbolic_zeros:
+            raise NotImplementedError(
+                "custom_vjp: optimize_remat=True cannot be combined with symbolic_zeros=True. Leave one of them out."
+            )
+        self.fwd, self.bwd = fwd, bwd
+        self.symbolic_zeros, self.optimize_remat = symbolic_zeros, optimize_remat
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         name = function_name(self.fun)
@@ -341,6 +347,12 @@ class _FlatVJP:
         self.in_avals: Any = None
 
     def forward(self, perturbed: Sequence[bool], *leaves: Any) -> tuple[list[Any], list[Any]]:
+        if self.owner.optimize_remat:
+            rule = functools.partial(self._forward, perturbed)
+            return value_and_residuals(self.flat, rule, leaves, self.name)
+        return self._forward(perturbed, *leaves)
+
+    def _forward(self, perturbed: Sequence[bool], *leaves: Any) -> tuple[list[Any], list[Any]]:
         if self.owner.symbolic_zeros:
             shown: Any = [CustomVJPPrimal(x, bool(p)) for x, p in zip(leaves, perturbed, strict=True)]
         else:

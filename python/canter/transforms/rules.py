@@ -57,6 +57,7 @@ class ArrayOps:
       expand_dims: (x, dimensions) -> array.
       eye: (rows, columns, offset, dtype) -> matrix with ones where column - row = offset.
       full: (shape, fill_value, dtype) -> array.
+      move_to_memory: (x, memory kind) -> array in that memory of its device.
       reduce_sum: (x, axes) -> array.
       reshape: (x, shape) -> array.
       slice: (x, starts, limits) -> array.
@@ -70,6 +71,7 @@ class ArrayOps:
     expand_dims: Callable[..., Any]
     eye: Callable[..., Any]
     full: Callable[..., Any]
+    move_to_memory: Callable[..., Any]
     reduce_sum: Callable[..., Any]
     reshape: Callable[..., Any]
     slice: Callable[..., Any]

@@ -31,7 +31,8 @@ __getattr__, __dir__ = _lazy_names(
         "canter.transforms.call_primitives": "call_p closed_call_p",
         "canter.transforms.custom_derivatives": "custom_jvp_call_p custom_lin_p custom_vjp_call_p",
         "canter.transforms.jit_call": "jit_p",
-        "canter.transforms.remat": "name_p remat_p",
+        "canter.transforms.checkpoint_policies": "name_p",
+        "canter.transforms.remat": "remat_p",
         "canter.transforms.rules": "add_jaxvals_p=add_any_p",
     },
 )

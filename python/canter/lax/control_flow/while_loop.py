@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core import config, dtypes, pytree
 from ...core.avals import get_aval
-from ...core.effects import control_flow_allowed_effects, refuse_effects, refuse_io
+from ...core.effects import control_flow_allowed_effects, refuse_effects
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ...core.primitive import Primitive
@@ -313,7 +313,6 @@ def _batch(
     carry = [bdim_at_front(x, d, size) if flag else x for (x, d), flag in zip(carry_args, flags, strict=True)]
     avals = [get_aval(x) for x in carry]
     if pred_dims[0] is not None:
-        refuse_io(body_jaxpr.effects | cond_jaxpr.effects, "vmap-of-while")
         body, consts = (
             _keep_finished(condition, condition_consts, body, consts, avals),
             [*condition_consts, *consts],
