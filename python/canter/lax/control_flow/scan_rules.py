@@ -413,36 +413,34 @@ def _transposed_body(
 def _batch(
     trace: Any, args: Any, dims: Any, *, jaxpr: Any, num_consts: int, num_carry: int, **params: Any
 ) -> Any:
+    """Batch axes of constants, inputs and stacked results stay where they are; only the carry's is in front.
+
+    So what one loop of a nest stacks for another is not moved about at each level.
+    """
     size, options = trace.size, {"name": trace.name, "spmd_name": trace.spmd_name}
-    consts_dims, carry_dims, xs_dims = split_list(
-        [None if d is None else 0 for d in dims], num_consts, num_carry
-    )
+    consts_dims, carry_dims, xs_dims = split_list(dims, num_consts, num_carry)
+    consts, carry, xs = split_list(args, num_consts, num_carry)
+    xs = [moveaxis(x, 0, 1) if d == 0 else x for x, d in zip(xs, xs_dims, strict=True)]
+    row_dims = [None if d is None else max(d - 1, 0) for d in xs_dims]  # behind the loop's axis
     place = lambda flags: [0 if flag else None for flag in flags]  # noqa: E731
 
     def out_flags(flags: list[bool]) -> list[bool]:
-        _, found = batch_jaxpr(jaxpr, size, [*consts_dims, *place(flags), *xs_dims], **options)
+        _, found = batch_jaxpr(jaxpr, size, [*consts_dims, *place(flags), *row_dims], **options)
         return [d is not None for d in found[:num_carry]]
 
     batched_carry = fixpoint([d is not None for d in carry_dims], out_flags)
-    in_dims = [*consts_dims, *place(batched_carry), *xs_dims]
-    _, found = batch_jaxpr(jaxpr, size, in_dims, **options)
-    ys_dims = [None if d is None else 0 for d in found[num_carry:]]
-    batched, _ = batch_jaxpr(jaxpr, size, in_dims, [*place(batched_carry), *ys_dims], **options)
+    in_dims = [*consts_dims, *place(batched_carry), *row_dims]
+    wanted = [*place(batched_carry), *[None] * (len(jaxpr.out_avals) - num_carry)]
+    batched, found = batch_jaxpr(jaxpr, size, in_dims, wanted, **options)
 
-    consts, carry, xs = split_list(list(zip(args, dims, strict=True)), num_consts, num_carry)
     carry = [
-        bdim_at_front(x, d, size) if flag else x for (x, d), flag in zip(carry, batched_carry, strict=True)
+        bdim_at_front(x, d, size) if flag else x
+        for x, d, flag in zip(carry, carry_dims, batched_carry, strict=True)
     ]
     carry_avals = [get_aval(x) for x in carry]
     batched = strengthen_outputs(batched, [*carry_avals, *batched.out_avals[num_carry:]])
-    outs = bind(
-        batched,
-        [moveaxis(x, d, 0) for x, d in consts],
-        carry,
-        [moveaxis(x, d, 1) for x, d in xs],  # behind the loop's axis
-        params,
-    )
-    return outs, [*place(batched_carry), *(None if d is None else 1 for d in ys_dims)]
+    outs = bind(batched, consts, carry, xs, params)
+    return outs, [*place(batched_carry), *(None if d is None else d + 1 for d in found[num_carry:])]
 
 
 def _dce(used: Any, eqn: Any) -> Any:
