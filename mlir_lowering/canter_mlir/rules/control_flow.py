@@ -111,6 +111,7 @@ def _while(
     body_jaxpr: ClosedJaxpr,
     cond_nconsts: int,
     body_nconsts: int,
+    checkpoints: Any = None,
 ) -> list[Any]:
     # Constants of condition and body need not be in the state: the regions see what is outside.
     cond_consts = operands[:cond_nconsts]
@@ -146,6 +147,9 @@ def _batched_while(
     from .reductions import reduce_with
 
     predicate = cond_jaxpr.out_avals[0]
+    program = body_jaxpr.jaxpr
+    carried = program.invars[len(body_consts) :]
+    unchanged = [old is new for old, new in zip(carried, program.outvars, strict=True)]
     test, step = _scoped(ctx, "while", "cond"), _scoped(ctx, "while", "body")
 
     def condition(state: list[Any]) -> Any:
@@ -156,8 +160,8 @@ def _batched_while(
         lanes = step.inline(cond_jaxpr, [*cond_consts, *state])[0]
         new = step.inline(body_jaxpr, [*body_consts, *state])
         return [
-            _where(step, lanes, predicate, x, y, aval)
-            for x, y, aval in zip(new, state, ctx.avals_out, strict=True)
+            y if same else _where(step, lanes, predicate, x, y, aval)
+            for x, y, aval, same in zip(new, state, ctx.avals_out, unchanged, strict=True)
         ]
 
     return while_loop(ctx, ctx.avals_out, init, condition, body, body_jaxpr.effects)
@@ -176,6 +180,21 @@ def _where(ctx: Any, lanes: Any, predicate: Any, x: Any, y: Any, aval: Any) -> A
         spread = ShapedArray(shape, predicate.dtype)
         lanes = ctx.op("stablehlo.broadcast_in_dim", (lanes,), spread, dims)
     return ctx.op("stablehlo.select", (lanes, x, y), aval)
+
+
+def _record_while(ctx: Any, *operands: Any, **params: Any) -> list[Any]:
+    from canter.lax.control_flow.reverse_while import record_program
+
+    return ctx.inline(record_program(ctx.avals_in, params), operands)
+
+
+def _choose_active(ctx: Any, active: Any, *values: Any) -> list[Any]:
+    """Without a batch every step that is asked about is taken."""
+    return list(values[: len(values) // 2])
+
+
+def _borrow_active(ctx: Any, active: Any, *values: Any) -> list[Any]:
+    return list(values)
 
 
 # Scan
@@ -321,9 +340,12 @@ def _scan(
 
 register_table(
     {
+        "borrow_active": _borrow_active,
+        "choose_active": _choose_active,
         "cond": _cond,
         "custom_linear_solve": _linear_solve,
         "platform_index": _platform_index,
+        "record_while": _record_while,
         "while": _while,
         "scan": _scan,
     }

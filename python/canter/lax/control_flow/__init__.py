@@ -1,6 +1,6 @@
 """Control flow: branches and loops as single equations with inner programs."""
 
-from . import scan_rules as scan_rules
+from . import reverse_while as reverse_while, scan_rules as scan_rules
 from .associative import associative_scan as associative_scan
 from .conditionals import cond as cond, cond_p as cond_p, switch as switch
 from .linear_solve import custom_linear_solve as custom_linear_solve, linear_solve_p as linear_solve_p

@@ -24,7 +24,7 @@ from ...transforms.zeros import UndefinedPrimal, Zero, is_undefined_primal, tang
 from .common import reorder, split_list, strengthen_outputs, with_common_consts
 from .scan import scan_p
 
-__all__ = ["fixpoint"]
+__all__ = ["fixpoint", "linear_carry"]
 
 
 def fixpoint(flags: Sequence[bool], step: Callable[[list[bool]], Sequence[bool]]) -> list[bool]:
@@ -253,7 +253,7 @@ def _transpose(
     cotangents: Any, *args: Any, jaxpr: Any, num_consts: int, num_carry: int, **params: Any
 ) -> Any:
     linear = list(map(is_undefined_primal, args))
-    carry_linear = _linear_carry(jaxpr, linear, num_consts, num_carry)
+    carry_linear = linear_carry(jaxpr, linear, num_consts, num_carry)
     if not all(carry_linear):
         return _transpose_with_known_carry(cotangents, args, carry_linear, jaxpr, num_consts, params)
     consts, carry, xs = split_list(args, num_consts, num_carry)
@@ -284,7 +284,7 @@ def _transpose(
     ]
 
 
-def _linear_carry(closed: ClosedJaxpr, linear: Sequence[bool], num_consts: int, num_carry: int) -> list[bool]:
+def linear_carry(closed: ClosedJaxpr, linear: Sequence[bool], num_consts: int, num_carry: int) -> list[bool]:
     """Which parts of the carry depend on linear operands, at the start or after some steps."""
     jaxpr = closed.jaxpr
     consts, carry, xs = split_list(linear, num_consts, num_carry)
