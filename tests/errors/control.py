@@ -2,7 +2,6 @@
 
 import numpy as np
 
-import canter as ct
 import canter.numpy as cnp
 from canter import lax
 
@@ -68,9 +67,19 @@ def while_condition_that_is_no_scalar():
     lax.while_loop(lambda c: c < 2, lambda c: c + 1.0, VECTOR)  # <-
 
 
-@mistake(ValueError, "while_loop", "Reverse-mode", fix="scan")
-def grad_of_a_while_loop():
-    ct.grad(lambda x: lax.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, x))(1.0)  # <-
+@mistake(ValueError, "while_loop", "max_steps", "-1", fix="at least 0")
+def while_loop_of_negative_length():
+    lax.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, 1.0, max_steps=-1)  # <-
+
+
+@mistake(ValueError, "while_loop", "checkpoints", "0", fix="at least 1")
+def while_loop_without_checkpoints():
+    lax.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, 1.0, checkpoints=0)  # <-
+
+
+@mistake(TypeError, "while_loop", "checkpoints", "2.5", fix="int")
+def while_loop_with_half_a_checkpoint():
+    lax.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, 1.0, checkpoints=2.5)  # <-
 
 
 @mistake(TypeError, "fori_loop", "upper", "f32[]", fix="integer")

@@ -62,7 +62,7 @@ def while_loop(
       max_steps: stop after so many steps even if the condition still holds; None sets no bound.
       checkpoints: how many states reverse mode keeps at a time. With c of them a step is repeated about
         log(steps) / log(c) times, but not at all if there are no more steps than that. None keeps as many as fit
-        into 64 MiB, at least 16 and at most 256.
+        into 64 MiB, at least 16 and at most 64.
 
     Returns:
       The first state for which the condition does not hold.
@@ -111,7 +111,7 @@ def while_loop(
 
 
 # How many states reverse mode keeps where the user does not say it: as many as fit, within bounds.
-_MEMORY, _FEWEST, _MOST = 64 << 20, 16, 256
+_MEMORY, _FEWEST, _MOST = 64 << 20, 16, 64
 
 
 def number_of_slots(avals: Sequence[Any]) -> int:
