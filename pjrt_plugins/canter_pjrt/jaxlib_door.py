@@ -140,6 +140,8 @@ if not (0, 10, 2) <= jaxlib_version < (0, 13):
         f"{_jaxlib_version.__version__}. Install a fitting one: pip install 'jaxlib>=0.10.2,<0.13'"
     )
 
+package_folder = os.path.dirname(_jaxlib_version.__file__)
+
 # Names that load another extension module, as name -> (module, attribute or None for the module).
 _LATE: dict[str, tuple[str, str | None]] = {
     "weakref_lru_cache": ("jaxlib.weakref_lru_cache", "weakref_lru_cache"),
@@ -158,6 +160,10 @@ _LATE: dict[str, tuple[str, str | None]] = {
     "lapack": ("jaxlib.cpu._lapack", None),
     "sparse": ("jaxlib.cpu._sparse", None),
     "xla_client": ("jaxlib.xla_client", None),
+    "register_custom_call_as_batch_partitionable": (
+        "jaxlib.xla_client",
+        "register_custom_call_as_batch_partitionable",
+    ),
     "register_custom_call_target": ("jaxlib.xla_client", "register_custom_call_target"),
     "register_custom_call_handler": ("jaxlib.xla_client", "register_custom_call_handler"),
     "register_custom_type": ("jaxlib.xla_client", "register_custom_type"),

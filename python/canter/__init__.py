@@ -144,8 +144,8 @@ _names: dict[str, str] = {
 
 _submodules = frozenset(
     "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose dlpack dtypes errors "
-    "experimental extend flatten_util image interpreters lax memory nn numpy ops random scipy sharding stages "
-    "tree tree_util typing".split()
+    "experimental extend ffi flatten_util image interpreters lax memory nn numpy ops random ref scipy sharding "
+    "stages tree tree_util typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]

@@ -16,6 +16,7 @@ _FAMILIES = (
     "sorting",
     "calls",
     "callbacks",
+    "foreign",
     "control_flow",
     "placement",
     "program",

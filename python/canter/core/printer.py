@@ -293,23 +293,22 @@ class _Printer:
         rule = _EQN_RULES.get(eqn.primitive.name) if self.custom_rules else None
         if rule is not None:
             return rule(self, eqn)
-        annotation = self.annotation(eqn)
-        parts: list[Doc] = []
+        # Each annotation stands on a line of its own, the first of them beside the equation's first line.
+        head = [pp.text("", annotation=annotation) for annotation in self.annotations(eqn)]
+        head.append(pp.text(eqn.primitive.name))
         if eqn.outvars:
-            parts += [pp.nest(2, self.vars(eqn.outvars)), pp.text(" = ", annotation=annotation)]
-            head = pp.text(eqn.primitive.name)
-        else:
-            head = pp.text(eqn.primitive.name, annotation=annotation)
+            head = [pp.nest(2, self.vars(eqn.outvars)), pp.text(" = "), *head]
         operands = pp.nest(2, _fill([self.atom(v) for v in eqn.invars]))
-        return pp.concat([*parts, head, self.params(eqn), pp.text(" "), operands])
+        return pp.concat([*head, self.params(eqn), pp.text(" "), operands])
 
-    def annotation(self, eqn: JaxprEqn) -> str | None:
+    def annotations(self, eqn: JaxprEqn) -> list[str]:
+        """What is written beside an equation."""
         lines = []
         if self.source_info:
             lines.append(source.summarize(eqn.source_info, ""))
         if self.name_stack:
             lines.append(f"[{'/'.join(map(str, getattr(eqn.source_info, 'name_stack', ())))}]")
-        return "\n".join(lines) if lines else None
+        return lines
 
     def params(self, eqn: JaxprEqn) -> Doc:
         rule = _PARAMS_RULES.get(eqn.primitive.name) if self.custom_rules else None

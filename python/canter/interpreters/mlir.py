@@ -30,9 +30,11 @@ MeshAxisName = Any
 
 _PLATFORMS = ("cpu", "cuda", "gpu", "oneapi", "rocm", "tpu")
 _LATE = {
+    "emit_python_callback": ("canter_mlir.callbacks", "emit_python_callback"),
     "LoweringRuleContext": ("canter_mlir.context", "LoweringRuleContext"),
     "ModuleContext": ("canter_mlir.context", "ModuleContext"),
     "ir": ("canter_mlir.mlir_door", "ir"),
+    "ir_attribute": ("canter_mlir.attributes", "ir_attribute"),
     "make_ir_context": ("canter_mlir.mlir_door", "new_context"),
 }
 
@@ -407,55 +409,6 @@ def dense_int_array(xs: Iterable[int]) -> Any:
 def dense_int_elements(xs: Iterable[int]) -> Any:
     """An attribute of 64-bit integers: `dense<[1, 2]> : tensor<2xi64>`."""
     return _ir().DenseIntElementsAttr.get(np.asarray(list(xs), np.int64))
-
-
-def ir_attribute(val: Any) -> Any:
-    """A Python value as an MLIR attribute: numbers, strings, arrays, dtypes, and sequences and dicts of them.
-
-    Raises:
-      TypeError: there is no attribute for a value of its type.
-    """
-    ir = _ir()
-    if isinstance(val, ir.Attribute):
-        return val
-    if isinstance(val, (bool, np.bool_)):
-        return ir.BoolAttr.get(bool(val))
-    if isinstance(val, int):
-        return i64_attr(val)
-    if isinstance(val, float):
-        return ir.FloatAttr.get(ir.F64Type.get(), val)
-    if isinstance(val, str):
-        return ir.StringAttr.get(val)
-    if isinstance(val, bytes):
-        return ir.StringAttr.get(val)
-    if isinstance(val, np.generic):
-        kind = dtype_to_ir_type(val.dtype)
-        return (ir.IntegerAttr if val.dtype.kind in "iu" else ir.FloatAttr).get(kind, val.item())
-    if isinstance(val, np.ndarray):
-        return _dense_attribute(val)
-    if isinstance(val, np.dtype):
-        return ir.TypeAttr.get(dtype_to_ir_type(val))
-    if isinstance(val, Mapping):
-        return ir.DictAttr.get({name: ir_attribute(value) for name, value in val.items()})
-    if isinstance(val, Sequence):
-        return ir.ArrayAttr.get([ir_attribute(value) for value in val])
-    raise TypeError(f"No MLIR attribute is made of a value of type {type(val).__name__}: {val!r:.80}.")
-
-
-def _dense_attribute(array: np.ndarray) -> Any:
-    ir = _ir()
-    kinds = {
-        "bool": ir.DenseBoolArrayAttr,
-        "int8": ir.DenseI8ArrayAttr,
-        "int16": ir.DenseI16ArrayAttr,
-        "int32": ir.DenseI32ArrayAttr,
-        "int64": ir.DenseI64ArrayAttr,
-        "float32": ir.DenseF32ArrayAttr,
-        "float64": ir.DenseF64ArrayAttr,
-    }
-    if array.ndim == 1 and array.dtype.name in kinds:
-        return kinds[array.dtype.name].get(array.tolist())
-    return _types().dense(array)
 
 
 def shape_tensor(ctx: Any, sizes: Sequence[Any]) -> Any:

@@ -33,8 +33,10 @@ __all__ = [
     "PRINT_OPTIONS",
     "Printed",
     "VMAP_METHODS",
+    "batch_by_method",
     "debug_callback_p",
     "debug_print_p",
+    "grown_avals",
     "io_callback_p",
     "pure_callback_p",
 ]
@@ -183,29 +185,57 @@ def _batch_size(args: Any, dims: Any) -> int:
     return next(get_aval(x).shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
 
 
-def _batch_pure(args: Any, dims: Any, *, vmap_method: str | None, result_avals: Any, **params: Any) -> Any:
-    params = {**params, "vmap_method": vmap_method, "result_avals": result_avals}
-    if vmap_method is None:
+def batch_by_method(
+    primitive: Primitive, args: Any, dims: Any, method: str | None, grown: Callable[..., Any], params: Any
+) -> Any:
+    """Batches a call of code from outside, in the way that the user has named.
+
+    Args:
+      primitive: what calls it.
+      args, dims: the operands and their batch axes.
+      method: one of `VMAP_METHODS`; None is refused.
+      grown: `grown(size, axes, **params)` gives the parameters of one call for the whole batch, where
+        `axes` says which operands have a batch axis, in front.
+      params: the parameters, without the method.
+
+    Raises:
+      NotImplementedError: no method is named.
+    """
+    if method is None:
         raise NotImplementedError(
-            "vmap is only supported for the pure_callback primitive when vmap_method is one of "
-            f"{', '.join(map(repr, VMAP_METHODS))}. Got vmap_method=None. Say with it whether the callback takes "
+            f"vmap is only supported for the {primitive} primitive when vmap_method is one of "
+            f"{', '.join(map(repr, VMAP_METHODS))}. Got vmap_method=None. Say with it whether the function takes "
             "one element at a time, or whole batches."
         )
-    if vmap_method in ("sequential", "sequential_unrolled"):
-        return _each_in_turn(pure_callback_p, args, dims, params, vmap_method == "sequential_unrolled")
+    if method in ("sequential", "sequential_unrolled"):
+        one = {**params, "vmap_method": method}
+        return _each_in_turn(primitive, args, dims, one, method == "sequential_unrolled")
     size = _batch_size(args, dims)
     batched = []
     for x, d in zip(args, dims, strict=True):
         if d is not None:
             x = moveaxis(x, d, 0)
-        elif vmap_method != "legacy_vectorized":
+        elif method != "legacy_vectorized":
             shape = get_aval(x).shape
-            front = 1 if vmap_method == "expand_dims" else size
+            front = 1 if method == "expand_dims" else size
             x = broadcast_in_dim(x, (front, *shape), tuple(range(1, len(shape) + 1)))
         batched.append(x)
-    params["result_avals"] = tuple(aval.update(shape=(size, *aval.shape)) for aval in result_avals)
-    results = pure_callback_p.bind(*batched, **params)
+    axes = [d is not None or method != "legacy_vectorized" for d in dims]
+    results = primitive.bind(*batched, vmap_method=method, **grown(size, axes, **params))
     return results, [0] * len(results)
+
+
+def grown_avals(size: int, avals: Any) -> tuple[Any, ...]:
+    """The types of results with a batch axis in front."""
+    return tuple(aval.update(shape=(size, *aval.shape)) for aval in avals)
+
+
+def _grown_pure(size: int, axes: Any, *, result_avals: Any, **params: Any) -> Any:
+    return {**params, "result_avals": grown_avals(size, result_avals)}
+
+
+def _batch_pure(args: Any, dims: Any, *, vmap_method: str | None, **params: Any) -> Any:
+    return batch_by_method(pure_callback_p, args, dims, vmap_method, _grown_pure, params)
 
 
 def _batch_io(args: Any, dims: Any, *, ordered: bool, **params: Any) -> Any:
