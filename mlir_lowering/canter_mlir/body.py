@@ -70,27 +70,33 @@ def lower_equations(
             if rule.takes_accuracy and eqn.params.get("accuracy") is not None:
                 attributes = {"result_accuracy": module.types.accuracy(eqn.params["accuracy"])}
             kind = known_types.get((shape, aval.dtype)) or type_of(aval)
-            env[var] = _create(rule.name, (kind,), operands, attributes, None, 0, location).result
+            result = _create(rule.name, (kind,), operands, attributes, None, 0, location).result
+            if rule.repair is not None and eqn.invars[0].aval.dtype.kind == "c":
+                result = rule.repair(_context(module, eqn, location, prefix), operands[0], result)
+            env[var] = result
             continue
         operands = [
             module.constant(atom.val, atom.aval.dtype, location) if type(atom) is Literal else env[atom]
             for atom in eqn.invars
         ]
-        context = LoweringRuleContext(
-            module,
-            primitive,
-            [atom.aval for atom in eqn.invars],
-            [var.aval for var in eqn.outvars],
-            location,
-            prefix if eqn.source_info is None else prefix + eqn.source_info.name_stack,
-            eqn,
-        )
-        results = rule(context, *operands, **eqn.params)
+        results = rule(_context(module, eqn, location, prefix), *operands, **eqn.params)
         if primitive.multiple_results:
             env.update(zip(eqn.outvars, results, strict=True))
         else:
             env[eqn.outvars[0]] = results[0] if isinstance(results, (list, tuple)) else results
     return [_read(module, env, atom) for atom in jaxpr.outvars]
+
+
+def _context(module: ModuleContext, eqn: Any, location: Any, prefix: tuple[Any, ...]) -> LoweringRuleContext:
+    return LoweringRuleContext(
+        module,
+        eqn.primitive,
+        [atom.aval for atom in eqn.invars],
+        [var.aval for var in eqn.outvars],
+        location,
+        prefix if eqn.source_info is None else prefix + eqn.source_info.name_stack,
+        eqn,
+    )
 
 
 def _read(module: ModuleContext, env: dict[Any, Any], atom: Any) -> Any:

@@ -31,12 +31,14 @@ class ElementwiseOp(NamedTuple):
     """A rule for primitives that are one elementwise operation; the driver emits it by itself.
 
     Operands without dimensions are broadcast to the shape of the result. With `takes_accuracy` the
-    primitive's parameter of that name becomes the attribute `result_accuracy`.
+    primitive's parameter of that name becomes the attribute `result_accuracy`. For complex operands
+    `repair(ctx, operand, result)` emits what the operation alone does not do.
     """
 
     name: str
     attributes: Any = None
     takes_accuracy: bool = False
+    repair: Callable[..., Any] | None = None
 
 
 # Rules by platform (None: the default for all) and primitive. Canter's own rules are keyed by name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from canter.core.avals import ShapedArray
 
 from ..registry import ElementwiseOp, register_table
 from ..types import compare_type_name, element_shape, physical_aval, physical_dtype
+from . import complex_values
 
 __all__: list[str] = []
 
@@ -277,6 +279,11 @@ def _accurate(name: str) -> ElementwiseOp:
     return ElementwiseOp(name, takes_accuracy=True)
 
 
+def _repaired(primitive: str, operation: str, takes_accuracy: bool = False) -> ElementwiseOp:
+    repair = functools.partial(complex_values.repaired, primitive)
+    return ElementwiseOp(operation, takes_accuracy=takes_accuracy, repair=repair)
+
+
 register_table(
     {
         # Arithmetic
@@ -286,7 +293,7 @@ register_table(
         "ceil": "stablehlo.ceil",
         "round": _round,
         "is_finite": "stablehlo.is_finite",
-        "abs": "stablehlo.abs",
+        "abs": _repaired("abs", "stablehlo.abs"),
         "add": "stablehlo.add",
         "add_any": "stablehlo.add",
         "sub": "stablehlo.subtract",
@@ -298,32 +305,32 @@ register_table(
         "mulhi": _mulhi,
         "nextafter": "chlo.next_after",
         # Powers, exponentials, logarithms
-        "exp": _accurate("stablehlo.exponential"),
+        "exp": _repaired("exp", "stablehlo.exponential", takes_accuracy=True),
         "exp2": _exp2,
-        "expm1": _accurate("stablehlo.exponential_minus_one"),
-        "log": _accurate("stablehlo.log"),
-        "log1p": _accurate("stablehlo.log_plus_one"),
+        "expm1": _repaired("expm1", "stablehlo.exponential_minus_one", takes_accuracy=True),
+        "log": _repaired("log", "stablehlo.log", takes_accuracy=True),
+        "log1p": _repaired("log1p", "stablehlo.log_plus_one", takes_accuracy=True),
         "logistic": _accurate("stablehlo.logistic"),
-        "sqrt": _accurate("stablehlo.sqrt"),
+        "sqrt": _repaired("sqrt", "stablehlo.sqrt", takes_accuracy=True),
         "rsqrt": _accurate("stablehlo.rsqrt"),
         "cbrt": _accurate("stablehlo.cbrt"),
         "square": _square,
         "integer_pow": _integer_pow,
         "pow": _pow,
         # Angles
-        "sin": _accurate("stablehlo.sine"),
-        "cos": _accurate("stablehlo.cosine"),
-        "tan": _accurate("stablehlo.tan"),
-        "asin": "chlo.asin",
-        "acos": "chlo.acos",
-        "atan": "chlo.atan",
+        "sin": _repaired("sin", "stablehlo.sine", takes_accuracy=True),
+        "cos": _repaired("cos", "stablehlo.cosine", takes_accuracy=True),
+        "tan": _repaired("tan", "stablehlo.tan", takes_accuracy=True),
+        "asin": _repaired("asin", "chlo.asin"),
+        "acos": _repaired("acos", "chlo.acos"),
+        "atan": _repaired("atan", "chlo.atan"),
         "atan2": "stablehlo.atan2",
-        "sinh": "chlo.sinh",
-        "cosh": "chlo.cosh",
-        "tanh": _accurate("stablehlo.tanh"),
-        "asinh": "chlo.asinh",
-        "acosh": "chlo.acosh",
-        "atanh": "chlo.atanh",
+        "sinh": _repaired("sinh", "chlo.sinh"),
+        "cosh": _repaired("cosh", "chlo.cosh"),
+        "tanh": _repaired("tanh", "stablehlo.tanh", takes_accuracy=True),
+        "asinh": _repaired("asinh", "chlo.asinh"),
+        "acosh": _repaired("acosh", "chlo.acosh"),
+        "atanh": _repaired("atanh", "chlo.atanh"),
         # Complex numbers
         "real": "stablehlo.real",
         "imag": "stablehlo.imag",

@@ -143,6 +143,7 @@ if TYPE_CHECKING:
         triu_indices_from as triu_indices_from,
         vander as vander,
     )
+    from .namespace_info import __array_namespace_info__ as __array_namespace_info__
     from .padding import pad as pad, trim_zeros as trim_zeros
     from .placing import (
         packbits as packbits,
@@ -400,6 +401,7 @@ if TYPE_CHECKING:
         kaiser as kaiser,
     )
 
+__array_api_version__ = "2024.12"
 pi = _math.pi
 e = _math.e
 inf = _math.inf
@@ -476,6 +478,7 @@ _modules: dict[str, str] = {
         "windows": "bartlett blackman hamming hanning i0 kaiser",
         "functional": "apply_along_axis apply_over_axes c_ ix_ mgrid ogrid r_ ravel_multi_index unravel_index "
         "vectorize",
+        "namespace_info": "__array_namespace_info__",
         "dtype_functions": "can_cast finfo iinfo isdtype isscalar issubdtype promote_types result_type",
     }.items()
     for name in names.split()

@@ -284,6 +284,15 @@ def _to_device(self: Any, device: Any, *, stream: Any = None) -> Any:
     return creation.place(self, device)
 
 
+def _of_the_value(name: str) -> Any:
+    """A method of tracers that only values have: it raises unless the tracer's value is known."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._concrete_or("ConcretizationTypeError"), name)(*args, **kwargs)
+
+    return _named(method, name)
+
+
 def _tobytes(self: Any, order: Any = "C") -> bytes:
     """The elements' bytes."""
     return np.asarray(self).tobytes(order)
@@ -320,10 +329,26 @@ _PROPERTIES: dict[str, property] = {
     "at": property(IndexUpdateHelper, doc="Functional updates: `x.at[index].set(y)`, see `IndexUpdateRef`."),
 }
 
+_VALUE_METHODS = (
+    "__dlpack__", "__dlpack_device__", "addressable_data", "delete", "devices", "is_deleted", "is_ready",
+    "on_device_size_in_bytes", "tobytes", "unsafe_buffer_pointer",
+)  # fmt: skip
+_VALUE_ATTRIBUTES = (
+    "addressable_shards", "committed", "global_shards", "is_fully_addressable", "is_fully_replicated",
+)  # fmt: skip
+
 #: What tracers need besides; arrays have their own.
 _TRACER_ONLY: dict[str, Any] = {
     "__len__": _len,
     "__iter__": _iter,
+    "device": property(
+        lambda self: None, doc="None, which stands for the default device: it is known at run time."
+    ),
+    **{name: _of_the_value(name) for name in _VALUE_METHODS},
+    **{
+        name: property(lambda self, name=name: getattr(self._concrete_or("ConcretizationTypeError"), name))
+        for name in _VALUE_ATTRIBUTES
+    },
     "nbytes": property(lambda self: self.aval.size * self.aval.dtype.itemsize, doc="Bytes of all elements."),
     "itemsize": property(lambda self: self.aval.dtype.itemsize, doc="Bytes of one element."),
 }

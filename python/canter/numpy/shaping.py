@@ -166,7 +166,7 @@ def reshape(
       a: an array or number.
       shape: an int or sequence of ints; one may be -1 and is then inferred.
       order: "C" (last axis fastest) or "F" (first axis fastest).
-      copy: True or None; arrays are never views.
+      copy: whether to copy; since arrays are immutable, no program can tell.
       out_sharding: a sharding to put the result on.
 
     Returns:
@@ -174,15 +174,13 @@ def reshape(
 
     Raises:
       TypeError: the sizes do not agree.
-      NotImplementedError: order "A", or copy=False.
+      NotImplementedError: order "A".
 
     Example:
       >>> import canter.numpy as cnp
       >>> cnp.reshape(cnp.arange(6), (2, -1)).shape
       (2, 3)
     """
-    if copy is False:
-        raise NotImplementedError("canter.numpy.reshape always copies: copy=False is not supported.")
     if order not in ("C", "F"):
         if order == "A":
             raise NotImplementedError("canter.numpy.reshape order='A' is not implemented.")

@@ -288,7 +288,8 @@ def floor_divide(x: Any, y: Any) -> Any:
     below = lax.bitwise_and(lax.ne(rest, const(x, 0)), lax.ne(lax.sign(y), lax.sign(rest)))
     quotient = lax.select(below, lax.sub(quotient, const(x, 1)), quotient)
     whole = lax.round(quotient, lax.RoundingMethod.AWAY_FROM_ZERO)
-    return where(lax.eq(y, const(y, 0)), lax.div(x, y), whole)
+    exact = lax.div(x, y)  # for infinite quotients, and for the sign of those that are zero
+    return copysign(where(lax.ne(rest, rest), lax.floor(exact), whole), exact)
 
 
 def remainder(x: Any, y: Any) -> Any:
