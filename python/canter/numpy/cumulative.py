@@ -73,20 +73,16 @@ Example:
 def _cumulative(
     name: str, scan: Callable[..., Any], unit: int, skip_nan: bool, what: str, printed: str
 ) -> Any:
-    @composite(static_argnames=("axis", "dtype"))
-    def compiled(a: Any, *, axis: Any, dtype: Any) -> Any:
-        return _running(scan, unit, a, axis, dtype, skip_nan, name)
-
     def cumulative(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
         refuse_out(name, out)
         check_arraylike(name, a)
-        return compiled(a, axis=hashable_axis(axis), dtype=dtype)
+        return _running(scan, unit, a, hashable_axis(axis), dtype, skip_nan, name)
 
     cumulative.__name__ = cumulative.__qualname__ = name
     cumulative.__module__ = "canter.numpy"
     nan = f", nan counting as {unit}" if skip_nan else ""
     cumulative.__doc__ = _CUMULATIVE_DOC.format(name=name, what=what, nan=nan, printed=printed)
-    return cumulative
+    return composite(static_argnames=("axis", "dtype"))(cumulative)
 
 
 cumsum = _cumulative("cumsum", lax.cumsum, 0, False, "sum", "[1., 3., 6.]")
@@ -114,6 +110,7 @@ def _from_start(
     return lax.concatenate([lax.full(head, unit, out.dtype), out], axis)
 
 
+@composite(static_argnames=("axis", "dtype", "include_initial"))
 def cumulative_sum(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -139,6 +136,7 @@ def cumulative_sum(
     return _from_start("cumulative_sum", cumsum, 0, x, axis, dtype, include_initial)
 
 
+@composite(static_argnames=("axis", "dtype", "include_initial"))
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:

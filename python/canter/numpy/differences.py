@@ -45,6 +45,7 @@ def _diff(a: Any, *, n: int, axis: int) -> Any:
     return a
 
 
+@composite(static_argnames=("n", "axis"))
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """The differences of neighbours along an axis, as `numpy.diff`.
 
@@ -87,6 +88,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return _diff(concatenate(parts, axis) if len(parts) > 1 else as_array(a), n=n, axis=axis)
 
 
+@composite
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """The differences of neighbours in the flattened array, as `numpy.ediff1d`.
 
@@ -197,6 +199,7 @@ def _trapezoid(y: Any, x: Any, dx: Any, *, axis: int) -> Any:
     return lax.mul(lax.reduce_sum(area, (axis,)), const(area, 0.5))
 
 
+@composite(static_argnames=("axis",))
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """The integral by the trapezoidal rule, as `numpy.trapezoid`.
 
@@ -221,6 +224,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return _trapezoid(y, x, dx, axis=canonical_axis(axis, len(shape_of(y))))
 
 
+@composite(static_argnames=("axis",))
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Any:
     """Angles with jumps of more than half a period removed, as `numpy.unwrap`.
 

@@ -69,6 +69,7 @@ def _real_dtype(dtype: Any) -> Any:
 # --- factorisations -----------------------------------------------------------------------------
 
 
+@composite(static_argnames=("upper", "symmetrize_input"))
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
     """The Cholesky factor of positive definite matrices, as `numpy.linalg.cholesky`.
 
@@ -136,6 +137,7 @@ def _argsort(x: Any) -> Any:
     return argsort(x)
 
 
+@composite(static_argnames=("full_matrices", "compute_uv", "hermitian", "subset_by_index"))
 def svd(
     a: Any,
     full_matrices: bool = True,
@@ -175,6 +177,7 @@ def svd(
     return SVDResult(*out) if compute_uv else out
 
 
+@composite
 def svdvals(x: Any, /) -> Any:
     """The singular values in descending order, as `numpy.linalg.svdvals`.
 
@@ -202,6 +205,7 @@ def _eigh(a: Any, *, lower: bool, symmetrize_input: bool) -> Any:
     return values, vectors
 
 
+@composite(static_argnames=("UPLO", "symmetrize_input"))
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
     """Eigenvalues and eigenvectors of Hermitian matrices, as `numpy.linalg.eigh`.
 
@@ -227,6 +231,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     return EighResult(*_eigh(a, lower=UPLO != "U", symmetrize_input=bool(symmetrize_input)))
 
 
+@composite(static_argnames=("UPLO", "symmetrize_input"))
 def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Any:
     """Eigenvalues of Hermitian matrices, ascending, as `numpy.linalg.eigvalsh`.
 
@@ -303,6 +308,7 @@ def _qr(a: Any, *, mode: str) -> Any:
     return tuple(lax.linalg.qr(_matrices("qr", a), full_matrices=mode == "complete"))
 
 
+@composite(static_argnames=("mode",))
 def qr(a: Any, mode: str = "reduced") -> Any:
     """The QR decomposition, as `numpy.linalg.qr`.
 

@@ -407,6 +407,7 @@ def _take(
     )
 
 
+@composite(static_argnames=("axis", "mode", "unique_indices", "indices_are_sorted", "fill_value"))
 def take(
     a: Any,
     indices: Any,
@@ -500,6 +501,7 @@ def _take_along_axis(
     return lax.gather(arr, vectors, numbers, sizes, mode=mode, fill_value=fill_value)
 
 
+@composite(static_argnames=("axis", "mode", "fill_value", "wrap_negative_indices"))
 def take_along_axis(
     arr: Any,
     indices: Any,

@@ -62,6 +62,7 @@ def _concatenate(arrays: list[Any], *, axis: int | None, dtype: Any) -> Any:
     return lax.concatenate(arrays, axis)
 
 
+@composite(static_argnames=("axis", "dtype"))
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
     """Arrays joined along an axis, as `numpy.concatenate`.
 
@@ -104,6 +105,7 @@ def _check_joinable(shapes: list[tuple[int, ...]], axis: int) -> None:
             )
 
 
+@composite(static_argnames=("axis",))
 def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
     """`concatenate` under the array API's name.
 
@@ -131,6 +133,7 @@ def _stack(arrays: list[Any], *, axis: int, dtype: Any) -> Any:
     return lax.stack(arrays, axis)
 
 
+@composite(static_argnames=("axis", "dtype"))
 def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Any:
     """Arrays of one shape joined along a new axis, as `numpy.stack`.
 
@@ -162,6 +165,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> An
     return _stack(arrays, axis=canonical_axis(axis, len(shapes[0]) + 1), dtype=dtype)
 
 
+@composite(static_argnames=("axis",))
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The parts of an array along an axis, as `numpy.unstack`.
 
@@ -191,6 +195,7 @@ def _unstack(x: Any, *, axis: int) -> Any:
     return lax.unstack(x, axis)
 
 
+@composite(static_argnames=("dtype",))
 def vstack(tup: Any, dtype: Any = None) -> Any:
     """Arrays joined along the first axis, vectors as rows, as `numpy.vstack`.
 
@@ -213,6 +218,7 @@ def vstack(tup: Any, dtype: Any = None) -> Any:
     return concatenate([_atleast[2](a) for a in _sequence("vstack", tup)], 0, dtype)
 
 
+@composite(static_argnames=("dtype",))
 def hstack(tup: Any, dtype: Any = None) -> Any:
     """Arrays joined along the second axis, vectors along the first, as `numpy.hstack`.
 
@@ -235,6 +241,7 @@ def hstack(tup: Any, dtype: Any = None) -> Any:
     return concatenate(arrays, 0 if len(shape_of(arrays[0])) == 1 else 1, dtype)
 
 
+@composite(static_argnames=("dtype",))
 def dstack(tup: Any, dtype: Any = None) -> Any:
     """Arrays joined along the third axis, as `numpy.dstack`.
 
@@ -256,6 +263,7 @@ def dstack(tup: Any, dtype: Any = None) -> Any:
     return concatenate([_atleast[3](a) for a in _sequence("dstack", tup)], 2, dtype)
 
 
+@composite
 def column_stack(tup: Any) -> Any:
     """Vectors as the columns of a matrix, as `numpy.column_stack`.
 
@@ -279,6 +287,7 @@ def column_stack(tup: Any) -> Any:
     return concatenate(columns, 1)
 
 
+@composite(static_argnames=("axis",))
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     """Values joined at the end of an array, as `numpy.append`.
 
@@ -303,6 +312,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate([arr, values], axis)
 
 
+@composite
 def block(arrays: Any) -> Any:
     """An array of nested lists of blocks, as `numpy.block`.
 
@@ -402,6 +412,7 @@ def _split_axis(name: str, ary: Any, sections: Any, axis: int, even: bool) -> li
     return parts
 
 
+@composite(static_argnames=("indices_or_sections", "axis"))
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """An array cut along an axis, as `numpy.split`.
 
@@ -424,6 +435,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_axis("split", ary, indices_or_sections, axis, True)
 
 
+@composite(static_argnames=("indices_or_sections", "axis"))
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """An array cut along an axis, in parts that may be uneven, as `numpy.array_split`.
 
@@ -446,6 +458,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_axis("array_split", ary, indices_or_sections, axis, False)
 
 
+@composite(static_argnames=("indices_or_sections",))
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`split` along the first axis.
 
@@ -467,6 +480,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return _split_axis("vsplit", ary, indices_or_sections, 0, True)
 
 
+@composite(static_argnames=("indices_or_sections",))
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`split` along the second axis, or the only one.
 
@@ -488,6 +502,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return _split_axis("hsplit", ary, indices_or_sections, 0 if len(shape(ary)) == 1 else 1, True)
 
 
+@composite(static_argnames=("indices_or_sections",))
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """`split` along the third axis.
 

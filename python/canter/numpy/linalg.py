@@ -234,6 +234,7 @@ def _norm(x: Any, *, ord: Any, axis: Any, keepdims: bool) -> Any:
     )
 
 
+@composite(static_argnames=("ord", "axis", "keepdims"))
 def norm(x: Any, ord: int | str | None = None, axis: Any = None, keepdims: bool = False) -> Any:
     """The norm of vectors or matrices, as `numpy.linalg.norm`.
 
@@ -264,6 +265,7 @@ def norm(x: Any, ord: int | str | None = None, axis: Any = None, keepdims: bool 
     return _norm(x, ord=ord, axis=axis, keepdims=bool(keepdims))
 
 
+@composite(static_argnames=("axis", "keepdims", "ord"))
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: int | str = 2) -> Any:
     """The norm of x as vectors over axes, as `numpy.linalg.vector_norm`.
 
@@ -294,6 +296,7 @@ def _vector_norm_of(x: Any, *, ord: Any, axes: tuple[int, ...], keepdims: bool) 
     return _vector_norm(as_array(to_inexact("vector_norm", x)), ord, axes, keepdims)
 
 
+@composite(static_argnames=("keepdims", "ord"))
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: str | int = "fro") -> Any:
     """The norm of the matrices in the last two axes, as `numpy.linalg.matrix_norm`.
 
@@ -316,6 +319,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: str | int = "fro") ->
     return norm(x, ord, (-2, -1), keepdims)
 
 
+@composite(static_argnames=("p",))
 def cond(x: Any, p: Any = None) -> Any:
     """The condition number of matrices, as `numpy.linalg.cond`.
 
@@ -377,6 +381,7 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
 # --- products -----------------------------------------------------------------------------------
 
 
+@composite(static_argnames=("n",))
 def matrix_power(a: Any, n: int) -> Any:
     """Square matrices multiplied by themselves, as `numpy.linalg.matrix_power`.
 
@@ -422,6 +427,7 @@ def _matrix_power(a: Any, *, n: int) -> Any:
     return out
 
 
+@composite(static_argnames=("precision",))
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Any:
     """The product of several matrices in the best order, as `numpy.linalg.multi_dot`.
 

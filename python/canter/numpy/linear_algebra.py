@@ -87,6 +87,7 @@ def _product(a: Any, b: Any) -> Any:
     return multiply(a, b)
 
 
+@composite(static_argnames=("precision", "preferred_element_type", "out_sharding"))
 def dot(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Any:
@@ -176,6 +177,7 @@ def _matmul(a: Any, b: Any, *, precision: Any, preferred_element_type: Any) -> A
     return matmul_body(a, b, precision, preferred_element_type)
 
 
+@composite(static_argnames=("precision", "preferred_element_type", "out_sharding"))
 def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Any:
@@ -230,6 +232,7 @@ def _tensordot_axes(rank_a: int, rank_b: int, axes: Any) -> tuple[tuple[int, ...
     return tuple(range(rank_a - count, rank_a)), tuple(range(count))
 
 
+@composite(static_argnames=("axes", "precision", "preferred_element_type", "out_sharding"))
 def tensordot(
     a: Any,
     b: Any,
@@ -333,6 +336,7 @@ def _outer(a: Any, b: Any) -> Any:
     return _product(a, b)
 
 
+@composite
 def outer(a: Any, b: Any, out: None = None) -> Any:
     """The products of each element of a with each of b, as `numpy.outer`.
 
@@ -470,6 +474,7 @@ def kron(a: Any, b: Any) -> Any:
     return lax.reshape(_product(a, b), tuple(m * n for m, n in zip(shape_a, shape_b, strict=True)))
 
 
+@composite(static_argnames=("axisa", "axisb", "axisc", "axis"))
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     """The cross product of vectors of size 3 or 2, as `numpy.cross`.
 

@@ -68,6 +68,7 @@ def _matrix(name: str, m: Any) -> Any:
     return as_array(m)
 
 
+@composite(static_argnames=("k",))
 def tril(m: Any, k: int = 0) -> Any:
     """The elements at and below a diagonal, zeros above, as `numpy.tril`.
 
@@ -90,6 +91,7 @@ def tril(m: Any, k: int = 0) -> Any:
     return _triangle_lower(_matrix("tril", m), k=operator.index(k))
 
 
+@composite(static_argnames=("k",))
 def triu(m: Any, k: int = 0) -> Any:
     """The elements at and above a diagonal, zeros below, as `numpy.triu`.
 
@@ -131,6 +133,7 @@ def _diagonal(a: Any, *, k: int, axes: tuple[int, ...]) -> Any:
     return lax.reduce_sum(lax.select(mask, a, lax.full_like(a, 0)), (rank,))
 
 
+@composite(static_argnames=("offset", "axis1", "axis2"))
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonals of the matrices in two axes, as `numpy.diagonal`.
 
@@ -169,6 +172,7 @@ def _diag_matrix(v: Any, *, k: int) -> Any:
     return lax.select(lax.eq(i, j), columns, lax.full_like(columns, 0))
 
 
+@composite(static_argnames=("k",))
 def diag(v: Any, k: int = 0) -> Any:
     """The diagonal of a matrix, or the matrix with a diagonal, as `numpy.diag`.
 
@@ -197,6 +201,7 @@ def diag(v: Any, k: int = 0) -> Any:
     raise ValueError(f"diag input must be 1d or 2d, got shape {shape_of(v)}.")
 
 
+@composite(static_argnames=("k",))
 def diagflat(v: Any, k: int = 0) -> Any:
     """The matrix with the flattened array as a diagonal, as `numpy.diagflat`.
 
@@ -226,6 +231,7 @@ def _trace(a: Any, *, k: int, axes: tuple[int, ...], dtype: Any) -> Any:
     return sum_(_diagonal(a, k=k, axes=axes), -1, dtype)
 
 
+@composite(static_argnames=("offset", "axis1", "axis2", "dtype"))
 def trace(
     a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
 ) -> Any:

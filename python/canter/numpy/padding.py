@@ -196,6 +196,15 @@ def _pad_function(x: Any, widths: Any, function: Callable[..., Any], kwargs: dic
     return x
 
 
+def _widths(pad_width: Any, ndim: int) -> Any:
+    widths = _pairs(pad_width, ndim, "pad_width")
+    if builtins.any(w < 0 for pair in widths for w in pair):
+        raise ValueError(
+            f"index can't contain negative values: pad_width is {widths}. Slice to make arrays smaller."
+        )
+    return widths
+
+
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """An array with elements added at the ends of its axes, as `numpy.pad`.
 
@@ -219,16 +228,18 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
       >>> cnp.pad(cnp.array([1, 2]), (1, 2))
       Array([0, 1, 2, 0, 0], dtype=int32)
     """
+    if callable(mode):
+        x = as_array(array)
+        return _pad_function(x, _widths(pad_width, len(shape_of(x))), mode, kwargs)
+    return _pad(array, pad_width, mode, **kwargs)
+
+
+@composite(static_argnames=("pad_width", "mode", "stat_length", "reflect_type"))
+def _pad(array: Any, pad_width: Any, mode: str, **kwargs: Any) -> Any:
     check_arraylike("pad", array)
     x = as_array(array)
     ndim = len(shape_of(x))
-    widths = _pairs(pad_width, ndim, "pad_width")
-    if builtins.any(w < 0 for pair in widths for w in pair):
-        raise ValueError(
-            f"index can't contain negative values: pad_width is {widths}. Slice to make arrays smaller."
-        )
-    if callable(mode):
-        return _pad_function(x, widths, mode, kwargs)
+    widths = _widths(pad_width, ndim)
     if mode not in _OPTIONS:
         raise NotImplementedError(
             f"Unimplemented padding mode {mode!r} for pad; there are {', '.join(_OPTIONS)}."

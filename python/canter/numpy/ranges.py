@@ -166,9 +166,11 @@ def arange(
 
 
 @composite(static_argnames=("num", "endpoint", "retstep", "dtype", "axis"))
-def _linspace(
-    start: Any, stop: Any, *, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int
-) -> Any:
+def _linspace(start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int) -> Any:
+    check_arraylike("linspace", start, stop)
+    num, axis = _count(num, "linspace"), operator.index(axis)
+    if dtype is not None:
+        dtype = requested_dtype("linspace", dtype)
     start, stop = promote_dtypes_inexact(start, stop)
     common = inexact_dtype(dtype_of(start) if dtype is None else dtypes.result_type(start, stop, dtype))
     shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
@@ -246,17 +248,8 @@ def linspace(
       >>> cnp.linspace(0, 1, 5)
       Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    check_arraylike("linspace", start, stop)
-    out = _linspace(
-        start,
-        stop,
-        num=_count(num, "linspace"),
-        endpoint=bool(endpoint),
-        retstep=bool(retstep),
-        dtype=None if dtype is None else requested_dtype("linspace", dtype),
-        axis=operator.index(axis),
-    )
-    return place(out, device)
+    out = _linspace(start, stop, num, endpoint, retstep, dtype, axis)
+    return out if device is None else place(out, device)
 
 
 @composite(static_argnames=("num", "endpoint", "dtype", "axis"))
@@ -267,6 +260,7 @@ def _logspace(start: Any, stop: Any, base: Any, *, num: int, endpoint: bool, dty
     return convert(out, dtype_of(out) if dtype is None else dtype)
 
 
+@composite(static_argnames=("num", "endpoint", "dtype", "axis"))
 def logspace(
     start: Any,
     stop: Any,
@@ -325,6 +319,7 @@ def _geomspace(start: Any, stop: Any, *, num: int, endpoint: bool, dtype: Any, a
     return _moved(convert(out, dtype_of(out) if dtype is None else dtype), axis)
 
 
+@composite(static_argnames=("num", "endpoint", "dtype", "axis"))
 def geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:

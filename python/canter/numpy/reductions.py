@@ -143,6 +143,7 @@ def _prod(
     )
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims", "promote_integers"))
 def sum(
     a: Any,
     axis: Any = None,
@@ -190,6 +191,7 @@ def sum(
     )
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims", "promote_integers"))
 def prod(
     a: Any,
     axis: Any = None,
@@ -284,6 +286,7 @@ def _min(a: Any, where: Any, initial: Any, *, axis: Any, keepdims: bool) -> Any:
     return _extremum("min", lax.reduce_min, lax.min, a, where, initial, axis, keepdims)
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def max(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
@@ -314,6 +317,7 @@ def max(
     return _max(a, where, initial, axis=hashable_axis(axis), keepdims=keepdims)
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def min(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
@@ -353,6 +357,7 @@ def _ptp(a: Any, *, axis: Any, keepdims: bool) -> Any:
     return lax.sub(high, _extremum("min", lax.reduce_min, lax.min, a, None, None, axis, keepdims))
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
     """The greatest less the least element over axes, as `numpy.ptp`.
 
@@ -400,6 +405,7 @@ def _any(a: Any, where: Any, *, axis: Any, keepdims: bool) -> Any:
     return _truth(lax.reduce_or, False, a, where, axis, keepdims)
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
     """Whether all elements over axes are non-zero, as `numpy.all`.
 
@@ -426,6 +432,7 @@ def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, w
     return _all(a, where, axis=hashable_axis(axis), keepdims=keepdims)
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
     """Whether any element over axes is non-zero, as `numpy.any`.
 
@@ -460,6 +467,7 @@ def _count_nonzero(a: Any, *, axis: Any, keepdims: bool) -> Any:
     return _restore_axes(out, axes, shape_of(a)) if keepdims else out
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The number of non-zero elements over axes, as `numpy.count_nonzero`.
 
@@ -523,6 +531,7 @@ def _real_of(dtype: Any) -> Any:
     return np.dtype(f"float{4 * dtype.itemsize}") if dtype_rank(dtype) == 3 else dtype
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims"))
 def mean(
     a: Any,
     axis: Any = None,
@@ -612,6 +621,7 @@ def _correction(ddof: Any, correction: Any) -> Any:
     return correction
 
 
+@composite(static_argnames=("axis", "dtype", "ddof", "keepdims", "correction"))
 def var(
     a: Any,
     axis: Any = None,
@@ -656,6 +666,7 @@ def var(
     )
 
 
+@composite(static_argnames=("axis", "dtype", "ddof", "keepdims", "correction"))
 def std(
     a: Any,
     axis: Any = None,
@@ -722,6 +733,7 @@ def _average(a: Any, weights: Any, *, axis: Any, keepdims: bool) -> Any:
     return out, total
 
 
+@composite(static_argnames=("axis", "returned", "keepdims"))
 def average(
     a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False
 ) -> Any:

@@ -42,6 +42,7 @@ def _tile(A: Any, *, reps: tuple[int, ...]) -> Any:
     return lax.tile(lax.broadcast_to_rank(A, rank), reps)
 
 
+@composite(static_argnames=("reps",))
 def tile(A: Any, reps: Any) -> Any:
     """An array repeated as a whole, as `numpy.tile`.
 

@@ -219,6 +219,7 @@ def _clip(x: Any, low: Any, high: Any) -> Any:
     return as_array(x)
 
 
+@composite
 def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Any:
     """Elements limited to an interval, as `numpy.clip`.
 
@@ -270,6 +271,7 @@ def _round(a: Any, *, decimals: int) -> Any:
     return convert(out, dtype) if half else out
 
 
+@composite(static_argnames=("decimals",))
 def round(a: Any, decimals: int = 0, out: None = None) -> Any:
     """Elements rounded to a number of decimals, halves to even, as `numpy.round`.
 
@@ -314,6 +316,7 @@ def _nan_to_num(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     return x
 
 
+@composite(static_argnames=("copy",))
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """nan and infinities replaced by numbers, as `numpy.nan_to_num`.
 
@@ -540,6 +543,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     return out
 
 
+@composite(static_argnames=("equal_nan",))
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """Whether all elements are equal within a tolerance, as `numpy.allclose`.
 
@@ -575,6 +579,7 @@ def _same(a: Any, b: Any, *, equal_nan: bool) -> Any:
     return lax.reduce_and(same, tuple(range(len(shape_of(same)))))
 
 
+@composite(static_argnames=("equal_nan",))
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     """Whether two arrays have one shape and equal elements, as `numpy.array_equal`.
 
@@ -601,6 +606,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     return _same(a1, a2, equal_nan=bool(equal_nan))
 
 
+@composite
 def array_equiv(a1: Any, a2: Any) -> Any:
     """Whether two arrays broadcast to one shape and are equal there, as `numpy.array_equiv`.
 
@@ -629,6 +635,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
     return _same(a1, a2, equal_nan=False)
 
 
+@composite
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear interpolation of points, as `numpy.interp`.
 

@@ -224,6 +224,7 @@ def _transpose(a: Any, *, permutation: tuple[int, ...]) -> Any:
     return lax.transpose(a, permutation)
 
 
+@composite(static_argnames=("axes",))
 def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     """The axes in another order, reversed by default, as `numpy.transpose`.
 
@@ -279,6 +280,7 @@ def permute_dims(a: Any, /, axes: Sequence[int]) -> Any:
     return transpose(a, axes)
 
 
+@composite
 def matrix_transpose(x: Any, /) -> Any:
     """The last two axes exchanged, as `numpy.matrix_transpose`.
 
@@ -303,6 +305,7 @@ def matrix_transpose(x: Any, /) -> Any:
     return _transpose(as_array(x), permutation=(*range(count - 2), count - 1, count - 2))
 
 
+@composite(static_argnames=("axis1", "axis2"))
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged, as `numpy.swapaxes`.
 
@@ -329,6 +332,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     return _transpose(as_array(a), permutation=tuple(order))
 
 
+@composite(static_argnames=("source", "destination"))
 def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Axes moved to other places, the others in order, as `numpy.moveaxis`.
 
@@ -362,6 +366,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
     return _transpose(as_array(a), permutation=tuple(order))
 
 
+@composite(static_argnames=("axis", "start"))
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """An axis moved before another, as `numpy.rollaxis`.
 
@@ -397,6 +402,7 @@ def _expand_dims(a: Any, *, axes: tuple[int, ...]) -> Any:
     return lax.expand_dims(a, axes)
 
 
+@composite(static_argnames=("axis",))
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
     """Dimensions of size 1 inserted, as `numpy.expand_dims`.
 
@@ -459,6 +465,7 @@ def _flip(m: Any, *, axes: tuple[int, ...]) -> Any:
     return lax.rev(m, axes)
 
 
+@composite(static_argnames=("axis",))
 def flip(m: Any, axis: int | Sequence[int] | None = None) -> Any:
     """The elements in reverse order along axes, as `numpy.flip`.
 
@@ -481,6 +488,7 @@ def flip(m: Any, axis: int | Sequence[int] | None = None) -> Any:
     return _flip(as_array(m), axes=canonical_axes(axis, len(shape_of(m))))
 
 
+@composite
 def flipud(m: Any) -> Any:
     """The first axis reversed, as `numpy.flipud`.
 
@@ -501,6 +509,7 @@ def flipud(m: Any) -> Any:
     return flip(m, 0)
 
 
+@composite
 def fliplr(m: Any) -> Any:
     """The second axis reversed, as `numpy.fliplr`.
 
@@ -521,6 +530,7 @@ def fliplr(m: Any) -> Any:
     return flip(m, 1)
 
 
+@composite(static_argnames=("k", "axes"))
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """A rotation by 90 degrees in the plane of two axes, as `numpy.rot90`.
 

@@ -82,6 +82,7 @@ def _solve(a: Any, b: Any, *, vector: bool) -> Any:
     return lax.squeeze(out, (len(shape_of(out)) - 1,)) if vector else out
 
 
+@composite
 def solve(a: Any, b: Any) -> Any:
     """The solution x of a @ x == b, as `numpy.linalg.solve`.
 
@@ -171,6 +172,7 @@ def _slogdet(a: Any) -> Any:
     return _log_determinant(_matrices("slogdet", a, square=True))
 
 
+@composite(static_argnames=("method",))
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
     """The sign and the logarithm of the determinant, as `numpy.linalg.slogdet`.
 
@@ -288,6 +290,7 @@ def _pinv(a: Any, rtol: Any) -> Any:
     return _pseudo_inverse(a, convert(as_array(rtol), real))
 
 
+@composite(static_argnames=("hermitian",))
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
     """The pseudo-inverse, as `numpy.linalg.pinv`.
 
@@ -336,6 +339,7 @@ def _lstsq(a: Any, b: Any, rcond: Any, *, numpy_resid: bool) -> Any:
     return (lax.squeeze(x, (1,)) if vector else x), resid, rank, s
 
 
+@composite(static_argnames=("rcond", "numpy_resid"))
 def lstsq(
     a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False
 ) -> tuple[Any, Any, Any, Any]:

@@ -94,14 +94,10 @@ Example:
 def _finder(
     name: str, search: Callable[..., Any], skip_nan: bool, which: str, printed: str
 ) -> Callable[..., Any]:
-    @composite(static_argnames=("axis", "keepdims"))
-    def compiled(a: Any, *, axis: Any, keepdims: bool) -> Any:
-        return _find(name, search, a, axis, keepdims, skip_nan)
-
     def find(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Any:
         refuse_out(name, out)
         check_arraylike(name, a)
-        return compiled(a, axis=hashable_axis(axis), keepdims=bool(keepdims))
+        return _find(name, search, a, hashable_axis(axis), bool(keepdims), skip_nan)
 
     find.__name__ = find.__qualname__ = name
     find.__module__ = "canter.numpy"
@@ -112,7 +108,7 @@ def _finder(
         rule="-1 where all are nan" if skip_nan else "or of the first nan",
         printed=printed,
     )
-    return find
+    return composite(static_argnames=("axis", "keepdims"))(find)
 
 
 argmax = _finder("argmax", lax.argmax, False, "greatest", "1")
@@ -144,6 +140,7 @@ def _sort(a: Any, *, axis: Any, stable: bool, descending: bool) -> Any:
     return lax.rev(out, (dimension,)) if descending else out
 
 
+@composite(static_argnames=("axis", "kind", "order", "stable", "descending"))
 def sort(
     a: Any,
     axis: int | None = -1,
@@ -188,6 +185,7 @@ def _argsort(a: Any, *, axis: Any, stable: bool, descending: bool, dtype: Any) -
     return lax.rev(out, (dimension,)) if descending else out
 
 
+@composite(static_argnames=("axis", "kind", "order", "stable", "descending", "dtype"))
 def argsort(
     a: Any,
     axis: int | None = -1,
@@ -290,6 +288,7 @@ def _lexsort(keys: Sequence[Any], *, axis: int) -> Any:
     return lax.sort((*reversed(keys), places), dimension=axis, is_stable=True, num_keys=len(keys))[-1]
 
 
+@composite(static_argnames=("kth", "axis"))
 def partition(a: Any, kth: int, axis: int = -1) -> Any:
     """The elements with the k-th in its sorted place, smaller before and greater after, as `numpy.partition`.
 
@@ -313,6 +312,7 @@ def partition(a: Any, kth: int, axis: int = -1) -> Any:
     return sort(a, axis)
 
 
+@composite(static_argnames=("kth", "axis"))
 def argpartition(a: Any, kth: int, axis: int = -1) -> Any:
     """The indices that `partition` an array, as `numpy.argpartition`.
 
@@ -609,6 +609,7 @@ def _searchsorted(a: Any, v: Any, sorter: Any, *, side: str, method: str) -> Any
     return lax.fori_loop(0, steps, step, (low, high))[0]
 
 
+@composite(static_argnames=("side", "method"))
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Any:
     """Where values would go in a sorted array, as `numpy.searchsorted`.
 

@@ -229,7 +229,7 @@ Example:
   >>> cnp.{name}(cnp.array([1.0, 2.0, 4.0]))
   Array(2., dtype=float32)
 """
-    return median
+    return composite(static_argnames=("axis", "overwrite_input", "keepdims"))(median)
 
 
 median = _median("median", False)
@@ -261,6 +261,7 @@ def _nanprod(a: Any, where: Any, initial: Any, *, axis: Any, dtype: Any, keepdim
     )
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims"))
 def nansum(
     a: Any,
     axis: Any = None,
@@ -291,6 +292,7 @@ def nansum(
     return _nansum(a, where, initial, axis=hashable_axis(axis), dtype=dtype, keepdims=bool(keepdims))
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims"))
 def nanprod(
     a: Any,
     axis: Any = None,
@@ -337,6 +339,7 @@ def _nanextremum(a: Any, where: Any, initial: Any, *, name: str, axis: Any, keep
     return out
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def nanmax(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
@@ -361,6 +364,7 @@ def nanmax(
     return _nanextremum(a, where, initial, name="max", axis=hashable_axis(axis), keepdims=bool(keepdims))
 
 
+@composite(static_argnames=("axis", "keepdims"))
 def nanmin(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Any:
@@ -402,6 +406,7 @@ def _nanmean(a: Any, where: Any, *, axis: Any, dtype: Any, keepdims: bool) -> An
     return _mean(a, _valid(a, where), axis=axis, dtype=dtype, keepdims=keepdims)
 
 
+@composite(static_argnames=("axis", "dtype", "keepdims"))
 def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None
 ) -> Any:
@@ -434,6 +439,7 @@ def _nanvar(
     return lax.sqrt(out) if root else out
 
 
+@composite(static_argnames=("axis", "dtype", "ddof", "keepdims"))
 def nanvar(
     a: Any,
     axis: Any = None,
@@ -467,6 +473,7 @@ def nanvar(
     )
 
 
+@composite(static_argnames=("axis", "dtype", "ddof", "keepdims"))
 def nanstd(
     a: Any,
     axis: Any = None,

@@ -81,11 +81,12 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
 
     Args:
       function: takes arrays, numbers and pytrees of them, and works on tracers.
-      static_argnames: parameters that are Python values. They may be passed by position too and must
-        be hashable: a caller's list is turned into a tuple before.
+      static_argnames: parameters that are Python values. They may be passed by position too. Of values
+        without a hash nothing is compiled, and the body runs as it stands.
 
     Returns:
-      The function as one compiled call on concrete arguments. `__wrapped__` is the body.
+      The function as one compiled call on concrete arguments, or what the body returns or raises where that is
+      not possible. `__wrapped__` is the body.
 
     Example:
       >>> from canter import lax
@@ -102,13 +103,20 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # While tracing, the body runs as it stands: that spares the way through C++ and back.
-        if state.trace is not eval_trace:
-            return function(*args, **kwargs)
         nonlocal compiled
-        if compiled is None:
-            compiled = compiled_composite(function, static_argnames)
-        return compiled(*args, **kwargs)
+        # While tracing, the body runs as it stands: that spares the way through C++ and back.
+        if state.trace is eval_trace:
+            if compiled is None:
+                compiled = compiled_composite(function, static_argnames)
+            try:
+                return compiled(*args, **kwargs)
+            except FloatingPointError:  # of what was computed, by a check that is on
+                raise
+            except Exception:
+                pass
+        # Or else the arguments cannot be compiled: a list for a static tuple, an array where the body needs its
+        # value, a mistake. The body takes them, or says what is wrong with them.
+        return function(*args, **kwargs)
 
     return call
 
