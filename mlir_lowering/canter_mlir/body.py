@@ -187,6 +187,8 @@ def call_jaxpr(
 ) -> list[Any]:
     """Calls a private function made of a closed jaxpr, see `private_function`."""
     module, types, effects = ctx.module_context, ctx.types, closed.jaxpr.effects
+    if module.manual is not None and not module.manual.full:
+        return inline_jaxpr(ctx, closed, operands)  # the partitioner sees no manual axes inside functions
     symbol = private_function(module, closed, name)
     out_types = [types.of(aval) for aval in closed.jaxpr.out_avals]
     tokens = module.tokens_of(effects) if effects else None
@@ -205,10 +207,14 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
     ordered effects come before the arguments and before the results.
     """
     jaxpr = closed.jaxpr
-    key = id(jaxpr), tuple(map(id, closed.consts))
+    # Under other manual axes the same collectives mean other devices.
+    region = None if module.manual is None else module.manual.key()
+    key = id(jaxpr), tuple(map(id, closed.consts)), region
     symbol = module.functions.get(key)
     if symbol is None:
         structure = structure_key(closed, name)
+        if structure is not None:
+            structure = structure, region
         symbol = module.functions.get(structure) if structure is not None else None
         if symbol is None:
             types = module.types
@@ -231,7 +237,8 @@ def call_rule(
     module = ctx.module_context
     types = module.types
     out_types = [types.of(aval) for aval in ctx.avals_out]
-    key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), tuple(params.items())
+    region = None if module.manual is None else module.manual.key()
+    key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), tuple(params.items()), region
     try:
         symbol = module.functions.get(key)
     except TypeError:  # a parameter that cannot be hashed

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .core.mesh import set_mesh as set_mesh
     from .core.partition_spec import P as P
     from .core.sharding import NamedSharding as NamedSharding
+    from .parallel.pmap import pmap as pmap
+    from .parallel.shard_map import shard_map as shard_map, smap as smap
     from .runtime.abstract import eval_shape as eval_shape, make_jaxpr as make_jaxpr
     from .runtime.array import Array as Array, Shard as Shard
     from .runtime.backend import (
@@ -116,6 +118,8 @@ _names: dict[str, str] = {
         "core.mesh": "set_mesh",
         "core.partition_spec": "P",
         "core.sharding": "NamedSharding",
+        "parallel.pmap": "pmap",
+        "parallel.shard_map": "shard_map smap",
         "runtime.abstract": "eval_shape make_jaxpr",
         "runtime.array": "Array Shard",
         "runtime.backend": "Device default_backend device_count devices host_count host_id host_ids live_arrays "

@@ -19,6 +19,7 @@ _FAMILIES = (
     "foreign",
     "control_flow",
     "placement",
+    "collectives",
     "program",
     "random",
     "keys",

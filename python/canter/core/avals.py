@@ -32,6 +32,8 @@ class AbstractValue:
 
     __slots__ = ()
 
+    vma: frozenset[Any] = frozenset()  # the manual mesh axes along which values vary
+
     def to_tangent_aval(self) -> AbstractValue:
         """The aval of a tangent of a value of this aval."""
         raise NotImplementedError(f"{type(self).__name__} has no tangent space.")
@@ -44,6 +46,18 @@ class AbstractValue:
         return self
 
 
+_nowhere: frozenset[Any] = frozenset()
+
+
+def _vma_text(vma: frozenset[Any]) -> str:
+    names = sorted(map(str, vma))
+    return "{V:" + (names[0] if len(names) == 1 else f"({','.join(names)})") + "}"
+
+
+def _rebuild_aval(shape: Any, dtype: Any, weak_type: bool, vma: frozenset[Any]) -> ShapedArray:
+    return ShapedArray(shape, dtype, weak_type, vma=vma)
+
+
 class ShapedArray(AbstractValue):
     """An array of which shape and dtype are known.
 
@@ -51,6 +65,7 @@ class ShapedArray(AbstractValue):
       shape: the dimensions, a sequence of ints.
       dtype: a NumPy dtype or an extended dtype (such as that of PRNG keys).
       weak_type: True when the dtype came from a Python scalar and yields in promotion.
+      vma: the manual mesh axes along which the devices' values may differ (see `shard_map`).
 
     Example:
       >>> from canter.core.avals import ShapedArray
@@ -58,19 +73,20 @@ class ShapedArray(AbstractValue):
       'f32[2,3]'
     """
 
-    __slots__ = ("_hash", "_tangent", "dtype", "shape", "weak_type")
+    __slots__ = ("_hash", "_tangent", "dtype", "shape", "vma", "weak_type")
 
     shape: tuple[int, ...]
     dtype: Any
     weak_type: bool
 
-    def __init__(self, shape: Any, dtype: Any, weak_type: bool = False):
+    def __init__(self, shape: Any, dtype: Any, weak_type: bool = False, *, vma: frozenset[Any] = _nowhere):
         self.shape = shape if type(shape) is tuple else tuple(shape)
         if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
             dtype = np.dtype(dtype)
         self.dtype = dtype
         self.weak_type = weak_type
-        self._hash = hash((self.shape, dtype, weak_type))
+        self.vma = vma
+        self._hash = hash((self.shape, dtype, weak_type, vma) if vma else (self.shape, dtype, weak_type))
         self._tangent: ShapedArray | None = None
 
     def __hash__(self) -> int:
@@ -83,10 +99,11 @@ class ShapedArray(AbstractValue):
             and self.shape == other.shape
             and self.dtype == other.dtype
             and self.weak_type == other.weak_type
+            and self.vma == other.vma
         )
 
     def __reduce__(self) -> Any:
-        return ShapedArray, (self.shape, self.dtype, self.weak_type)
+        return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma)
 
     @property
     def ndim(self) -> int:
@@ -101,34 +118,41 @@ class ShapedArray(AbstractValue):
             raise TypeError("len() of an array without dimensions")
         return self.shape[0]
 
-    def update(self, shape: Any = None, dtype: Any = None, weak_type: bool | None = None) -> ShapedArray:
+    def update(
+        self,
+        shape: Any = None,
+        dtype: Any = None,
+        weak_type: bool | None = None,
+        vma: frozenset[Any] | None = None,
+    ) -> ShapedArray:
         """A copy with some fields changed."""
         return ShapedArray(
             self.shape if shape is None else shape,
             self.dtype if dtype is None else dtype,
             self.weak_type if weak_type is None else weak_type,
+            vma=self.vma if vma is None else vma,
         )
 
     def strip_weak_type(self) -> ShapedArray:
-        return ShapedArray(self.shape, self.dtype) if self.weak_type else self
+        return ShapedArray(self.shape, self.dtype, vma=self.vma) if self.weak_type else self
 
     def to_tangent_aval(self) -> ShapedArray:
         """The same aval for inexact dtypes, float0 for the others."""
         tangent = self._tangent
         if tangent is None:
             inexact = dtypes.issubdtype(self.dtype, np.inexact)
-            tangent = self if inexact else ShapedArray(self.shape, dtypes.float0)
+            tangent = self if inexact else ShapedArray(self.shape, dtypes.float0, vma=self.vma)
             self._tangent = tangent
         return tangent
 
     def str_short(self, short_dtypes: bool = True) -> str:
         name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
-        return f"{name}[{','.join(map(str, self.shape))}]"
+        return f"{name}[{','.join(map(str, self.shape))}]{_vma_text(self.vma) if self.vma else ''}"
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
         shape = ",".join(map(str, self.shape))
-        return f"ShapedArray({self.dtype.name}[{shape}]{weak})"
+        return f"ShapedArray({self.dtype.name}[{shape}]{_vma_text(self.vma) if self.vma else ''}{weak})"
 
     def __str__(self) -> str:
         return f"{'~' if self.weak_type else ''}{self.str_short(short_dtypes=False)}"
@@ -248,5 +272,7 @@ def typeof(value: Any) -> Any:
 
 
 def typematch(a: AbstractValue, b: AbstractValue) -> bool:
-    """True when two avals are equal but for weak types."""
-    return a is b or a.strip_weak_type() == b.strip_weak_type()
+    """True when two avals are equal but for weak types, and for the manual axes along which they vary."""
+    if isinstance(a, ShapedArray) and isinstance(b, ShapedArray):
+        return a is b or (a.shape == b.shape and a.dtype == b.dtype)
+    return a is b or a == b

@@ -134,6 +134,10 @@ def _check_eqn(eqn: JaxprEqn, bound: set[Any]) -> None:
     avals = tuple(atom.aval for atom in eqn.invars)
     try:
         out, effects = infer_avals(eqn.primitive, avals, eqn.params)
+        if out is None:  # literals vary along no axis, but may stand beside operands that do
+            union = frozenset().union(*(aval.vma for aval in avals))
+            avals = tuple(aval.update(vma=union) for aval in avals)
+            out, effects = infer_avals(eqn.primitive, avals, eqn.params)
     except Exception as error:
         raise _fail(f"The shape rule of {eqn.primitive.name} refuses its operands: {error}", eqn) from error
     expected = list(out) if eqn.primitive.multiple_results else [out]

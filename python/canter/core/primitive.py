@@ -31,6 +31,8 @@ class Primitive:
       axis_batch_rule: instead of it, for primitives that need the axis itself (its name or size), as
         collectives and primitives with inner programs do: trace, args, dims, params -> result, dim.
       impl: how to evaluate it eagerly; None compiles it.
+      varying_rule: for operations that communicate: operands' sets of manual axes along which values vary,
+        params -> that of each result. None: what any operand varies along, every result does.
 
     Example:
       >>> from canter.core.primitive import Primitive
@@ -55,6 +57,7 @@ class Primitive:
         "multiple_results",
         "name",
         "transpose_rule",
+        "varying_rule",
     )
 
     def __init__(self, name: str, multiple_results: bool = False):
@@ -70,6 +73,7 @@ class Primitive:
         self.batch_rule: Callable[..., Any] | None = None
         self.dce_rule: Callable[..., Any] | None = None
         self.impl: Callable[..., Any] | None = None
+        self.varying_rule: Callable[..., Any] | None = None
         self.abstract_cache: dict[Any, Any] = {}
         self.eval_cache: dict[Any, Any] = {}
         known_primitives.add(self)

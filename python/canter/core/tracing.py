@@ -7,6 +7,7 @@ come from the primitive's rule, memoised on the avals of the operands and the pa
 from __future__ import annotations
 
 import gc
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,14 @@ from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo,
 from .primitive import Primitive
 from .trace import Trace, Tracer, escaped_tracer_error, state, swap_trace
 
-__all__ = ["JaxprTrace", "JaxprTracer", "infer_avals", "paused_garbage_collection", "trace_to_jaxpr"]
+__all__ = [
+    "JaxprTrace",
+    "JaxprTracer",
+    "infer_avals",
+    "pvary_p",
+    "paused_garbage_collection",
+    "trace_to_jaxpr",
+]
 
 _ABSTRACT_CACHE_LIMIT = 8192
 _PYTHON_SCALARS = frozenset((float, int, bool, complex))
@@ -58,12 +66,39 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
             f"Declare one with `{primitive.name}.def_abstract_eval(rule)`."
         )
     result = rule(*avals, **params)
-    return result if primitive.effectful else (result, no_effects)
+    out, effects = result if primitive.effectful else (result, no_effects)
+    if primitive.call_primitive or (primitive.varying_rule is None and not any(map(_vma_of, avals))):
+        return out, effects
+    return _with_varying(primitive, avals, params, out), effects
+
+
+_vma_of = operator.attrgetter("vma")
+
+
+def _with_varying(primitive: Primitive, avals: Any, params: dict[str, Any], out: Any) -> Any:
+    """Result avals that say along which manual axes they vary; None where the operands disagree."""
+    own = [aval.vma for aval in avals]
+    rule = primitive.varying_rule
+    if rule is None:
+        if any(vma != own[0] for vma in own):
+            return None
+        vma = own[0]
+    else:
+        vma = rule(own, **params)
+    if primitive.multiple_results:
+        return [aval.update(vma=vma) if isinstance(aval, ShapedArray) else aval for aval in out]
+    return out.update(vma=vma) if isinstance(out, ShapedArray) else out
 
 
 def current_source() -> SourceInfo:
     """Where the program being traced stands now."""
     return tuple.__new__(SourceInfo, (state.traceback or _get_traceback(), state.name_stack))
+
+
+# Declares that a value varies along manual axes; its other rules are those of collectives, in canter.lax.
+pvary_p = Primitive("pvary")
+pvary_p.def_abstract_eval(lambda x, *, axes: x)
+pvary_p.varying_rule = lambda own, *, axes: own[0] | frozenset(axes)
 
 
 class JaxprTracer(Tracer):
@@ -123,6 +158,9 @@ class JaxprTrace(Trace):
     ) -> Any:
         """Appends one equation and returns the tracers of its results."""
         out, effects = infer_avals(primitive, avals, params)
+        if out is None:
+            invars, avals = self._made_varying(invars, avals)
+            out, effects = infer_avals(primitive, avals, params)
         source = current_source()
         if effects:
             self.effects = self.effects | effects
@@ -134,6 +172,20 @@ class JaxprTrace(Trace):
         var = Var(out)
         self.eqns.append(JaxprEqn(invars, [var], primitive, params, effects, source))
         return JaxprTracer(self, out, var)
+
+    def _made_varying(self, invars: list[Any], avals: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
+        """Operands that all vary along the manual axes along which any of them does.
+
+        The cast is an equation, because it is the transpose of a sum over the axes. Literals need none.
+        """
+        union = frozenset().union(*(aval.vma for aval in avals))
+        atoms = list(invars)
+        for position, (atom, aval) in enumerate(zip(invars, avals, strict=True)):
+            missing = union - aval.vma
+            if missing and type(atom) is not Literal:
+                axes = tuple(sorted(missing, key=str))
+                atoms[position] = self.record(pvary_p, [atom], (aval,), {"axes": axes})._var
+        return atoms, tuple(aval.update(vma=union) for aval in avals)
 
     def to_atom(self, value: Any) -> Any:
         """The variable or literal by which an equation refers to a value."""

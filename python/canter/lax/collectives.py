@@ -1,7 +1,8 @@
-"""Collective operations: communication along an axis that `vmap` has given a name.
+"""Collective operations: communication along a named axis, of `vmap` or of the devices of a mesh.
 
 A collective is an equation that refers to the axis by name. When the axis' own `vmap` meets it, it
-becomes ordinary array code: a sum over the batch axis, a permutation of it, a transposition.
+becomes ordinary array code: a sum over the batch axis, a permutation of it, a transposition. Along a
+manual mesh axis (see `shard_map`) it stays, and becomes communication between devices.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .common import normalize_axis
 from .comparison import eq, select_n
 from .conversion import broadcasted_iota, convert_element_type, full
 from .gathering import index_take
+from .manual import checked_groups, psum_invariant_p, typed_axes, vary
 from .reductions import reduce_max, reduce_min, reduce_sum
 from .shapes import broadcast_in_dim, reshape, squeeze
 from .slicing import dynamic_index_in_dim
@@ -72,7 +74,8 @@ def axis_size(axis_name: AxisName) -> int:
             known = ", ".join(map(repr, axes)) or "none"
             raise NameError(
                 f"unbound axis name: {name!r}. The named axes here are: {known}. "
-                f"Call the function under `vmap(..., axis_name={name!r})`."
+                f"Call the function under `vmap(..., axis_name={name!r})`, or under a `shard_map` over a mesh "
+                "with that axis."
             )
     return math.prod(axes[name] for name in _names(axis_name))
 
@@ -84,6 +87,13 @@ def _refuse_groups(where: str, groups: Any) -> None:
         )
 
 
+def _grouped(where: str, axis_name: AxisName, groups: Any, equal: bool = True) -> tuple[Any, int]:
+    """The groups as tuples, and the number of positions that take part in one exchange."""
+    size = axis_size(axis_name)
+    made = checked_groups(where, groups, size, equal=equal)
+    return made, size if made is None else len(made[0])
+
+
 # --- reductions -----------------------------------------------------------------------------------
 
 
@@ -93,7 +103,7 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     Args:
       x: a tree of arrays.
       axis_name: a name, or a tuple of names.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
 
     Returns:
       The sums; the same for all elements along the axis. A Python number gives its multiple.
@@ -108,8 +118,7 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
       >>> ct.vmap(lambda x: lax.psum(x, "i"), axis_name="i")(cnp.arange(4.0)).tolist()
       [6.0, 6.0, 6.0, 6.0]
     """
-    _refuse_groups("psum", axis_index_groups)
-    size = axis_size(axis_name)
+    groups, size = _grouped("psum", axis_name, axis_index_groups)
     axes = _names(axis_name)
 
     def leaf(value: Any) -> Any:
@@ -117,9 +126,20 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
             return value * size
         if get_aval(value).dtype == np.bool_:
             value = convert_element_type(value, np.dtype(np.int32))
-        return psum_p.bind(value, axes=axes, axis_index_groups=None)
+        return _summed(value, axes, groups)
 
     return pytree.tree_map(leaf, x)
+
+
+def _summed(value: Any, axes: tuple[Any, ...], groups: Any) -> Any:
+    typed = typed_axes(axes)
+    value = vary(value, typed)
+    if not typed or groups is not None:
+        return psum_p.bind(value, axes=axes, axis_index_groups=groups)
+    rest = tuple(name for name in axes if name not in typed)
+    if rest:
+        value = psum_p.bind(value, axes=rest, axis_index_groups=None)
+    return psum_invariant_p.bind(value, axes=typed)
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
@@ -128,7 +148,7 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     Args:
       x: a tree of arrays.
       axis_name: a name, or a tuple of names.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
 
     Raises:
       NameError: the axis is not in scope.
@@ -140,7 +160,7 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
       >>> ct.vmap(lambda x: lax.pmean(x, "i"), axis_name="i")(cnp.arange(4.0)).tolist()
       [1.5, 1.5, 1.5, 1.5]
     """
-    size = axis_size(axis_name)
+    _, size = _grouped("pmean", axis_name, axis_index_groups)
     total = psum(x, axis_name, axis_index_groups=axis_index_groups)
 
     def leaf(value: Any) -> Any:
@@ -158,7 +178,7 @@ def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     Args:
       x: a tree of arrays.
       axis_name: a name, or a tuple of names.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
 
     Raises:
       NameError: the axis is not in scope.
@@ -179,7 +199,7 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     Args:
       x: a tree of arrays.
       axis_name: a name, or a tuple of names.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
 
     Raises:
       NameError: the axis is not in scope.
@@ -195,10 +215,11 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def _extremum(where: str, primitive: Primitive, x: Any, axis_name: AxisName, groups: Any) -> Any:
-    _refuse_groups(where, groups)
-    axis_size(axis_name)
+    groups, _ = _grouped(where, axis_name, groups)
     axes = _names(axis_name)
-    return pytree.tree_map(lambda value: primitive.bind(value, axes=axes, axis_index_groups=None), x)
+    return pytree.tree_map(
+        lambda value: primitive.bind(vary(value, axes), axes=axes, axis_index_groups=groups), x
+    )
 
 
 def _reduction(name: str, reduce: Callable[..., Any], of_equal: Callable[[Any, int], Any]) -> Primitive:
@@ -209,11 +230,15 @@ def _reduction(name: str, reduce: Callable[..., Any], of_equal: Callable[[Any, i
         (x,), (dim,) = args, dims
         rest = tuple(name for name in axes if name != trace.name)
         if trace.name in axes:
+            _refuse_groups(name, axis_index_groups)
             x = of_equal(x, trace.size) if dim is None else reduce(x, (dim,))
             dim = None
         return (primitive.bind(x, axes=rest, axis_index_groups=axis_index_groups) if rest else x), dim
 
     primitive.axis_batch_rule = batch
+    primitive.varying_rule = lambda own, *, axes, axis_index_groups: (
+        own[0] - frozenset(axes) if axis_index_groups is None else own[0]
+    )
     return primitive
 
 
@@ -236,7 +261,8 @@ def _extremum_jvp(primitive: Primitive) -> Any:
         if type(t) is Zero:
             return out, t
         attained = convert_element_type(eq(x, out), get_aval(t).dtype)
-        return out, div(psum(mul(t, attained), axes), psum(attained, axes))
+        total, count = (_summed(each, axes, axis_index_groups) for each in (mul(t, attained), attained))
+        return out, div(total, count)
 
     return jvp
 
@@ -274,6 +300,7 @@ def axis_index(axis_name: AxisName) -> Any:
 
 axis_index_p = Primitive("axis_index")
 axis_index_p.def_abstract_eval(lambda *, axis_name: ShapedArray((), np.int32))
+axis_index_p.varying_rule = lambda own, *, axis_name: frozenset(typed_axes((axis_name,)))
 axis_index_p.axis_batch_rule = lambda trace, args, dims, *, axis_name: (
     broadcasted_iota(np.dtype(np.int32), (trace.size,), 0),
     0,
@@ -297,9 +324,10 @@ def all_gather(
     Args:
       x: a tree of arrays.
       axis_name: the name.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
       axis: where the named axis goes in the result.
       tiled: concatenate along `axis` instead of making a new axis.
+      to: "varying", the only type of result there is.
       to: the type of the result along the named axis: "varying". The others, "invarying" and "reduced", belong
         to types of sharded programs.
 
@@ -320,15 +348,18 @@ def all_gather(
         )
     if to != "varying":
         raise NotImplementedError(f"all_gather: along an axis of vmap the result is varying, not {to}.")
-    _refuse_groups("all_gather", axis_index_groups)
-    size = axis_size(axis_name)
+    if to != "varying":
+        raise NotImplementedError(
+            f"all_gather: to={to!r} is not supported; the result varies along the axis."
+        )
+    groups, size = _grouped("all_gather", axis_name, axis_index_groups)
 
     def leaf(value: Any) -> Any:
         return all_gather_p.bind(
-            value,
+            vary(value, _names(axis_name)),
             all_gather_dimension=normalize_axis("all_gather", axis, get_aval(value).ndim + (not tiled)),
             axis_name=_names(axis_name),
-            axis_index_groups=None,
+            axis_index_groups=groups,
             axis_size=size,
             tiled=tiled,
         )
@@ -362,6 +393,7 @@ def _all_gather_batch(trace: Any, args: Any, dims: Any, *, axis_name: Any, **par
         params["all_gather_dimension"] = position + 1
         return all_gather_p.bind(x, axis_name=axis_name, **params), 0
     _one_axis("all_gather", axis_name, trace)
+    _refuse_groups("all_gather", params["axis_index_groups"])
     x = moveaxis(bdim_at_front(x, dim, trace.size), 0, position)
     return (_merge(x, position) if tiled else x), None
 
@@ -390,7 +422,7 @@ def psum_scatter(
       x: a tree of arrays.
       axis_name: the name.
       scatter_dimension: the dimension that is handed out.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
       tiled: hand out equal blocks and keep the dimension, instead of single entries without it.
 
     Raises:
@@ -404,15 +436,14 @@ def psum_scatter(
       >>> ct.vmap(lambda x: lax.psum_scatter(x, "i"), axis_name="i")(cnp.ones((2, 2))).tolist()
       [2.0, 2.0]
     """
-    _refuse_groups("psum_scatter", axis_index_groups)
-    size = axis_size(axis_name)
+    groups, size = _grouped("psum_scatter", axis_name, axis_index_groups)
 
     def leaf(value: Any) -> Any:
         return reduce_scatter_p.bind(
-            value,
+            vary(value, _names(axis_name)),
             scatter_dimension=normalize_axis("psum_scatter", scatter_dimension, get_aval(value).ndim),
             axis_name=_names(axis_name),
-            axis_index_groups=None,
+            axis_index_groups=groups,
             axis_size=size,
             tiled=tiled,
         )
@@ -444,6 +475,7 @@ def _reduce_scatter_batch(trace: Any, args: Any, dims: Any, *, axis_name: Any, *
         params["scatter_dimension"] = position + 1
         return reduce_scatter_p.bind(moveaxis(x, dim, 0), axis_name=axis_name, **params), 0
     _one_axis("psum_scatter", axis_name, trace)
+    _refuse_groups("psum_scatter", params["axis_index_groups"])
     total = _multiple(x, trace.size) if dim is None else reduce_sum(x, (dim,))
     if tiled:
         shape = get_aval(total).shape
@@ -497,7 +529,8 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
             )
         if len(set(places)) != len(places):
             raise ValueError(f"ppermute: each {kind} may stand in perm only once, got {perm}.")
-    return pytree.tree_map(lambda value: ppermute_p.bind(value, axis_name=_names(axis_name), perm=pairs), x)
+    names = _names(axis_name)
+    return pytree.tree_map(lambda value: ppermute_p.bind(vary(value, names), axis_name=names, perm=pairs), x)
 
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
@@ -575,7 +608,10 @@ def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
     size = axis_size(axis_name)
     if not 0 <= source < size:
         raise ValueError(f"pbroadcast: source {source} is out of range for an axis of size {size}.")
-    return pytree.tree_map(lambda value: pbroadcast_p.bind(value, axis_name=axis_name, source=source), x)
+    names = _names(axis_name)
+    return pytree.tree_map(
+        lambda value: pbroadcast_p.bind(vary(value, names), axis_name=axis_name, source=source), x
+    )
 
 
 def _pbroadcast_batch(trace: Any, args: Any, dims: Any, *, axis_name: Any, source: int) -> Any:
@@ -618,7 +654,7 @@ def all_to_all(
       axis_name: the name.
       split_axis: the axis that is split; its size is that of the named axis (with `tiled` a multiple).
       concat_axis: the axis along which the parts are joined.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
       tiled: keep `split_axis`, and concatenate along `concat_axis` instead of inserting an axis.
 
     Raises:
@@ -632,10 +668,10 @@ def all_to_all(
       >>> ct.vmap(lambda row: lax.all_to_all(row, "i", 0, 0), axis_name="i")(x).tolist()
       [[0.0, 2.0], [1.0, 3.0]]
     """
-    _refuse_groups("all_to_all", axis_index_groups)
-    size = axis_size(axis_name)
+    groups, size = _grouped("all_to_all", axis_name, axis_index_groups)
 
     def leaf(value: Any) -> Any:
+        value = vary(value, _names(axis_name))
         shape = get_aval(value).shape
         split = normalize_axis("all_to_all", split_axis, len(shape))
         concat = normalize_axis("all_to_all", concat_axis, len(shape))
@@ -657,7 +693,7 @@ def all_to_all(
             axis_name=axis_name,
             split_axis=split,
             concat_axis=concat,
-            axis_index_groups=None,
+            axis_index_groups=groups,
             tiled=True,
         )
         return out if tiled else squeeze(out, (split,))
@@ -672,7 +708,7 @@ def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any 
       x: a tree of arrays.
       axis_name: the name.
       axis: the axis of the arrays.
-      axis_index_groups: not supported, must be None.
+      axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
 
     Raises:
       ValueError: the axis is out of range, or the sizes differ.
@@ -696,7 +732,8 @@ class _NoMemo(dict[Any, Any]):
 
 
 def _all_to_all_shape(x: Any, *, axis_name: Any, split_axis: int, concat_axis: int, **params: Any) -> Any:
-    size = axis_size(axis_name)
+    groups = params["axis_index_groups"]
+    size = axis_size(axis_name) if groups is None else len(groups[0])
     shape = list(x.shape)
     shape[split_axis] //= size
     shape[concat_axis] *= size
@@ -715,6 +752,7 @@ def _all_to_all_batch(
         )
         return out, 0
     _one_axis("all_to_all", axis_name, trace)
+    _refuse_groups("all_to_all", params["axis_index_groups"])
     x = bdim_at_front(x, dim, trace.size)
     shape = get_aval(x).shape
     split = split_axis + 1
@@ -730,6 +768,7 @@ def _all_to_all_transpose(ct: Any, x: Any, *, split_axis: int, concat_axis: int,
 
 
 all_to_all_p = Primitive("all_to_all")
+axis_index_p.abstract_cache = _NoMemo()  # along which axes it varies is no parameter
 all_to_all_p.abstract_cache = _NoMemo()  # the size of the named axis is no parameter
 all_to_all_p.def_abstract_eval(_all_to_all_shape)
 all_to_all_p.axis_batch_rule = _all_to_all_batch

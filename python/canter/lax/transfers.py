@@ -16,6 +16,7 @@ from ..transforms.zeros import Zero
 from .collectives import AxisName, _names, all_to_all, axis_size
 from .common import ops
 from .gathering import GatherScatterMode
+from .manual import typed_axes, vary
 
 __all__ = ["pcast", "precv", "psend", "ragged_all_to_all"]
 
@@ -29,11 +30,12 @@ def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
       x: a tree of arrays.
       axis_name: a name, or a tuple of names.
       to: "varying": each position may have a value of its own. Along an axis of `vmap` every value may
-        vary, so that nothing changes. "unreduced" and "reduced" belong to types of sharded programs.
+        vary, so that nothing changes; along a manual axis of a mesh the type changes.
+        "unreduced" and "reduced" belong to types of sharded programs.
 
     Raises:
       NameError: the axis is not in scope.
-      ValueError: `to` is none of these words.
+      ValueError: `to` is none of these words, or the values vary along the axis already.
       NotImplementedError: `to` is "unreduced" or "reduced", which axes of `vmap` do not have.
 
     Example:
@@ -50,7 +52,16 @@ def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
         raise NotImplementedError(
             f"pcast: an axis of vmap has varying values only, so to={to!r} is not possible along {axis_name!r}."
         )
-    return x
+    return pytree.tree_map(lambda leaf: _varying(leaf, _names(axis_name)), x)
+
+
+def _varying(x: Any, names: tuple[Any, ...]) -> Any:
+    typed = typed_axes(names)
+    if typed and set(typed) <= get_aval(x).vma:
+        raise ValueError(
+            f"Unsupported pcast from=varying, to='varying': {get_aval(x).str_short()} varies along {names} already."
+        )
+    return vary(x, names)
 
 
 # --- in two steps ---------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
 from .nonfinite import check_finite, checks_are_on
 from .program import (
-    _COPY_FIRST,
     Executable,
     FastPath,
     Layout,
@@ -259,7 +258,7 @@ class MeshExecutable(Executable):
     ) -> FastPath | None:
         """The record for the C++ dispatcher; see `Executable.fast_path`.
 
-        An argument that is not where the program wants it is marked, so that C++ asks for its copy.
+        Of arguments that are not on as many devices, C++ asks for copies that are where the program wants them.
         """
         from .device_put import place_on
 
@@ -271,16 +270,13 @@ class MeshExecutable(Executable):
         if not all(map(_is_plain, avals)):
             return None
         read = [arg for arg, keep in zip((*constants, *leaves), self.kept, strict=True) if keep]
-        here = [
-            type(arg) is ArrayImpl and arg._committed and arg._sharding == sharding
-            for arg, sharding in zip(read, self.in_shardings, strict=True)
-        ]
+        if any(type(arg) is ArrayImpl and self._in_other_order(arg) for arg in read):
+            return None  # C++ looks at the number of devices only
         held = iter(self.in_shardings)
         values = [
             place_on(constant, next(held)) if keep else constant
             for constant, keep in zip(constants, self.kept, strict=False)
         ]
-        count = sum(self.kept[: len(constants)])
         return FastPath(
             self.loaded,
             dispatch_registry.flatten(result)[1],
@@ -289,6 +285,10 @@ class MeshExecutable(Executable):
             avals,
             [True] * len(avals),
             self.kept,
-            [None] * count + [None if stays else _COPY_FIRST for stays in here[count:]],
+            [None] * len(read),
             values,
         )
+
+    def _in_other_order(self, array: Any) -> bool:
+        devices = tuple(array._sharding._device_assignment)
+        return len(devices) == len(self.devices) and devices != tuple(self.devices)

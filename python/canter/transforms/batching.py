@@ -26,7 +26,8 @@ def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:
         if len(_unbatched) > 8192:
             _unbatched.clear()
         shape = aval.shape
-        known = _unbatched[key] = ShapedArray(shape[:dim] + shape[dim + 1 :], aval.dtype, aval.weak_type)
+        kept = shape[:dim] + shape[dim + 1 :]
+        known = _unbatched[key] = ShapedArray(kept, aval.dtype, aval.weak_type, vma=aval.vma)
     return known
 
 
@@ -35,7 +36,7 @@ def batched_aval(aval: ShapedArray, dim: int | None, size: int) -> ShapedArray:
     if dim is None:
         return aval
     shape = aval.shape
-    return ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type)
+    return ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type, vma=aval.vma)
 
 
 class BatchTracer(Tracer):

@@ -12,7 +12,7 @@ from ...core import config, pytree
 from ...core.avals import ShapedArray, get_aval, typematch
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
 from ...core.trace import Tracer, state
-from ...core.tracing import trace_to_jaxpr
+from ...core.tracing import pvary_p, trace_to_jaxpr
 from ...transforms.calling import FlatFunction, debug_info
 from ...transforms.partial_evaluation import close_over_nothing
 
@@ -110,26 +110,33 @@ def with_common_consts(programs: Sequence[ClosedJaxpr]) -> tuple[list[ClosedJaxp
 
 
 def strengthen_outputs(closed: ClosedJaxpr, targets: Sequence[Any]) -> ClosedJaxpr:
-    """Converts the results that are weakly typed where the target is not."""
+    """Converts the results that are weakly typed, or vary along fewer manual axes, where the target is not."""
     from ..conversion import _convert_element_type
 
-    if all(out.weak_type == target.weak_type for out, target in zip(closed.out_avals, targets, strict=True)):
+    pairs = list(zip(closed.out_avals, targets, strict=True))
+    if all(out.weak_type == target.weak_type and target.vma <= out.vma for out, target in pairs):
         return closed
+
+    def fitted(x: Any, target: Any) -> Any:
+        aval = get_aval(x)
+        if aval.weak_type != target.weak_type:
+            x = _convert_element_type(x, target.dtype, target.weak_type)
+        missing = target.vma - aval.vma
+        return pvary_p.bind(x, axes=tuple(sorted(missing, key=str))) if missing else x
 
     def strengthened(*args: Any) -> list[Any]:
         outs = eval_jaxpr(closed.jaxpr, closed.consts, *args)
-        return [
-            x if get_aval(x).weak_type == t.weak_type else _convert_element_type(x, t.dtype, t.weak_type)
-            for x, t in zip(outs, targets, strict=True)
-        ]
+        return [fitted(x, target) for x, target in zip(outs, targets, strict=True)]
 
     return trace_to_jaxpr(strengthened, closed.in_avals, debug_info=closed.jaxpr.debug_info)
 
 
 def joined_aval(avals: Sequence[ShapedArray]) -> ShapedArray:
-    """The aval without weak type if any has none."""
+    """The aval without weak type if any has none; it varies along every manual axis that any does."""
     strong = [a for a in avals if not a.weak_type]
-    return strong[0] if strong else avals[0]
+    chosen = strong[0] if strong else avals[0]
+    union = frozenset().union(*(a.vma for a in avals))
+    return chosen if chosen.vma == union else chosen.update(vma=union)
 
 
 def describe_mismatch(first: Sequence[Any], second: Sequence[Any], tree: Any, prefix: str = "") -> list[str]:

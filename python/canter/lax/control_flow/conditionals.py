@@ -24,6 +24,7 @@ from ...transforms.transpose import transpose_jaxpr
 from ...transforms.zeros import Zero, is_undefined_primal, tangents_by_flags
 from ..comparison import clamp, ne, select_n
 from ..conversion import convert_element_type
+from ..manual import vary
 from ..shapes import broadcast_in_dim
 from .common import (
     check_callable,
@@ -146,6 +147,10 @@ def select_branch(
 ) -> Any:
     """Binds `cond`; the branches are traced in the order in which they are written, which index 0 may end."""
     leaves, in_tree, avals = flatten_operands(where, operands)
+    varying = get_aval(index).vma  # where devices take different branches, operands and results differ
+    if varying:
+        leaves = [vary(leaf, tuple(varying)) for leaf in leaves]
+        avals = [get_aval(leaf) for leaf in leaves]
     traced = [trace_function(fun, in_tree, avals, where) for fun in functions]
     programs = [program for program, _ in traced]
     out_tree = traced[0][1]
@@ -153,6 +158,7 @@ def select_branch(
     for label, (program, tree) in zip(labels, traced, strict=True):
         _check_branches(where, labels[0], label, programs[0], out_tree, program, tree)
     targets = [joined_aval(avals) for avals in zip(*(p.out_avals for p in programs), strict=True)]
+    targets = [t.update(vma=t.vma | varying) if varying else t for t in targets]
     programs = [strengthen_outputs(program, targets) for program in programs]
     branches, consts = with_common_consts(programs)
     ordered = tuple(branches[::-1] if backwards else branches)
@@ -183,7 +189,9 @@ def _abstract(index: Any, *avals: Any, branches: Any, **params: Any) -> Any:
     for branch in branches[1:]:
         effects = effects | branch.effects
     refuse_effects(effects, control_flow_allowed_effects, "`cond`")
-    return branches[0].out_avals, effects
+    if not any(a.vma for branch in branches for a in branch.out_avals):
+        return branches[0].out_avals, effects
+    return [joined_aval(avals) for avals in zip(*(b.out_avals for b in branches), strict=True)], effects
 
 
 def _jvp(primals: Any, tangents: Any, *, branches: Any, **params: Any) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...core import config, pytree
-from ...core.avals import ShapedArray, get_aval
+from ...core.avals import get_aval
 from ...core.errors import api_boundary
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
+from ...core.tracing import pvary_p
 from ...transforms.calling import function_name
 from .common import (
     check_callable,
@@ -73,17 +74,19 @@ def scan(
     if config.config.disable_jit and steps > 0:
         return _python_loop(f, init, xs_leaves, xs_tree, steps, reverse)
     init_leaves, init_tree, init_avals = flatten_operands("scan: init", init)
-    x_avals = [ShapedArray(a.shape[1:], a.dtype, a.weak_type) for a in xs_avals]
+    x_avals = [a.update(shape=a.shape[1:]) for a in xs_avals]
     in_tree = pytree.treedef_tuple((init_tree, xs_tree))
     closed, out_tree = trace_function(f, in_tree, [*init_avals, *x_avals], "scan")
     _check_result(f, out_tree)
     carry_tree, _ = out_tree.children()
     num_carry = len(init_avals)
     if carry_tree == init_tree:
-        init_leaves, new_avals = promote_weak(init_leaves, init_avals, closed.out_avals[:num_carry])
-        if new_avals != init_avals:
-            init_avals = new_avals
-            closed, out_tree = trace_function(f, in_tree, [*init_avals, *x_avals], "scan")
+        init_leaves, init_avals, (closed, out_tree) = settle_state(
+            init_leaves,
+            init_avals,
+            (closed, out_tree),
+            lambda avals: trace_function(f, in_tree, [*avals, *x_avals], "scan"),
+        )
     check_carry("scan", f, init_tree, carry_tree, init_avals, closed.out_avals[:num_carry], "carry")
     closed = strengthen_outputs(closed, [*init_avals, *closed.out_avals[num_carry:]])
     (opened,), consts = with_common_consts([closed])
@@ -152,6 +155,27 @@ def _check_result(f: Any, out_tree: Any) -> None:
         )
 
 
+def settle_state(
+    leaves: list[Any], avals: list[Any], traced: Any, trace: Callable[[list[Any]], Any]
+) -> tuple[list[Any], list[Any], Any]:
+    """A loop's first state, and its body traced for it, once the types of the state are those it keeps.
+
+    Args:
+      leaves, avals: the first state as given.
+      traced: the body traced for it: (jaxpr, structure of the result), the state first among the results.
+      trace: traces the body for other types.
+    """
+    while True:
+        leaves, new_avals = promote_weak(leaves, avals, traced[0].out_avals[: len(avals)])
+        if new_avals == avals:
+            return leaves, avals, traced
+        varies = any(new.vma != old.vma for new, old in zip(new_avals, avals, strict=True))
+        avals = new_avals
+        traced = trace(avals)
+        if not varies:  # along manual axes one part of the state can make another vary, a turn later
+            return leaves, avals, traced
+
+
 def promote_weak(leaves: list[Any], avals: list[Any], out_avals: list[Any]) -> tuple[list[Any], list[Any]]:
     """Initial values in the dtype of the loop's results where they come from Python numbers."""
     from ..conversion import _convert_element_type
@@ -164,7 +188,11 @@ def promote_weak(leaves: list[Any], avals: list[Any], out_avals: list[Any]) -> t
                 or aval.dtype.kind in "iu"
                 or aval.dtype == out.dtype
             ):
-                leaf, aval = _convert_element_type(leaf, out.dtype, out.weak_type), out
+                leaf = _convert_element_type(leaf, out.dtype, out.weak_type)
+                aval = aval.update(dtype=out.dtype, weak_type=out.weak_type)
+        if not out.vma <= aval.vma:
+            leaf = pvary_p.bind(leaf, axes=tuple(sorted(out.vma - aval.vma, key=str)))
+            aval = aval.update(vma=aval.vma | out.vma)
         new_leaves.append(leaf)
         new_avals.append(aval)
     return new_leaves, new_avals

@@ -39,7 +39,7 @@ def fixpoint(flags: Sequence[bool], step: Callable[[list[bool]], Sequence[bool]]
 
 def stacked(aval: ShapedArray, length: int) -> ShapedArray:
     """The aval with the loop's axis in front."""
-    return ShapedArray((length, *aval.shape), aval.dtype, aval.weak_type)
+    return aval.update(shape=(length, *aval.shape))
 
 
 def bind(

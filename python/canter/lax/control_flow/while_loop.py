@@ -35,7 +35,7 @@ from .common import (
     trace_function,
     with_common_consts,
 )
-from .scan import check_carry, promote_weak, scan
+from .scan import check_carry, scan, settle_state
 from .scan_rules import fixpoint
 
 __all__ = ["fori_loop", "while_loop", "while_p"]
@@ -91,10 +91,12 @@ def while_loop(
     in_tree = pytree.treedef_tuple((tree,))
     body, body_tree = trace_function(body_fun, in_tree, avals, "while_loop")
     if body_tree == tree:
-        leaves, new_avals = promote_weak(leaves, avals, body.out_avals)
-        if new_avals != avals:
-            avals = new_avals
-            body, body_tree = trace_function(body_fun, in_tree, avals, "while_loop")
+        leaves, avals, (body, body_tree) = settle_state(
+            leaves,
+            avals,
+            (body, body_tree),
+            lambda avals: trace_function(body_fun, in_tree, avals, "while_loop"),
+        )
     check_carry("while_loop", body_fun, tree, body_tree, avals, body.out_avals, "state")
     body = strengthen_outputs(body, avals)
     condition, condition_tree = trace_function(cond_fun, in_tree, avals, "while_loop")

@@ -1,0 +1,367 @@
+"""`shard_map`: a function that runs once a device, on the device's part of the arrays.
+
+The function is traced for the parts, into a jaxpr inside one equation. Mesh axes over which it runs
+in this way are *manual*: collectives communicate along them. The equation's rules (derivatives,
+batching) are in `shard_map_rules`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core import pytree
+from ..core.avals import get_aval
+from ..core.mesh import AxisType, BaseMesh, current_context
+from ..core.partition_spec import PartitionSpec
+from ..core.sharding import NamedSharding
+from ..core.trace import Tracer
+from ..core.tracing import trace_to_jaxpr
+from ..lax.manual import manual_region
+from ..transforms.calling import debug_info, function_name
+from ..transforms.partial_evaluation import close_over_nothing
+from .shard_map_rules import local_aval, shard_map_p
+
+__all__ = ["Infer", "experimental_shard_map", "shard_map", "smap"]
+
+
+class _Infer:
+    """In place of `in_specs`: the specs are those of the arguments' shardings."""
+
+    def __repr__(self) -> str:
+        return "Infer"
+
+
+Infer = _Infer()
+
+
+def shard_map(
+    f: Callable[..., Any] | None = None,
+    /,
+    *,
+    out_specs: Any,
+    in_specs: Any = Infer,
+    mesh: BaseMesh | None = None,
+    axis_names: Any = frozenset(),
+    check_vma: bool = True,
+) -> Any:
+    """Runs a function once a device of a mesh, on that device's part of the arguments.
+
+    Inside, arrays have the shapes of the parts, and collectives such as `lax.psum` communicate along
+    the named axes of the mesh.
+
+    Args:
+      f: the function; None gives a decorator.
+      out_specs: how the parts of the results make up whole arrays: a `PartitionSpec`, or a tree of them that
+        is a prefix of the result. An axis that a spec does not name must have the same value on all its
+        devices.
+      in_specs: how the arguments are cut: a `PartitionSpec`, or a tree of them that is a prefix of the tuple
+        of arguments; None stands for `PartitionSpec()`. Left out, it is read off the arguments' shardings.
+      mesh: a `Mesh` or an `AbstractMesh`; None is the mesh in force.
+      axis_names: the axes over which the function runs once a device; the others stay with the compiler.
+        Empty means all.
+      check_vma: whether types say along which axes values vary. It makes derivatives cheaper, and finds
+        `out_specs` that claim too much.
+
+    Returns:
+      A function of whole arrays.
+
+    Raises:
+      TypeError: specs of another type, or something else than a mesh.
+      ValueError: specs that do not fit the mesh, the arguments or the results.
+
+    >>> import canter as ct, canter.numpy as cnp
+    >>> from canter import lax
+    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> total = ct.shard_map(lambda a: lax.psum(a.sum(), "x"), mesh=mesh, in_specs=ct.P("x"), out_specs=ct.P())
+    >>> float(total(cnp.arange(4.0)))
+    6.0
+    """
+    if f is None:
+        return functools.partial(
+            shard_map,
+            out_specs=out_specs,
+            in_specs=in_specs,
+            mesh=mesh,
+            axis_names=axis_names,
+            check_vma=check_vma,
+        )
+    if not callable(f):
+        raise TypeError(f"shard_map takes a function; got {f!r:.80}.")
+    if mesh is not None and not isinstance(mesh, BaseMesh):
+        raise TypeError(
+            "shard_map requires a `canter.sharding.Mesh` or a `canter.sharding.AbstractMesh` as mesh, but got "
+            f"{mesh!r:.120} of type {type(mesh)}."
+        )
+    call = _ShardMap(f, mesh, in_specs, out_specs, axis_names, check_vma)
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return call(args, kwargs)
+
+    return wrapped
+
+
+def experimental_shard_map(
+    f: Callable[..., Any],
+    mesh: BaseMesh,
+    in_specs: Any,
+    out_specs: Any,
+    check_rep: bool = True,
+    auto: Any = frozenset(),
+) -> Any:
+    """`shard_map` in its former place and form.
+
+    Args:
+      f: the function.
+      mesh, in_specs, out_specs: see `canter.shard_map`.
+      check_rep: the former name of `check_vma`.
+      auto: mesh axes that stay with the compiler.
+
+    >>> import canter as ct
+    >>> from canter.experimental.shard_map import shard_map
+    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> shard_map(lambda a: a + a, mesh, ct.P("x"), ct.P("x"))(ct.numpy.arange(2)).tolist()
+    [0, 2]
+    """
+    names = frozenset(mesh.axis_names) - frozenset(auto)
+    return shard_map(
+        f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=check_rep, axis_names=names
+    )
+
+
+def smap(
+    f: Callable[..., Any] | None = None, /, *, in_axes: Any = Infer, out_axes: Any, axis_name: Any
+) -> Any:
+    """`shard_map` over one axis of the mesh in force, with positions in place of specs.
+
+    Args:
+      f: the function; None gives a decorator.
+      in_axes: the dimension of the arguments that is cut: an int, None for none, or a tree of them that is
+        a prefix of the tuple of arguments.
+      out_axes: the same for the results.
+      axis_name: the mesh axis.
+
+    Raises:
+      ValueError: no mesh is in force.
+
+    >>> import canter as ct
+    >>> from canter import lax
+    >>> with ct.set_mesh(ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])):
+    ...     ct.smap(lambda a: lax.psum(a, "x"), in_axes=0, out_axes=None, axis_name="x")(ct.numpy.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    if f is None:
+        return functools.partial(smap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name)
+    if isinstance(axis_name, (tuple, list)):
+        raise TypeError(f"smap maps over one axis; got axis_name={axis_name!r}. Use shard_map for several.")
+
+    def spec(axis: Any) -> PartitionSpec:
+        return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, axis_name)
+
+    def specs(axes: Any) -> Any:
+        return axes if axes is Infer else pytree.tree_map(spec, axes, is_leaf=lambda x: x is None)
+
+    return shard_map(f, in_specs=specs(in_axes), out_specs=specs(out_axes), axis_names={axis_name})
+
+
+class _ShardMap:
+    """A function with its specs."""
+
+    def __init__(self, function: Any, mesh: Any, in_specs: Any, out_specs: Any, axis_names: Any, check: bool):
+        self.function = function
+        self.name = function_name(function)
+        self.mesh = mesh
+        self.in_specs = in_specs
+        self.out_specs = out_specs
+        self.axis_names = frozenset((axis_names,) if isinstance(axis_names, str) else axis_names)
+        self.check_vma = bool(check)
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        mesh, axes = self._mesh_and_axes()
+        leaves, in_tree = pytree.tree_flatten((args, kwargs))
+        avals = [get_aval(leaf) for leaf in leaves]
+        in_specs = self._specs_of_arguments(leaves, args, kwargs, axes, avals, mesh)
+        sizes = mesh.shape
+        inner = [
+            local_aval(aval, spec, sizes, axes, self.check_vma)
+            for aval, spec in zip(avals, in_specs, strict=True)
+        ]
+        out_tree: Any = None
+
+        def flat(*xs: Any) -> Any:
+            nonlocal out_tree
+            given, named = in_tree.unflatten(xs)
+            result = self.function(*given, **named)
+            outs, out_tree = pytree.tree_flatten(result)
+            return outs
+
+        with manual_region(mesh, axes, self.check_vma):
+            closed = trace_to_jaxpr(flat, inner, debug_info=debug_info(self.function, "shard_map"))
+        out_specs = self._specs_of_results(out_tree, closed.out_avals, mesh, axes)
+        opened, consts = close_over_nothing(closed)
+        outs = shard_map_p.bind(
+            *consts,
+            *leaves,
+            jaxpr=opened.jaxpr,
+            mesh=mesh,
+            in_specs=(PartitionSpec(),) * len(consts) + tuple(in_specs),
+            out_specs=tuple(out_specs),
+            newly_manual_axes=axes,
+            check_vma=self.check_vma,
+        )
+        return out_tree.unflatten(outs)
+
+    # ---- the mesh ----
+
+    def _mesh_and_axes(self) -> tuple[Any, frozenset[Any]]:
+        context = current_context()
+        mesh = self.mesh
+        outer = () if context.abstract is None else context.abstract.manual_axes
+        if mesh is None:
+            mesh = context.abstract if outer else context.concrete or context.physical or context.abstract
+            if mesh is None:
+                raise ValueError(
+                    "The context mesh cannot be empty. Use `canter.set_mesh(mesh)` to enter into a mesh context, or "
+                    f"give shard_map of {self.name} a mesh: shard_map(..., mesh=mesh)."
+                )
+        elif outer and context.abstract is not None:
+            if mesh.shape_tuple != context.abstract.shape_tuple:
+                raise ValueError(
+                    f"shard_map of {self.name} inside another: its mesh {mesh} is not the mesh of the outer one, "
+                    f"{context.abstract}. Leave out mesh=."
+                )
+            # The types of the outer manual axes are those in force.
+            types = [AxisType.Manual if name in outer else kind for name, kind in mesh._name_to_type.items()]
+            mesh = mesh.update(axis_types=tuple(types))
+        if not self.axis_names <= set(mesh.axis_names):
+            raise ValueError(
+                f"shard_map requires axis_names={self.axis_names} to be a subset of "
+                f"mesh.axis_names={frozenset(mesh.axis_names)}"
+            )
+        both = self.axis_names & set(outer)
+        if both:
+            raise ValueError(
+                f"shard_map of {self.name}: the axes {sorted(map(str, both))} are manual here already."
+            )
+        return mesh, self.axis_names or frozenset(mesh.axis_names) - frozenset(outer)
+
+    # ---- specs ----
+
+    def _specs_of_arguments(
+        self, leaves: Any, args: Any, kwargs: Any, axes: frozenset[Any], avals: Any, mesh: Any
+    ) -> list[PartitionSpec]:
+        if self.in_specs is Infer:
+            specs = [self._inferred(leaf) for leaf in leaves]
+        else:
+            if kwargs:
+                raise NotImplementedError(
+                    f"shard_map of {self.name}: keyword arguments have no specs; pass the arguments by position."
+                )
+            specs = self._spread("in_specs", self.in_specs, args)
+        paths = [path for path, _ in pytree.tree_flatten_with_path(args)[0]]
+        for position, (spec, aval) in enumerate(zip(specs, avals, strict=True)):
+            where = (
+                f"args{pytree.keystr(paths[position])}" if position < len(paths) else f"argument {position}"
+            )
+            self._check_spec("in_specs", spec, mesh, axes)
+            self._check_rank("in_specs", spec, aval, f"the passed {where}")
+            self._check_divisible(spec, aval, where, mesh)
+        return specs
+
+    def _inferred(self, leaf: Any) -> PartitionSpec:
+        sharding = None if isinstance(leaf, Tracer) else getattr(leaf, "sharding", None)
+        if not isinstance(sharding, NamedSharding):
+            raise TypeError(
+                f"shard_map of {self.name} in_specs argument must be a pytree of `PartitionSpec` instances where the "
+                "specs cannot be read off the arguments' shardings. Give in_specs."
+            )
+        return sharding.spec
+
+    def _spread(self, option: str, given: Any, tree: Any) -> list[PartitionSpec]:
+        if isinstance(given, list) and isinstance(tree, tuple):
+            given = tuple(given)
+        leaves, structure = pytree.tree_flatten(given, is_leaf=lambda x: x is None)
+        for leaf in leaves:
+            if leaf is not None and not isinstance(leaf, PartitionSpec):
+                raise TypeError(
+                    f"shard_map of {self.name}: {option} argument must be a pytree of `canter.P` instances, but "
+                    f"{option} has {leaf!r} of type {type(leaf).__name__}."
+                )
+        whole = pytree.tree_structure(tree)
+        filled = structure.unflatten([PartitionSpec() if leaf is None else leaf for leaf in leaves])
+        try:
+            return pytree.flatten_axes(f"shard_map {option}", whole, filled)
+        except ValueError as error:
+            raise ValueError(
+                f"shard_map of {self.name}: {option} must be a tree prefix of what it is for.\n{error}"
+            ) from None
+
+    def _check_spec(self, option: str, spec: PartitionSpec, mesh: Any, axes: frozenset[Any]) -> None:
+        seen: set[Any] = set()
+        for name in (name for entry in spec.axes() for name in entry):
+            if name not in axes:
+                raise ValueError(
+                    f"shard_map of {self.name}: {option} argument must refer to an axis marked as manual "
+                    f"({sorted(map(str, axes))}), but {option} refers to {name!r} in {spec}. The mesh has axes "
+                    f"{dict(mesh.shape)}."
+                )
+            if name in seen:
+                raise ValueError(
+                    f"shard_map of {self.name}: {option} names the axis {name!r} twice, in {spec}."
+                )
+            seen.add(name)
+
+    def _check_rank(self, option: str, spec: PartitionSpec, aval: Any, what: str) -> None:
+        if len(spec) <= len(aval.shape):
+            return
+        hint = ""
+        if not aval.shape:
+            hint = (
+                " For scalars use P(); a scalar that differs between devices needs a new axis first, x[None], "
+                "to be cut along."
+            )
+        raise ValueError(
+            f"shard_map of {self.name} was given an {option} entry which is too long: {spec} has length {len(spec)}, "
+            f"but {what} has shape {aval.str_short()}, which has rank {len(aval.shape)}. Make the spec shorter, "
+            f"or give the array more dimensions.{hint}"
+        )
+
+    def _check_divisible(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any) -> None:
+        for dim, names in enumerate(spec.axes()):
+            count = 1
+            for name in names:
+                count *= mesh.shape[name]
+            if aval.shape[dim] % count:
+                raise ValueError(
+                    f"shard_map of {self.name} was given argument arrays with axis sizes that are not evenly divisible "
+                    f"by the corresponding mesh axis sizes: {where} of shape {aval.str_short()} has in_specs {spec}, "
+                    f"which maps array axis {dim} (of size {aval.shape[dim]}) to mesh axes {names} (of size {count}), "
+                    "but "
+                    f"{count} does not evenly divide {aval.shape[dim]}. The mesh has axes {dict(mesh.shape)}. Pad the "
+                    "axis, or change the spec."
+                )
+
+    def _specs_of_results(
+        self, out_tree: Any, avals: Sequence[Any], mesh: Any, axes: Any
+    ) -> list[PartitionSpec]:
+        tree = out_tree.unflatten([0] * out_tree.num_leaves)
+        specs = self._spread("out_specs", self.out_specs, tree)
+        paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+        for path, spec, aval in zip(paths, specs, avals, strict=True):
+            where = f"{self.name}(*args){pytree.keystr(path)}"
+            self._check_spec("out_specs", spec, mesh, axes)
+            self._check_rank("out_specs", spec, aval, where)
+            named = {name for entry in spec.axes() for name in entry}
+            extra = (aval.vma & axes) - named
+            if self.check_vma and extra:
+                names = ", ".join(sorted(map(str, extra)))
+                raise ValueError(
+                    f"shard_map applied to the function {self.name!r} was given out_specs which require replication "
+                    f"which can't be statically inferred given the mesh {dict(mesh.shape)}: out_specs is {spec} for "
+                    f"{where} of type {aval.str_short()}, so it may not vary along {{{names}}}, but it may have a "
+                    f"different value on each device there. Name the axes in out_specs, reduce over them (lax.psum), "
+                    "or, if the values are known to be equal, pass check_vma=False."
+                )
+        return specs
