@@ -96,5 +96,3 @@ def test_mistakes():
         linalg.solve_triangular(_A, _b, trans=3)
     with pytest.raises(ValueError, match="assume_a"):
         linalg.solve(_A, _b, assume_a="banded")
-    with pytest.raises(NotImplementedError, match="pivoting"):
-        linalg.qr(_A, pivoting=True)

@@ -24,6 +24,8 @@ _FAMILIES = (
     "random",
     "keys",
     "linalg",
+    "linalg_gpu",
+    "linalg_tpu",
 )
 _loaded = False
 

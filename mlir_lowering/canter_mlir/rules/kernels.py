@@ -57,7 +57,7 @@ def custom_call(
     kinds_out: Sequence[Any],
     config: dict[str, Any] | None = None,
     aliases: dict[int, int] | None = None,
-    batch: int = 0,
+    batch: int | None = None,
 ) -> list[Any]:
     """Calls a kernel of XLA's typed foreign-function interface.
 
@@ -65,7 +65,8 @@ def custom_call(
       kinds_in, kinds_out: an aval, or `Matrix(aval)`, for each operand and result.
       config: attributes of the call.
       aliases: result -> operand whose memory it takes over.
-      batch: how many leading dimensions the kernel treats one by one, which may be sharded.
+      batch: how many leading dimensions the kernel treats one by one, which may be sharded; None where it
+        is not known to.
     """
     types = ctx.types
     alias = stablehlo_attributes.OutputOperandAlias.get
@@ -81,7 +82,7 @@ def custom_call(
         ),
     }
     avals = [_aval(kind) for kind in kinds_out]
-    if batch:
+    if batch is not None:
         attributes["mhlo.frontend_attributes"] = ir.DictAttr.get({"num_batch_dims": types.string(str(batch))})
         rule = _sharding_rule([_aval(kind) for kind in kinds_in], avals, batch)
         if rule is not None:

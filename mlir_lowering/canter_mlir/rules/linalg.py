@@ -323,9 +323,8 @@ def _svd_cpu(
     full_range(ctx, subset_by_index, rank)
     names = ("DEFAULT", "QR", "DIVIDE_AND_CONQUER")
     routine = "gesvd" if check_algorithm(ctx, algorithm, names, "the CPU") == "QR" else "gesdd"
-    wide = full_matrices or not compute_uv
-    u_aval = like(aval, rows, rows if wide else rank)
-    vt_aval = like(aval, columns if wide else rank, columns)
+    u_aval = like(aval, rows, rows if full_matrices else rank)
+    vt_aval = like(aval, columns if full_matrices else rank, columns)
     values = ctx.avals_out[0]
     config = {"mode": _code(ctx, "N" if not compute_uv else "A" if full_matrices else "S")}
     outs = (Matrix(aval), values, Matrix(u_aval), Matrix(vt_aval), info_of(aval))
@@ -344,7 +343,8 @@ def _eig_cpu(
     enable_eigvec_derivs: bool = False,
     use_magma: Any = None,
 ) -> list[Any]:
-    check_algorithm(ctx, implementation, ("DEFAULT", "LAPACK"), "the CPU")
+    if implementation is not None and implementation.name != "LAPACK":
+        raise ValueError(f"'eig' has only the LAPACK implementation on the CPU, not {implementation.name}.")
     aval, values = ctx.avals_in[0], ctx.avals_out[0]
     vectors = ShapedArray(aval.shape, values.dtype)
     config = {
@@ -402,7 +402,8 @@ def _tridiagonal_solve_cpu(
     if perturb_singular:
         _register_lapack()
         name = "tridiagonal_solve_perturbed_ffi"
-        return custom_call(ctx, name, (low, middle, high, b), kinds, (Matrix(aval),))[0]
+        outs = (Matrix(aval),)
+        return custom_call(ctx, name, (low, middle, high, b), kinds, outs, batch=side.ndim - 1)[0]
     outs = (*kinds, info_of(aval))
     aliases = {index: index for index in range(4)}
     *_, x, info = lapack_call(ctx, "gtsv", (low, middle, high, b), kinds, outs, {}, aliases)

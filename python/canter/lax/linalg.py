@@ -483,7 +483,7 @@ def eig(
       enable_eigvec_derivs: whether right eigenvectors may be differentiated, although their phase is
         arbitrary. Eigenvalues always may.
       implementation: the library; None leaves it to the backend.
-      use_magma: True is `EigImplementation.MAGMA`, False is `EigImplementation.CUSOLVER`.
+      use_magma: True is `EigImplementation.MAGMA`, False is `EigImplementation.LAPACK`.
 
     Returns:
       A list of the eigenvalues, `(..., n)`, and the left and the right eigenvectors that are wanted,
@@ -503,7 +503,7 @@ def eig(
     if use_magma is not None:
         if implementation is not None:
             raise ValueError("eig: give implementation or use_magma, not both.")
-        implementation = EigImplementation.MAGMA if use_magma else EigImplementation.CUSOLVER
+        implementation = EigImplementation.MAGMA if use_magma else EigImplementation.LAPACK
     return eig_p.bind(
         x,
         compute_left_eigenvectors=bool(compute_left_eigenvectors),

@@ -64,6 +64,15 @@ def triangle(x: Any, lower: bool, offset: int = 0) -> Any:
     return ops.select_n(keep, ops.full_like(x, 0), x)
 
 
+def _hermitian(x: Any, lower: bool) -> Any:
+    """The Hermitian matrix of which one triangle is given: the other one is not read."""
+    diagonal = _only_diagonal(x)
+    if is_complex(x):
+        diagonal = ops.complex(ops.real(diagonal), ops.full_like(ops.real(diagonal), 0))
+    strict = triangle(x, lower, -1 if lower else 1)
+    return ops.add(ops.add(strict, adjoint(strict)), diagonal)
+
+
 def _scale_diagonal(x: Any, factor: float) -> Any:
     rows, columns = _index_grids(shape_of(x))
     return ops.select_n(ops.eq(rows, columns), x, ops.mul(x, const(x, factor)))
@@ -137,7 +146,9 @@ def _no_tangents(outs: Any) -> list[Any]:
 def cholesky_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
     """dL = L Φ(L⁻¹ dA L⁻ᴴ), where Φ takes the lower triangle and halves the diagonal."""
     factor = triangle(primitive.bind(*primals), lower=True)
-    right = _solve_triangular(factor, tangents[0], lower=True, transpose_a=True, conjugate_a=True)
+    right = _solve_triangular(
+        factor, _hermitian(tangents[0], lower=True), lower=True, transpose_a=True, conjugate_a=True
+    )
     middle = _solve_triangular(factor, right, left_side=True, lower=True)
     return factor, matmul(factor, _scale_diagonal(triangle(middle, lower=True), 0.5))
 
@@ -325,7 +336,8 @@ def _inverse_differences(values: Any) -> Any:
 def eigh_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tuple[Any, Any]:
     """With M = Vᴴ dA V: dw = diag M, dV = V (F ∘ M), F[i, j] = 1 / (w[j] - w[i])."""
     vectors, values = primitive.bind(*primals, **params)
-    rotated = matmul(adjoint(vectors), matmul(tangents[0], vectors))
+    change = _hermitian(tangents[0], params["lower"])
+    rotated = matmul(adjoint(vectors), matmul(change, vectors))
     diagonal = _diagonal(rotated)
     values_tangent = ops.real(diagonal) if is_complex(diagonal) else diagonal
     weights = _cast(_inverse_differences(values), vectors)

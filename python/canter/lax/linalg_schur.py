@@ -107,18 +107,22 @@ def has_pair(t: Any) -> Any:
     return ops.abs(beside(t, -1)) > eps * (size[:-1] + size[1:])
 
 
+def _where(condition: Any, x: Any, number: float) -> Any:
+    return ops.select(condition, x, ops.full_like(x, number))
+
+
 def _rotation(t: Any) -> Any:
     """The unitary matrix, of blocks, that makes a quasi-triangular matrix triangular."""
     pair = has_pair(t)
     complex_dtype = dtypes.to_complex_dtype(aval_of(t).dtype)
     t = ops.convert_element_type(t, complex_dtype)
     middle, below, above = diagonal(t), beside(t, -1), beside(t, 1)
-    half = (middle[:-1] - middle[1:]) / 2
+    # Elsewhere numbers stand in with which all derivatives are finite.
+    half, below, above = (_where(pair, x, 1) for x in ((middle[:-1] - middle[1:]) / 2, below, above))
     mu = half + ops.sqrt(half * half + below * above)  # the first eigenvalue less the second element
-    length = ops.sqrt(ops.abs(mu) ** 2 + ops.abs(below) ** 2)
-    length = ops.convert_element_type(ops.select(pair, length, ops.full_like(length, 1)), complex_dtype)
-    one, zero = ops.full_like(mu, 1), ops.full_like(mu, 0)
-    cosine, sine = ops.select(pair, mu / length, one), ops.select(pair, below / length, zero)
+    squares = ops.real(mu * ops.conj(mu)) + ops.real(below * ops.conj(below))
+    length = ops.convert_element_type(ops.sqrt(squares), complex_dtype)
+    cosine, sine = _where(pair, mu / length, 1), _where(pair, below / length, 0)
     end = ops.full((1,), 1, complex_dtype)
     around = ops.concatenate([cosine, end], 0) * ops.concatenate([end, ops.conj(cosine)], 0)
     return tridiagonal_matrix(sine, around, -ops.conj(sine))

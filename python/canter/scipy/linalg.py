@@ -7,17 +7,17 @@ never overwritten, and values are not inspected, so nothing depends on them.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
-
-import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.lax import linalg as lax_linalg
 from canter.numpy import linalg as numpy_linalg
-from canter.numpy.util import dtype_of, promote_dtypes_inexact, shape_of
+from canter.numpy.util import check_arraylike, dtype_of, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 
+from .arguments import matrix
+from .matrix_functions import expm, expm_frechet, funm, polar, solve_sylvester, sqrtm
+from .similarity import eigh_tridiagonal, hessenberg, rsf2csf, schur
 from .special_matrices import (
     block_diag,
     circulant,
@@ -38,29 +38,19 @@ from .special_matrices import (
 )  # fmt: skip
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
-    "eigh", "expm", "fiedler", "fiedler_companion", "hadamard", "hankel", "helmert", "hilbert", "inv", "invhilbert",
-    "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "qr", "solve", "solve_triangular", "svd",
-    "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix",
+    "det", "dft", "eigh", "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "fiedler_companion",
+    "funm", "hadamard", "hankel", "helmert", "hessenberg", "hilbert", "inv", "invhilbert", "invpascal",
+    "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr", "qr_multiply", "rsf2csf", "schur",
+    "solve", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
 ]  # fmt: skip
-
-
-def _matrix(name: str, a: Any, square: bool = True) -> Any:
-    """An operand that must be a matrix, of an inexact dtype."""
-    (a,) = promote_dtypes_inexact(cnp.asarray(a))
-    shape = shape_of(a)
-    if len(shape) < 2 or (square and shape[-1] != shape[-2]):
-        kind = "a square matrix" if square else "a matrix"
-        raise ValueError(
-            f"scipy.linalg.{name}: the argument must be {kind} or a batch of them, got shape {shape}."
-        )
-    return a
 
 
 def _right_side(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     """A square matrix and a right side of the same dtype, whose sizes fit."""
+    check_arraylike(name, a, b)
     a, b = promote_dtypes_inexact(cnp.asarray(a), cnp.asarray(b))
-    a = _matrix(name, a)
+    a = matrix(name, a)
     shape = shape_of(b)
     rows = shape[-1] if len(shape) == 1 else shape[-2] if shape else None
     if rows != shape_of(a)[-1]:
@@ -122,7 +112,7 @@ def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finit
       >>> print(ct.scipy.linalg.cholesky(ct.numpy.array([[4.0]])))
       [[2.]]
     """
-    return _cholesky(_matrix("cholesky", a), lower=bool(lower), clean=True)
+    return _cholesky(matrix("cholesky", a), lower=bool(lower), clean=True)
 
 
 def cho_factor(
@@ -309,7 +299,7 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
       >>> print(ct.scipy.linalg.inv(ct.numpy.array([[4.0]])))
       [[0.25]]
     """
-    return numpy_linalg.inv(_matrix("inv", a))
+    return numpy_linalg.inv(matrix("inv", a))
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
@@ -329,7 +319,7 @@ def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
       >>> print(ct.scipy.linalg.det(ct.numpy.array([[4.0]])))
       4.0
     """
-    return numpy_linalg.det(_matrix("det", a))
+    return numpy_linalg.det(matrix("det", a))
 
 
 # --- other decompositions -------------------------------------------------------------------------
@@ -353,7 +343,7 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
       >>> print(factors, pivots)
       [[4.]] [0]
     """
-    factors, pivots, _ = _lu_parts(_matrix("lu_factor", a))
+    factors, pivots, _ = _lu_parts(matrix("lu_factor", a))
     return factors, pivots
 
 
@@ -445,7 +435,7 @@ def lu(
       >>> print(p, l, u)
       [[1.]] [[1.]] [[4.]]
     """
-    return tuple(_lu(_matrix("lu", a, square=False), permute_l=bool(permute_l)))
+    return tuple(_lu(matrix("lu", a, square=False), permute_l=bool(permute_l)))
 
 
 def qr(
@@ -461,15 +451,14 @@ def qr(
     Args:
       a: (..., m, n).
       mode: "full" gives a square q, "economic" the smaller one, "r" only r.
-      pivoting: must be False.
+      pivoting: whether to permute columns so that the diagonal of r decreases.
       overwrite_a, lwork, check_finite: without effect, see the module.
 
     Returns:
-      (q, r), or (r,).
+      (q, r), or (r,); with `pivoting` also the permutation p with a[:, p] = q r.
 
     Raises:
       ValueError: `a` is no matrix, or the mode is unknown.
-      NotImplementedError: `pivoting` is True.
 
     Source: `scipy.linalg.qr`.
 
@@ -479,14 +468,94 @@ def qr(
       >>> q.shape, r.shape
       ((3, 2), (2, 2))
     """
-    if pivoting:
-        raise NotImplementedError("scipy.linalg.qr: pivoting=True is not supported yet; leave it out.")
     if mode not in ("full", "economic", "r"):
         raise ValueError(f"scipy.linalg.qr: mode must be 'full', 'economic' or 'r', got {mode!r}.")
-    a = _matrix("qr", a, square=False)
-    if mode == "r":
-        return (numpy_linalg.qr(a, mode="complete")[1],)
-    return tuple(numpy_linalg.qr(a, mode="complete" if mode == "full" else "reduced"))
+    a = matrix("qr", a, square=False)
+    q, *rest = _qr(a, pivoting=bool(pivoting), full_matrices=mode != "economic")
+    return tuple(rest) if mode == "r" else (q, *rest)
+
+
+@composite(static_argnames=("pivoting", "full_matrices"))
+def _qr(a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
+    return tuple(lax_linalg.qr(a, pivoting=pivoting, full_matrices=full_matrices))
+
+
+@composite(static_argnames=("left", "pivoting", "conjugate"))
+def _qr_multiply(a: Any, c: Any, *, left: bool, pivoting: bool, conjugate: bool) -> Any:
+    rows, columns = shape_of(a)[-2:]
+    rank = min(rows, columns)
+    factor = cnp.conj(c) if conjugate else c
+    if pivoting:
+        q, r, order = lax_linalg.qr(a, pivoting=True, full_matrices=False)
+        product = cnp.matmul(q, factor) if left else cnp.matmul(factor, q)
+    else:
+        packed, taus = lax_linalg.geqrf(a)
+        r, order = cnp.triu(packed[..., :rank, :]), None
+        if left:
+            widths = [(0, 0)] * (len(shape_of(factor)) - 2) + [(0, rows - rank), (0, 0)]
+            factor = cnp.pad(factor, widths)
+        product = lax_linalg.ormqr(packed[..., :rank], taus, factor, left=left)
+        product = product if left else product[..., :rank]
+    product = cnp.conj(product) if conjugate else product
+    return (product, r) if order is None else (product, r, order)
+
+
+def qr_multiply(
+    a: Any,
+    c: Any,
+    mode: str = "right",
+    pivoting: bool = False,
+    conjugate: bool = False,
+    overwrite_a: bool = False,
+    overwrite_c: bool = False,
+) -> tuple[Any, ...]:
+    """The QR decomposition of a matrix, and the product of its q, the smaller one, with another matrix.
+
+    Without pivoting q itself is not formed.
+
+    Args:
+      a: (..., m, n), whose q is (..., m, k) with k = min(m, n).
+      c: for "left" (..., k, p), for "right" (..., p, m); or one vector.
+      mode: "left" for q c, "right" for c q.
+      pivoting: whether to permute the columns of `a`.
+      conjugate: whether to take the conjugate of q.
+      overwrite_a, overwrite_c: without effect, see the module.
+
+    Returns:
+      The product and r; with `pivoting` also the permutation.
+
+    Raises:
+      ValueError: the mode is unknown or the shapes do not fit.
+
+    Source: `scipy.linalg.qr_multiply`.
+
+    Example:
+      >>> import canter as ct
+      >>> cq, r = ct.scipy.linalg.qr_multiply(ct.numpy.ones((3, 2)), ct.numpy.ones((4, 3)))
+      >>> cq.shape, r.shape
+      ((4, 2), (2, 2))
+    """
+    if mode not in ("left", "right"):
+        raise ValueError(f"scipy.linalg.qr_multiply: mode must be 'left' or 'right', got {mode!r}.")
+    check_arraylike("qr_multiply", a, c)
+    a, c = promote_dtypes_inexact(cnp.asarray(a), cnp.asarray(c))
+    a, left = matrix("qr_multiply", a, square=False), mode == "left"
+    rows, columns = shape_of(a)[-2:]
+    size = min(rows, columns) if left else rows
+    vector = len(shape_of(c)) == 1
+    factor = c[..., :, None] if vector and left else c[..., None, :] if vector else c
+    axis = -2 if left else -1
+    if len(shape_of(factor)) < 2 or shape_of(factor)[axis] != size:
+        raise ValueError(
+            f"scipy.linalg.qr_multiply: for mode {mode!r} and `a` of shape {shape_of(a)}, axis {axis} of `c` must "
+            f"have size {size}; got shape {shape_of(c)}."
+        )
+    batch = lax.broadcast_shapes(shape_of(a)[:-2], shape_of(factor)[:-2])
+    a, factor = (cnp.broadcast_to(x, (*batch, *shape_of(x)[-2:])) for x in (a, factor))
+    product, *rest = _qr_multiply(a, factor, left=left, pivoting=bool(pivoting), conjugate=bool(conjugate))
+    if vector:
+        product = product[..., 0] if left else product[..., 0, :]
+    return (product, *rest)
 
 
 def svd(
@@ -504,7 +573,7 @@ def svd(
       full_matrices: whether u and vh are square.
       compute_uv: whether to compute them.
       overwrite_a, check_finite: without effect, see the module.
-      lapack_driver: must be "gesdd": the backend has one algorithm.
+      lapack_driver: "gesdd", which divides and conquers, or "gesvd", the QR iteration.
 
     Returns:
       (u, s, vh), or s.
@@ -519,11 +588,21 @@ def svd(
       >>> print(ct.scipy.linalg.svd(ct.numpy.array([[4.0]]), compute_uv=False))
       [4.]
     """
-    if lapack_driver != "gesdd":
-        raise ValueError(f"scipy.linalg.svd: lapack_driver must be 'gesdd', got {lapack_driver!r}.")
-    out = numpy_linalg.svd(
-        _matrix("svd", a, square=False), full_matrices=full_matrices, compute_uv=compute_uv
-    )
+    if lapack_driver not in _SVD_DRIVERS:
+        raise ValueError(
+            f"scipy.linalg.svd: lapack_driver must be 'gesdd' or 'gesvd', got {lapack_driver!r}."
+        )
+    a = matrix("svd", a, square=False)
+    options = {"full_matrices": bool(full_matrices), "compute_uv": bool(compute_uv)}
+    return _svd(a, **options, algorithm=_SVD_DRIVERS[lapack_driver])
+
+
+_SVD_DRIVERS = {"gesdd": lax_linalg.SvdAlgorithm.DEFAULT, "gesvd": lax_linalg.SvdAlgorithm.QR}
+
+
+@composite(static_argnames=("full_matrices", "compute_uv", "algorithm"))
+def _svd(a: Any, *, full_matrices: bool, compute_uv: bool, algorithm: Any) -> Any:
+    out = lax_linalg.svd(a, full_matrices=full_matrices, compute_uv=compute_uv, algorithm=algorithm)
     return tuple(out) if compute_uv else out
 
 
@@ -563,71 +642,5 @@ def eigh(
     """
     if b is not None or eigvals is not None or type != 1:
         raise NotImplementedError("scipy.linalg.eigh: only b=None, eigvals=None and type=1 are supported.")
-    values, vectors = numpy_linalg.eigh(
-        _matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False
-    )
+    values, vectors = numpy_linalg.eigh(matrix("eigh", a), UPLO="L" if lower else "U", symmetrize_input=False)
     return values if eigvals_only else (values, vectors)
-
-
-# Degree of the Padé approximant, and up to which norm it is exact, in double and in single precision.
-_DOUBLE, _SINGLE = (13, 5.371920351148152), (7, 3.925724783138660)
-
-
-def _pade(a: Any, degree: int) -> Any:
-    """The diagonal Padé approximant of exp(a)."""
-    coefficients = [
-        math.factorial(2 * degree - k)
-        * math.factorial(degree)
-        // (math.factorial(k) * math.factorial(degree - k))
-        for k in range(degree + 1)
-    ]
-    scale = float(coefficients[0])
-    size, dtype = shape_of(a)[-1], dtype_of(a)
-    power, square = cnp.eye(size, dtype=dtype), cnp.matmul(a, a)
-    even, odd = 0, 0
-    for k in range(0, degree + 1, 2):
-        even = even + power * (coefficients[k] / scale)
-        if k + 1 <= degree:
-            odd = odd + power * (coefficients[k + 1] / scale)
-        power = cnp.matmul(power, square)
-    odd = cnp.matmul(a, odd)
-    return numpy_linalg.solve(even - odd, even + odd)
-
-
-@composite(static_argnames=("max_squarings",))
-def _expm(a: Any, *, max_squarings: int) -> Any:
-    double = dtype_of(a) in (np.float64, np.complex128)
-    degree, limit = _DOUBLE if double else _SINGLE
-    norm = cnp.max(cnp.sum(cnp.abs(a), axis=-2), axis=-1)
-    squarings = cnp.ceil(cnp.log2(cnp.maximum(norm / limit, 1)))
-    scaled = a * cnp.exp2(-squarings)[..., None, None].astype(dtype_of(a))
-    too_large = squarings > max_squarings
-    result = _pade(scaled, degree)
-
-    def step(i: Any, x: Any) -> Any:
-        return cnp.where((i < squarings)[..., None, None], cnp.matmul(x, x), x)
-
-    result = lax.fori_loop(0, max_squarings, step, result)
-    return cnp.where(too_large[..., None, None], np.nan, result)
-
-
-def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Any:
-    """The matrix exponential.
-
-    Args:
-      A: (..., n, n).
-      upper_triangular: whether the matrix is upper triangular; the lower triangle is then not read.
-      max_squarings: a matrix so large that more squarings would be needed gives nan.
-
-    Raises:
-      ValueError: `A` is no square matrix.
-
-    Source: Higham, "The scaling and squaring method for the matrix exponential revisited", 2005.
-
-    Example:
-      >>> import canter as ct
-      >>> print(ct.scipy.linalg.expm(ct.numpy.zeros((1, 1))))
-      [[1.]]
-    """
-    A = _matrix("expm", A)
-    return _expm(cnp.triu(A) if upper_triangular else A, max_squarings=int(max_squarings))
