@@ -10,7 +10,7 @@ from canter.core.avals import abstract_token
 from .mlir_door import ir
 from .types import physical_aval
 
-__all__ = ["HostCall", "emit_python_callback"]
+__all__ = ["HostCall", "ShardingInspection", "emit_python_callback"]
 
 # Platform -> the part of the target's name by which its runtime finds the Python function.
 _TARGETS = {"cpu": "cpu", "cuda": "gpu", "rocm": "gpu"}
@@ -29,6 +29,16 @@ class HostCall(NamedTuple):
     callback: Callable[..., Any]
     operand_avals: tuple[Any, ...]
     result_avals: tuple[Any, ...]
+
+
+class ShardingInspection(NamedTuple):
+    """Wants to know where a value of the program is."""
+
+    callback: Callable[[Any], None]
+
+    def compiled_for(self, sharding: Any) -> None:
+        """Hears that the program has been compiled for one device."""
+        self.callback(sharding)
 
 
 def emit_python_callback(

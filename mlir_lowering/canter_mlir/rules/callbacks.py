@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..callbacks import emit_python_callback
+from ..callbacks import ShardingInspection, emit_python_callback
 from ..registry import register_table
 
 __all__: list[str] = []
@@ -59,4 +59,17 @@ def _debug_sharding(ctx: Any, effects: Any, partitioned: bool) -> Any:
     return None if partitioned or ctx.module_context.tokens_of(effects) else "first"
 
 
-register_table({"pure_callback": _pure, "io_callback": _io, "debug_callback": _debug, "debug_print": _print})
+def _inspect(ctx: Any, operand: Any, *, callback: Any) -> list[Any]:
+    ctx.module_context.keepalives.append(ShardingInspection(callback))
+    return []
+
+
+register_table(
+    {
+        "pure_callback": _pure,
+        "io_callback": _io,
+        "debug_callback": _debug,
+        "debug_print": _print,
+        "inspect_sharding": _inspect,
+    }
+)

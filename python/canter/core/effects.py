@@ -39,6 +39,7 @@ __all__ = [
     "ordered_io_effect",
     "partial_eval_kept_effects",
     "refuse_effects",
+    "refuse_io",
     "remat_allowed_effects",
     "shardable_ordered_effects",
 ]
@@ -222,4 +223,19 @@ def refuse_effects(effects: Iterable[Effect], allowed: EffectTypeSet, where: str
         raise NotImplementedError(
             f"Effects not supported in {where}: {refused}. Move the operations that have them out of it, or let "
             "their class be added to the effects that are allowed there (see canter.core.effects)."
+        )
+
+
+def refuse_io(effects: Iterable[Effect], where: str) -> None:
+    """Raises NotImplementedError for programs that do something, where it might happen once too often.
+
+    Args:
+      effects: those of a program.
+      where: what would run it for elements of a batch that do not ask for it, for the message.
+    """
+    if effects and any(isinstance(effect, (IOEffect, OrderedIOEffect)) for effect in effects):
+        raise NotImplementedError(
+            f"IO effect not supported in {where}: with a predicate that differs from element to element the "
+            "callback would run for elements that do not ask for it. Use `lax.map` instead of `vmap`, or pass the "
+            "predicate to the callback."
         )

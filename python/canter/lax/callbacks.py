@@ -23,14 +23,13 @@ from ..core.effects import (
     ordered_io_effect,
 )
 from ..core.primitive import Primitive
-from ..transforms.rules import bdim_at_front, moveaxis
+from ..transforms.rules import moveaxis
 from ..transforms.zeros import Zero
 from .shapes import broadcast_in_dim
 from .slicing import index_in_dim
 
 __all__ = [
     "FlatCallback",
-    "PRINT_OPTIONS",
     "Printed",
     "VMAP_METHODS",
     "batch_by_method",
@@ -57,8 +56,12 @@ class FlatCallback(NamedTuple):
     in_tree: Any
     static_args: tuple[tuple[int, Any], ...] = ()
 
+    def arguments(self, leaves: Sequence[Any]) -> Any:
+        """What the user's function is called with, `(args, kwargs)`."""
+        return self.in_tree.unflatten(with_static(leaves, self.static_args))
+
     def __call__(self, *leaves: Any) -> list[Any]:
-        args, kwargs = self.in_tree.unflatten(with_static(leaves, self.static_args))
+        args, kwargs = self.arguments(leaves)
         return pytree.tree_leaves(self.callback_func(*args, **kwargs))
 
 
@@ -84,7 +87,7 @@ class Printed(NamedTuple):
         text = self.fmt
         if self.has_placeholders:
             args, kwargs = self.in_tree.unflatten(with_static(leaves, self.static_args))
-            with np.printoptions(**{**dict(self.np_printoptions), "override_repr": None}):
+            with np.printoptions(**dict(self.np_printoptions)):
                 text = self.fmt.format(*args, **kwargs)
         if self.logging_record is None:
             print(text)
@@ -92,18 +95,6 @@ class Printed(NamedTuple):
             self.logging_record.emit(text)
         return []
 
-
-PRINT_OPTIONS = (
-    "edgeitems",
-    "threshold",
-    "floatmode",
-    "precision",
-    "suppress",
-    "linewidth",
-    "nanstr",
-    "infstr",
-    "sign",
-)
 
 pure_callback_p = Primitive("pure_callback", multiple_results=True)
 io_callback_p = Primitive("io_callback", multiple_results=True)
@@ -168,7 +159,7 @@ def _each_in_turn(primitive: Primitive, args: Any, dims: Any, params: Any, unrol
     """A loop over the batch that calls Python for one element at a time."""
     from .control_flow.scan import scan
 
-    mapped = [bdim_at_front(x, d, 1) if d is not None else x for x, d in zip(args, dims, strict=True)]
+    mapped = [moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)]
     size = _batch_size(args, dims)
     rows = [x for x, d in zip(mapped, dims, strict=True) if d is not None]
 

@@ -185,12 +185,15 @@ def callback_error(original: Exception, name: str) -> CallbackError:
       original: what the callback raised.
       name: of what has called it.
     """
-    kind: Any = type(original)
-    cls = _class_for(kind)
     described = str(original)
     if not isinstance(original, CallbackError):
         described = f"{original}\n(raised in a callback of {name})"
-    result = cls.__new__(cls, described)
+    kind: Any = type(original)
+    cls = _class_for(kind)
+    try:
+        result = cls.__new__(cls)
+    except TypeError:  # it has a constructor of its own
+        result = CallbackError()
     result.args = (described,)
     return result
 
@@ -200,7 +203,8 @@ def _class_for(original: Any) -> Any:
     """A class of errors that `except` clauses for both kinds catch."""
     if issubclass(original, CallbackError):
         return original
+    members = {"__module__": original.__module__, "__str__": CallbackError.__str__}
     try:
-        return type(original.__name__, (CallbackError, original), {"__module__": original.__module__})
+        return type(original.__name__, (original, CallbackError), members)
     except TypeError:  # the layouts of the two do not go together
         return CallbackError

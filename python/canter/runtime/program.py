@@ -185,6 +185,9 @@ class LoweredProgram:
         )
         log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
         if layout is None:
+            for thing in self.keepalives:
+                if hasattr(thing, "compiled_for"):
+                    thing.compiled_for(sharding_of(device))
             return Executable(loaded, self, device)
         from .spmd import MeshExecutable
 

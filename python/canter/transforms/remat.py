@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.effects import refuse_effects, remat_allowed_effects
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
@@ -192,6 +193,7 @@ def _jvp(primals: Any, tangents: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
 
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Jaxpr, policy: Any, **params: Any) -> Any:
+    refuse_effects(jaxpr.effects, remat_allowed_effects, "partial-eval of `checkpoint`/`remat`")
     nonzeros = [type(t) is not Zero for t in tangents]
     parts = linearize_jaxpr(_closed(jaxpr), nonzeros)
     num_outs = len(parts.out_nonzeros)

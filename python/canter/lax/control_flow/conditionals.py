@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import get_aval
-from ...core.effects import control_flow_allowed_effects, refuse_effects
+from ...core.effects import control_flow_allowed_effects, refuse_effects, refuse_io
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
 from ...core.primitive import Primitive
@@ -318,6 +318,7 @@ def _batch_by_selection(
     index = bdim_at_front(index, index_dim, trace.size)
     results = []
     for branch in branches:
+        refuse_io(branch.effects, "vmap-of-cond")
         batched, _ = batch_jaxpr(branch, trace.size, dims, True, **options)
         results.append(eval_jaxpr(batched.jaxpr, batched.consts, *operands))
     which = convert_element_type(index, np.dtype(np.bool_)) if len(branches) == 2 else index

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core import config, dtypes, pytree
 from ...core.avals import ShapedArray, get_aval
-from ...core.effects import control_flow_allowed_effects, refuse_effects
+from ...core.effects import control_flow_allowed_effects, refuse_effects, refuse_io
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr, jaxprs_in_params
 from ...core.primitive import Primitive
@@ -425,6 +425,8 @@ def batched_loop(
     new_dims = place(flags)
     _, (pred_dim,) = batch_jaxpr(cond_jaxpr, size, [*condition_dims, *new_dims], **options)
     makes_lanes = has_lanes or pred_dim is not None
+    if makes_lanes:
+        refuse_io(body_jaxpr.effects | cond_jaxpr.effects, "vmap-of-while")
     condition, _ = batch_jaxpr(cond_jaxpr, size, [*condition_dims, *new_dims], makes_lanes or None, **options)
     moved = [i for i, d in enumerate(consts_dims) if d is not None and makes_lanes and not has_lanes]
     in_dims = [0 if i in moved else d for i, d in enumerate(consts_dims)]
