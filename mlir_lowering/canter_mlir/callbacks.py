@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from canter.core.avals import abstract_token
 
 from .mlir_door import ir
+from .shardy import everywhere
 from .types import physical_aval
 
 __all__ = ["HostCall", "ShardingInspection", "emit_python_callback"]
@@ -99,23 +100,36 @@ def emit_python_callback(
     }
     if has_side_effect:
         attributes["has_side_effect"] = types.boolean(True)
-    if sharding == "first":
+    first_only = sharding == "first" and module.manual is None
+    if first_only:
         _declare_first_device(module)
-        one = f"<@{_FIRST_DEVICE}, []>"
-        count = max(1, len(result_avals))
-        attributes["sdy.sharding"] = types.parsed(f"#sdy.sharding_per_value<[{', '.join([one] * count)}]>")
+        places = [f"<@{_FIRST_DEVICE}, []>"] * max(1, len(result_avals))
+    elif module.manual is not None:  # inside of shard_map each device calls
+        places = [f"<mesh<[]>, [{', '.join(['{}'] * _rank(aval))}]>" for aval in result_avals]
+        places = places or ["<mesh<[]>, []>"]
+    if first_only or module.manual is not None:
+        attributes["sdy.sharding"] = types.parsed(f"#sdy.sharding_per_value<[{', '.join(places)}]>")
     module.host_callbacks.append(call)
     results = list(ctx.build("stablehlo.custom_call", operands, result_avals, attributes).results)
+    if first_only and len(module.device_places or ()) > 1:
+        results = [
+            x if aval is abstract_token else everywhere(ctx, x, _rank(aval))
+            for x, aval in zip(results, result_avals, strict=True)
+        ]
     if token is not None and returns_token:
         return results[1:], results[0], call
     return results, None, call
+
+
+def _rank(aval: Any) -> int:
+    return 0 if aval is abstract_token else physical_aval(aval).ndim
 
 
 def _layouts(types: Any, avals: Sequence[Any]) -> Any:
     """Row-major layouts of all values."""
     layouts = []
     for aval in avals:
-        ndim = 0 if aval is abstract_token else physical_aval(aval).ndim
+        ndim = _rank(aval)
         order = list(range(ndim))[::-1]
         shown = "" if not ndim else str(order[0]) if ndim == 1 else str(order)
         layouts.append(types.parsed(f"dense<{shown}> : tensor<{ndim}xindex>"))

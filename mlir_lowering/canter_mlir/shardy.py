@@ -12,7 +12,15 @@ from canter.core.sharding import NamedSharding, TileSharding
 from .context import ModuleContext
 from .mlir_door import ir, sdy_attributes as sdy
 
-__all__ = ["constrain", "layout_attribute", "mesh_symbol", "per_value", "result_layouts", "spec_attribute"]
+__all__ = [
+    "constrain",
+    "everywhere",
+    "layout_attribute",
+    "mesh_symbol",
+    "per_value",
+    "result_layouts",
+    "spec_attribute",
+]
 
 _create = ir.Operation.create
 
@@ -92,6 +100,13 @@ def constrain(ctx: Any, value: Any, attribute: Any) -> Any:
     return _create(
         "sdy.sharding_constraint", (value.type,), (value,), {"sharding": attribute}, loc=ctx.location
     ).result
+
+
+def everywhere(ctx: Any, value: Any, ndim: int) -> Any:
+    """The value with a copy on each device of the program."""
+    module = ctx.module_context
+    symbol = _declared(module, (("devices", len(module.device_places)),), ())
+    return constrain(ctx, value, _attribute(symbol, PartitionSpec(), ndim, False))
 
 
 def result_layouts(module: ModuleContext, shardings: Sequence[Any], ranks: Sequence[int]) -> list[Any]:

@@ -450,3 +450,24 @@ def test_shardings_of_values_inside_programs():
     assert len(seen) == 2 and seen[1].device_set == {device}
     with pytest.raises(TypeError, match="callable"):
         ct.debug.inspect_array_sharding(x, callback=None)
+
+
+def test_programs_on_several_devices(capfd):
+    mesh = ct.make_mesh((2,), ("x",))
+    x = ct.device_put(
+        np.float32([0, 1, 2, 3]), ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("x"))
+    )
+    seen = []
+
+    @ct.jit
+    def f(x):
+        ct.debug.callback(lambda y: seen.append(np.asarray(y).tolist()), x)
+        ct.debug.callback(lambda y: seen.append(np.asarray(y).tolist()), x, partitioned=True)
+        return ct.pure_callback(lambda x: np.asarray(x) * 2, x, x) + 1
+
+    np.testing.assert_allclose(f(x), [1, 3, 5, 7])
+    ct.effects_barrier()
+    assert sorted(seen) == [[0, 1], [0, 1, 2, 3], [2, 3]]
+    np.testing.assert_allclose(ct.pure_callback(lambda x: np.asarray(x) * 2, x, x), [0, 2, 4, 6])
+    with pytest.raises(ValueError, match="not supported for more than 1 device"):
+        ct.jit(lambda x: ct.debug.print("{}", x, ordered=True))(x)

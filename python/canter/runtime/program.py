@@ -19,7 +19,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
-from ..core.effects import no_effects
+from ..core.effects import no_effects, ordered_effects
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, subjaxprs
 from ..core.mesh import AbstractMesh, Mesh
 from ..core.partition_spec import PartitionSpec
@@ -225,6 +225,13 @@ def lower(
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
     if layout is None:
         jaxpr = outline(jaxpr, platforms)
+    elif len(layout.devices) > 1:
+        ordered = ordered_effects.filter_in(jaxpr.effects)
+        if ordered:
+            raise ValueError(
+                f"Ordered effects are not supported for more than 1 device: {options.name} runs on "
+                f"{len(layout.devices)} and has the effects {ordered}. Leave out ordered=True."
+            )
     donated = (
         [flag for flag, keep in zip(options.donated, kept, strict=True) if keep] if options.donated else []
     )

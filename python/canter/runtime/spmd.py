@@ -150,11 +150,6 @@ class MeshExecutable(Executable):
         assert layout is not None
         super().__init__(loaded, lowered, layout.devices[0])
         self.devices, self.mesh = layout.devices, layout.mesh
-        if self.effects is not None and self.effects.ordered and len(self.devices) > 1:
-            raise ValueError(
-                f"Ordered effects are not supported for more than 1 device: {self.name} runs on {len(self.devices)} "
-                "devices, and a callback with ordered=True has no order among them. Leave out ordered=True."
-            )
         asked = layout.kept(lowered.kept).in_shardings
         in_avals = [_physical(aval) for aval in lowered.in_avals]
         out_avals = [_physical(aval) for aval in lowered.out_avals]
