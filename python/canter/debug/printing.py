@@ -223,7 +223,7 @@ def _print(
         )
     _check_options("debug.print", ordered, partitioned)
     if not skip_check:
-        _Checker().vformat(fmt, args, kwargs)
+        FormatChecker().vformat(fmt, args, kwargs)
     arrays, static, in_tree = _split_leaves(args, kwargs)
     current: Any = np.get_printoptions()
     debug_print_p.bind(
@@ -239,8 +239,15 @@ def _print(
     )
 
 
-class _Checker(string.Formatter):
-    """Goes through a format without formatting anything: are all fields and arguments there?"""
+class FormatChecker(string.Formatter):
+    """Goes through a format without formatting anything: are all fields and arguments there?
+
+    Args:
+      unused: "refused" or "allowed", for arguments that the format does not use.
+    """
+
+    def __init__(self, unused: str = "refused"):
+        self.refuses_unused = unused == "refused"
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Any) -> Any:
         first = re.split(r"[.\[]", field_name, maxsplit=1)[0]
@@ -254,6 +261,8 @@ class _Checker(string.Formatter):
         return ""
 
     def check_unused_args(self, used: Any, args: Any, kwargs: Any) -> None:
+        if not self.refuses_unused:
+            return
         unused = [arg for i, arg in enumerate(args) if i not in used]
         if unused:
             raise ValueError(
