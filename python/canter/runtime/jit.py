@@ -125,7 +125,7 @@ def _traces_of(function: Any) -> dict[Any, TracedProgram]:
     found = _traces.get(key)
     if found is None:
         try:
-            reference = weakref.ref(owner, lambda _: _traces.pop(key, None))
+            reference = weakref.ref(owner, lambda _, traces=_traces: traces.pop(key, None))
         except TypeError:
             return {}
         found = _traces[key] = (reference, {})
