@@ -225,3 +225,23 @@ def test_questions_about_dtypes():
         cnp.shape([1, 2]) == (2,) and cnp.ndim(cnp.ones((1, 2))) == 2 and cnp.size(cnp.ones((2, 3)), 1) == 3
     )
     assert cnp.dtype is np.dtype and cnp.newaxis is None and cnp.pi == np.pi
+
+
+SCALARS = {
+    "zeros_like": (2.0,), "ones_like": (2.0,), "empty_like": (2.0,), "full_like": (2.0, 3.0), "full": ((), 2.0),
+    "zeros": ((),), "asarray": (2.0,), "broadcast_to": (2.0, ()), "reshape": (2.0, ()), "where": (True, 1.0, 2.0),
+    "squeeze": (2.0,), "transpose": (2.0,), "copy": (2.0,), "real": (2.0,), "positive": (2.0,), "sum": (2.0,),
+    "max": (2.0,), "add": (1.0, 2.0), "ravel": (2.0,), "round": (2,), "conj": (2.0,), "flip": (np.float32(2), ()),
+}  # fmt: skip
+
+
+def test_results_of_numbers_are_arrays_while_tracing():
+    made = {}
+
+    def fun(x):
+        made.update({name: getattr(cnp, name)(*args) for name, args in SCALARS.items()})
+        made["of a traced one"] = cnp.zeros_like(x)
+        return x
+
+    ct.make_jaxpr(fun)(1.0)
+    assert [name for name, value in made.items() if not hasattr(value, "aval")] == []

@@ -551,7 +551,7 @@ def value_and_grad(
       (0.3333, 0.5)
     """
     single = not isinstance(argnums, (tuple, list))
-    numbers = [argnums] if not isinstance(argnums, (tuple, list)) else list(argnums)
+    numbers: list[int] = [argnums] if isinstance(argnums, int) else list(argnums)
 
     def evaluate(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         places = [n % len(args) if -len(args) <= n < len(args) else None for n in numbers] if args else [None]

@@ -402,7 +402,7 @@ def _full(value: Any, *, shape: tuple[int, ...], dtype: Any, weak_type: bool) ->
     (value,) = promote_dtypes(value)
     if dtype_rank(dtype) == 0 and dtype_rank(dtype_of(value)) != 0:
         value = lax.ne(value, const(value, 0))
-    return broadcast_to(convert(value, dtype, weak_type), shape)
+    return as_array(broadcast_to(convert(value, dtype, weak_type), shape))
 
 
 _LIKE_DOC = """An array of {what} of another array's shape and dtype, as `numpy.{name}`.
