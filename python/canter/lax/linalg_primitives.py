@@ -20,7 +20,9 @@ def check_matrix(name: str, aval: Any, square: bool = False) -> None:
     """Raises unless the aval is of (square) matrices of floating or complex numbers."""
     if len(aval.shape) < 2 or (square and aval.shape[-1] != aval.shape[-2]):
         what = "square matrices" if square else "matrices"
-        raise ValueError(f"{name} takes {what} along the last two axes, got an array of shape {aval.shape}.")
+        raise (TypeError if len(aval.shape) < 2 else ValueError)(
+            f"{name} takes {what} along the last two axes, got an array of shape {aval.shape}."
+        )
     check_dtype(name, aval.dtype, (np.floating, np.complexfloating))
 
 

@@ -308,16 +308,23 @@ def _qr(a: Any, *, mode: str) -> Any:
     return tuple(lax.linalg.qr(_matrices("qr", a), full_matrices=mode == "complete"))
 
 
+def _raw_qr(a: Any) -> Any:
+    packed, taus = lax.linalg.geqrf(_matrices("qr", a))
+    rank = len(shape_of(packed))
+    return lax.transpose(packed, (*range(rank - 2), rank - 1, rank - 2)), taus
+
+
 @composite(static_argnames=("mode",))
 def qr(a: Any, mode: str = "reduced") -> Any:
     """The QR decomposition, as `numpy.linalg.qr`.
 
     Args:
       a: an array of shape (..., m, n).
-      mode: "reduced", "complete", or "r" for R alone.
+      mode: "reduced", "complete", "r" for R alone, or "raw" for what LAPACK's geqrf leaves.
 
     Returns:
-      The named tuple (Q, R), or R alone.
+      The named tuple (Q, R), or R alone. For "raw" its members are R with the reflectors, transposed, and
+      the reflectors' coefficients.
 
     Raises:
       ValueError: the mode is unknown, or a has fewer than two dimensions.
@@ -329,8 +336,10 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """
     check_arraylike("qr", a)
     if mode == "raw":
-        raise NotImplementedError("qr: mode='raw' is not implemented; use 'reduced', 'complete' or 'r'.")
+        return QRResult(*_raw_qr(a))
     if mode not in ("reduced", "full", "complete", "r"):
-        raise ValueError(f"Unsupported QR decomposition mode {mode!r}; use 'reduced', 'complete' or 'r'.")
+        raise ValueError(
+            f"Unsupported QR decomposition mode {mode!r}; use 'reduced', 'complete', 'r' or 'raw'."
+        )
     q, r = _qr(a, mode="reduced" if mode == "r" else "complete" if mode in ("full", "complete") else mode)
     return r if mode == "r" else QRResult(q, r)

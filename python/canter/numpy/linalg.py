@@ -341,6 +341,8 @@ def cond(x: Any, p: Any = None) -> Any:
     check_arraylike("cond", x)
     if len(shape_of(x)) < 2:
         raise ValueError(f"cond needs an array of at least two dimensions, got shape {shape_of(x)}.")
+    if 0 in shape_of(x)[-2:]:
+        raise ValueError(f"cond needs matrices that are not empty, got shape {shape_of(x)}.")
     if p in (None, 2, -2):
         s = svd(x, compute_uv=False)
         first, last = s[..., 0], s[..., -1]

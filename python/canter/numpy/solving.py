@@ -167,9 +167,38 @@ def _log_determinant(a: Any) -> tuple[Any, Any]:
     return lax.stop_gradient(sign) if real else sign, bodies.where(zero, const(total, -math.inf), total)
 
 
-@composite
-def _slogdet(a: Any) -> Any:
-    return _log_determinant(_matrices("slogdet", a, square=True))
+@composite(static_argnames=("by_qr",))
+def _slogdet(a: Any, *, by_qr: bool) -> Any:
+    a = _matrices("slogdet", a, square=True)
+    return _log_determinant_by_qr(a) if by_qr else _log_determinant(a)
+
+
+def _log_determinant_by_qr(a: Any) -> tuple[Any, Any]:
+    """The same from the QR decomposition, whose reflectors each have a determinant of their own."""
+    packed, taus = lax.linalg.geqrf(a)
+    entries = _diagonal(packed, 0, -2, -1)
+    rank = len(shape_of(packed))
+    strict = [lax.broadcasted_iota(np.int32, shape_of(packed), rank - 2 + k) for k in (0, 1)]
+    below = bodies.where(lax.gt(*strict), packed, const(packed, 0))
+    squares = lax.reduce_sum(
+        lax.real(lax.mul(below, lax.conj(below))) if _is_complex(a) else below * below, (rank - 2,)
+    )
+    # A reflector 1 - tau v vᴴ has the determinant 1 - tau |v|², and v has a 1 on the diagonal.
+    turns = lax.sub(
+        const(taus, 1), lax.mul(taus, convert(lax.add(squares, const(squares, 1)), dtype_of(taus)))
+    )
+    size = lax.abs(entries)
+    zero = lax.reduce_or(lax.eq(entries, const(entries, 0)), (rank - 2,))
+    safe = bodies.where(lax.eq(entries, const(entries, 0)), const(entries, 1), entries)
+    units = lax.mul(lax.div(safe, convert(lax.abs(safe), dtype_of(safe))), turns)
+    sign = bodies.where(zero, const(units, 0), lax.reduce_prod(units, (rank - 2,)))
+    total = lax.reduce_sum(lax.log(size), (rank - 2,))
+    value = bodies.where(zero, const(total, -math.inf), total)
+    return sign if _is_complex(a) else lax.stop_gradient(lax.sign(sign)), value
+
+
+def _is_complex(a: Any) -> bool:
+    return dtype_rank(dtype_of(a)) == 3
 
 
 @composite(static_argnames=("method",))
@@ -178,7 +207,7 @@ def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
 
     Args:
       a: an array of shape (..., n, n).
-      method: None or "lu".
+      method: "lu", as None is, or "qr": from which decomposition.
 
     Returns:
       The named tuple (sign, logabsdet).
@@ -192,9 +221,9 @@ def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
       Array(0., dtype=float32)
     """
     check_arraylike("slogdet", a)
-    if method not in (None, "lu"):
-        raise ValueError(f"Unknown slogdet method {method!r}; there is 'lu'.")
-    return SlogdetResult(*_slogdet(a))
+    if method not in (None, "lu", "qr"):
+        raise ValueError(f"Unknown slogdet method {method!r}; there are 'lu' and 'qr'.")
+    return SlogdetResult(*_slogdet(a, by_qr=method == "qr"))
 
 
 @composite
@@ -355,6 +384,7 @@ def lstsq(
       The solution, the sums of squared residuals, the rank of a, and its singular values.
 
     Raises:
+      TypeError: a is not of two dimensions, or b not of one or two.
       ValueError: the shapes do not go together.
 
     Example:
@@ -364,7 +394,7 @@ def lstsq(
     """
     check_arraylike("lstsq", a, b)
     if len(shape_of(a)) != 2 or len(shape_of(b)) not in (1, 2):
-        raise ValueError(
+        raise TypeError(
             f"lstsq needs a of two and b of one or two dimensions, got {shape_of(a)} and {shape_of(b)}."
         )
     if shape_of(a)[0] != shape_of(b)[0]:

@@ -90,6 +90,7 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
 
     Raises:
       ValueError: `A` is no square matrix.
+      TypeError: the dtype is narrower than float32.
 
     Source: Higham, "The scaling and squaring method for the matrix exponential revisited", 2005.
 
@@ -99,6 +100,8 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
       [[1.]]
     """
     A = matrix("expm", A)
+    if dtypes.finfo(dtype_of(A)).bits < 32:
+        raise TypeError(f"scipy.linalg.expm: dtype {dtype_of(A)} is not supported; convert to float32.")
     return _expm(cnp.triu(A) if upper_triangular else A, max_squarings=int(max_squarings))
 
 
@@ -232,7 +235,8 @@ def sqrtm(A: Any, blocksize: int = 1) -> Any:
     """
     if blocksize != 1:
         raise NotImplementedError("scipy.linalg.sqrtm: only blocksize=1 is supported, leave it out.")
-    return _sqrtm(matrix("sqrtm", A))
+    A = matrix("sqrtm", A)
+    return _sqrtm(A.astype(np.float32) if dtypes.finfo(dtype_of(A)).bits < 32 else A)
 
 
 def _triangular_function(t: Any, values: Any) -> Any:
