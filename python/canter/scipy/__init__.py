@@ -15,13 +15,14 @@ if TYPE_CHECKING:
         ndimage as ndimage,
         optimize as optimize,
         signal as signal,
+        sparse as sparse,
         spatial as spatial,
         special as special,
         stats as stats,
     )
 
 _submodules = frozenset(
-    "cluster fft integrate interpolate linalg ndimage optimize signal spatial special stats".split()
+    "cluster fft integrate interpolate linalg ndimage optimize signal sparse spatial special stats".split()
 )
 
 __all__ = [*_submodules]
