@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import sys
 
-from benchmarks.report import figure_of, table, write_json
+from benchmarks.report import dearest, figure_of, table, write_json
 from benchmarks.rows import select
 from benchmarks.runner import Bench
 
@@ -33,6 +33,9 @@ def main() -> int:
     figures = [figure_of(row, results[row.workload]) for row in rows]
     print(", ".join(f"{name} {version}" for name, version in bench.versions.items()))
     print(table(figures))
+    for figure in figures:
+        if figure.calls:
+            print(dearest(figure))
     for what, reason in bench.missing.items():
         print(f"not measured: {what}: {reason}", file=sys.stderr)
     write_json(pathlib.Path(options.json), figures, bench.versions, bench.missing)

@@ -16,6 +16,18 @@ FRAMEWORKS = ("canter", "jax", "torch")
 
 
 @dataclass(frozen=True)
+class Call:
+    """One of the calls of a row of many."""
+
+    ratio: float
+    ceiling: float | None
+
+    @property
+    def passed(self) -> bool:
+        return self.ceiling is None or self.ratio <= self.ceiling
+
+
+@dataclass(frozen=True)
 class Figure:
     """What one row came to.
 
@@ -31,17 +43,25 @@ class Figure:
     ratio: float | None
     interval: tuple[float, float] | None  # None: too few rounds to tell
     passed: bool | None  # None: no ceiling, or nothing to compare with
-    detail: dict[str, dict[str, float]]
+    detail: dict[str, dict[str, float]]  # framework -> what was measured besides, as sizes or calls
+    calls: dict[str, Call]  # by name, dearest first; of a row of many calls
 
 
 def figure_of(row: Row, samples: Samples) -> Figure:
     scale = UNITS[row.unit]
+    # Calls of microseconds are timed in short loops: whatever else happens makes those longer, nothing shorter.
+    typical = min if row.each else median
     medians = {
-        name: {field: median(taken) * scale for field, taken in samples[name].items()}
+        name: {field: typical(taken) * scale for field, taken in samples[name].items()}
         for name in FRAMEWORKS
         if samples.get(name)
     }
-    if row.growth:
+    calls: dict[str, Call] = {}
+    if row.each:
+        calls = _calls(row, medians)
+        values = {name: median(list(fields.values())) for name, fields in medians.items()}
+        ratio = median([call.ratio for call in calls.values()])
+    elif row.growth:
         values = {name: _growth(list(fields.values())) for name, fields in medians.items()}
         ratio = values.get("canter")
     else:
@@ -78,7 +98,7 @@ def table(figures: list[Figure]) -> str:
     header = ("row", "what", "canter", "jax", "torch", "ratio", "ceiling", "")
     lines = [header]
     for f in figures:
-        unit = "x" if f.detail else f.unit
+        unit = "x" if f.detail and not f.calls else f.unit
         cells = [f"{_short(f.values[name])} {unit}" if name in f.values else "-" for name in FRAMEWORKS]
         ratio = "-" if f.ratio is None else f"{f.ratio:.2f}"
         ceiling = "" if f.ceiling is None else f"{f.ceiling:.2f}"
@@ -95,6 +115,20 @@ def table(figures: list[Figure]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def dearest(figure: Figure, least: int = 10) -> str:
+    """The calls of a row of many that are above their ceiling, and the next ones, at least so many in all."""
+    over = sum(not call.passed for call in figure.calls.values())
+    ordered = sorted(figure.calls.items(), key=lambda item: item[1].passed)  # stable: by ratio within both
+    lines = [f"{figure.name}: {over} of {len(figure.calls)} calls are above their ceiling; the dearest:"]
+    for name, call in ordered[: max(least, over)]:
+        own, peer = (figure.detail[framework][name] for framework in ("canter", "jax"))
+        lines.append(
+            f"  {name:<28} {_short(own):>6} {figure.unit} {_short(peer):>6} {figure.unit}  {call.ratio:.2f}"
+            f"  {'' if call.ceiling is None else f'{call.ceiling:.2f}'}  {'ok' if call.passed else 'OVER'}"
+        )
+    return "\n".join(lines)
 
 
 def _short(value: float) -> str:

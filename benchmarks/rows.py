@@ -11,6 +11,10 @@ class Row:
     `workload` names the function that measures it, and `field` the entry of that function's answer when it measures
     several figures at once. `ceiling` bounds Canter's median divided by JAX's; in a growth row it bounds how
     much dearer an equation gets for Canter in a longer program. None: reported without a ceiling.
+
+    A row with `each` has a workload of many calls, one field a call. Its figure is the median of their ratios, and no
+    single ratio may be above `each`, nor above the ceiling that `families` gives to a call's family: that is what
+    stands before the colon in its name.
     """
 
     name: str
@@ -22,7 +26,13 @@ class Row:
     peers: tuple[str, ...] = ("jax",)
     fresh: bool = False  # one new process a sample
     growth: bool = False
+    each: float | None = None
+    families: tuple[tuple[str, float], ...] = ()
     rounds: int = 7
+
+    def ceiling_of(self, call: str) -> float | None:
+        """The ceiling of one call of a row with `each`."""
+        return dict(self.families).get(call.split(":")[0], self.each)
 
 
 def _row(name: str, title: str, unit: str, ceiling: float | None, workload: str = "", **more) -> Row:
@@ -31,6 +41,8 @@ def _row(name: str, title: str, unit: str, ceiling: float | None, workload: str 
 
 WITH_TORCH = ("jax", "torch")
 CALL_ROUNDS = 31  # of the rows that time single calls: samples are short, and the noise is large
+
+FAST_FAMILIES = ("concatenate", "where", "stack", "zeros", "arange", "index", "at", "split", "normal")
 
 ROWS = (
     _row(
@@ -67,6 +79,15 @@ ROWS = (
     _row("eager_index", "eager x[i]", "us", 0.12, peers=WITH_TORCH, rounds=CALL_ROUNDS),
     _row("eager_set", "eager x.at[0].set(1)", "us", 0.1, peers=WITH_TORCH, rounds=CALL_ROUNDS),
     _row("eager_grad", "eager grad(sin)(1.0)", "us", 0.15, peers=WITH_TORCH, rounds=CALL_ROUNDS),
+    _row(
+        "eager_calls",
+        "eager calls, 120 common ones: median of the ratios",
+        "us",
+        0.7,
+        each=1.3,
+        families=tuple((name, 0.5) for name in FAST_FAMILIES),
+        rounds=5,
+    ),
     _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
     _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=3),
     _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),

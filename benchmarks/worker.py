@@ -9,7 +9,14 @@ import importlib
 import json
 import sys
 
-MODULES = {"startup": "startup", "gpt12": "gpt", "gpt4_step": "gpt", "jit": "dispatch", "eager": "dispatch"}
+MODULES = {
+    "startup": "startup",
+    "gpt12": "gpt",
+    "gpt4_step": "gpt",
+    "eager_calls": "calls",
+    "jit": "dispatch",
+    "eager": "dispatch",
+}
 
 
 def workload_named(name: str):

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.frameworks import load
 
-LOOP_SECONDS = 0.0015  # of one loop
-LOOPS = 4  # a sample is the least of so many
+LOOP_SECONDS = 0.0005  # of one loop: short enough to fall between interruptions
+LOOPS = 12  # a sample is the least of so many
 
 Calls = dict[str, Callable[[], Any]]
 
@@ -79,18 +79,13 @@ def elementwise(api: Any, d: Inputs) -> Calls:
         "add with broadcasting": lambda: cnp.add(d.m, d.s),
         "sin": lambda: cnp.sin(x),
         "exp": lambda: cnp.exp(x),
-        "log1p": lambda: cnp.log1p(x),
         "tanh": lambda: cnp.tanh(x),
         "sqrt": lambda: cnp.sqrt(x),
-        "square": lambda: cnp.square(x),
         "maximum": lambda: cnp.maximum(x, 0.5),
         "clip": lambda: cnp.clip(x, 0.2, 0.8),
-        "arctan2": lambda: cnp.arctan2(x, y),
         "isnan": lambda: cnp.isnan(x),
-        "isclose": lambda: cnp.isclose(x, y),
         "logical_and": lambda: cnp.logical_and(b, b),
         "round": lambda: cnp.round(x, 2),
-        "conj": lambda: cnp.conj(d.c),
     }
 
 
@@ -102,7 +97,6 @@ def reductions(api: Any, d: Inputs) -> Calls:
         "sum, keepdims": lambda: m.sum(axis=-1, keepdims=True),
         "mean": lambda: cnp.mean(m, axis=1),
         "x.max()": lambda: x.max(),
-        "min over axes": lambda: cnp.min(m, axis=(0, 1)),
         "prod": lambda: cnp.prod(x),
         "std": lambda: cnp.std(m, axis=0),
         "var": lambda: m.var(),
@@ -115,7 +109,6 @@ def reductions(api: Any, d: Inputs) -> Calls:
         "sort": lambda: cnp.sort(x),
         "argsort": lambda: cnp.argsort(x),
         "unique": lambda: cnp.unique(i),
-        "bincount": lambda: cnp.bincount(i, length=16),
         "allclose": lambda: cnp.allclose(x, x),
     }
 
@@ -123,25 +116,24 @@ def reductions(api: Any, d: Inputs) -> Calls:
 def making(api: Any, d: Inputs) -> Calls:
     cnp, x, y, m = api.cnp, d.x, d.y, d.m
     return {
-        "zeros": lambda: cnp.zeros((4, 4)),
-        "zeros, dtype": lambda: cnp.zeros(16, dtype=cnp.int32),
-        "ones": lambda: cnp.ones((4, 4)),
+        "zeros: float": lambda: cnp.zeros((4, 4)),
+        "zeros: int": lambda: cnp.zeros(16, dtype=cnp.int32),
         "full": lambda: cnp.full((4, 4), 2.5),
         "zeros_like": lambda: cnp.zeros_like(x),
-        "arange": lambda: cnp.arange(16),
-        "arange, start and step": lambda: cnp.arange(0.0, 8.0, 0.5),
+        "arange: stop": lambda: cnp.arange(16),
+        "arange: start and step": lambda: cnp.arange(0.0, 8.0, 0.5),
         "linspace": lambda: cnp.linspace(0.0, 1.0, 16),
         "eye": lambda: cnp.eye(4),
         "tril": lambda: cnp.tril(m),
         "array of a list": lambda: cnp.array([1.0, 2.0, 3.0]),
         "asarray of NumPy": lambda: cnp.asarray(d.host),
-        "concatenate": lambda: cnp.concatenate([x, y]),
-        "concatenate, axis": lambda: cnp.concatenate([m, m, m], axis=1),
-        "stack": lambda: cnp.stack([x, y]),
-        "stack, axis": lambda: cnp.stack([x, y, x], axis=-1),
-        "split": lambda: cnp.split(x, 4),
-        "where": lambda: cnp.where(d.b, x, y),
-        "where, numbers": lambda: cnp.where(x > 0.5, x, 0.0),
+        "concatenate: vectors": lambda: cnp.concatenate([x, y]),
+        "concatenate: axis 1": lambda: cnp.concatenate([m, m, m], axis=1),
+        "stack: vectors": lambda: cnp.stack([x, y]),
+        "stack: last axis": lambda: cnp.stack([x, y, x], axis=-1),
+        "split: in four": lambda: cnp.split(x, 4),
+        "where: arrays": lambda: cnp.where(d.b, x, y),
+        "where: a number": lambda: cnp.where(d.b, x, 0.0),
         "pad": lambda: cnp.pad(x, 2),
         "repeat": lambda: cnp.repeat(x, 2),
         "tile": lambda: cnp.tile(x, 2),
@@ -158,8 +150,6 @@ def shapes(api: Any, d: Inputs) -> Calls:
         "ravel": lambda: m.ravel(),
         "m.T": lambda: m.T,
         "transpose": lambda: cnp.transpose(m, (1, 0)),
-        "squeeze": lambda: cnp.squeeze(m),
-        "x[None]": lambda: x[None],
         "expand_dims": lambda: cnp.expand_dims(x, 1),
         "broadcast_to": lambda: cnp.broadcast_to(x, (2, 16)),
         "astype": lambda: x.astype(cnp.int32),
@@ -168,21 +158,26 @@ def shapes(api: Any, d: Inputs) -> Calls:
 
 
 def indexing(api: Any, d: Inputs) -> Calls:
-    x, m, at = d.x, d.m, d.at
+    x, m, i, at = d.x, d.m, d.i, d.at
     return {
-        "x[3]": lambda: x[3],
-        "x[k], k varying": lambda: x[at()],
-        "x[-1]": lambda: x[-1],
-        "x[2:5]": lambda: x[2:5],
-        "x[::2]": lambda: x[::2],
-        "m[1, 2]": lambda: m[1, 2],
-        "m[:, 1]": lambda: m[:, 1],
-        "m[..., None]": lambda: m[..., None],
-        "x[i]": lambda: x[d.i],
-        "x[b]": lambda: x[d.b],
-        "x.at[k].set": lambda: x.at[at()].set(1.0),
-        "x.at[2:5].add": lambda: x.at[2:5].add(1.0),
-        "x.at[i].mul": lambda: x.at[d.i].mul(2.0),
+        "index: x[3]": lambda: x[3],
+        "index: x[k], k varies": lambda: x[at()],
+        "index: x[-1]": lambda: x[-1],
+        "index: x[2:5]": lambda: x[2:5],
+        "index: x[::2]": lambda: x[::2],
+        "index: x[None]": lambda: x[None],
+        "index: m[1]": lambda: m[1],
+        "index: m[1, 2]": lambda: m[1, 2],
+        "index: m[:, 1]": lambda: m[:, 1],
+        "index: m[1:3, ::2]": lambda: m[1:3, ::2],
+        "index: m[..., None]": lambda: m[..., None],
+        "index: x[i]": lambda: x[i],
+        "index: x[b]": lambda: x[d.b],
+        "at: x.at[k].set, k varies": lambda: x.at[at()].set(1.0),
+        "at: x.at[2:5].add": lambda: x.at[2:5].add(1.0),
+        "at: x.at[i].mul": lambda: x.at[i].mul(2.0),
+        "at: m.at[1, 2].set": lambda: m.at[1, 2].set(0.0),
+        "at: m.at[:, 0].set": lambda: m.at[:, 0].set(0.0),
     }
 
 
@@ -192,10 +187,9 @@ def algebra(api: Any, d: Inputs) -> Calls:
         "m @ n": lambda: m @ n,
         "dot": lambda: cnp.dot(x, y),
         "einsum": lambda: cnp.einsum("ij,jk->ik", m, n),
-        "outer": lambda: cnp.outer(x, y),
         "linalg.solve": lambda: cnp.linalg.solve(d.definite, n),
         "linalg.cholesky": lambda: cnp.linalg.cholesky(d.definite),
-        "fft": lambda: api.lax.fft(d.c, "FFT", (16,)),
+        "fft": lambda: cnp.fft.fft(d.c),
     }
 
 
@@ -203,10 +197,13 @@ def sampling(api: Any, d: Inputs) -> Calls:
     random, key, x = api.random, d.key, d.x
     return {
         "key": lambda: random.key(0),
-        "split of a key": lambda: random.split(key),
-        "normal": lambda: random.normal(key, (16,)),
+        "split: a key": lambda: random.split(key),
+        "normal: vector": lambda: random.normal(key, (16,)),
         "uniform": lambda: random.uniform(key, (16,)),
         "randint": lambda: random.randint(key, (16,), 0, 10),
+        "bits": lambda: random.bits(key, (16,)),
+        "bernoulli": lambda: random.bernoulli(key, 0.5, (16,)),
+        "fold_in": lambda: random.fold_in(key, 3),
         "permutation": lambda: random.permutation(key, x),
         "choice": lambda: random.choice(key, x),
     }
@@ -217,6 +214,9 @@ def the_rest(api: Any, d: Inputs) -> Calls:
     return {
         "relu": lambda: nn.relu(x),
         "gelu": lambda: nn.gelu(x),
+        "silu": lambda: nn.silu(x),
+        "sigmoid": lambda: nn.sigmoid(x),
+        "log_softmax": lambda: nn.log_softmax(d.m),
         "softmax": lambda: nn.softmax(d.m),
         "logsumexp": lambda: nn.logsumexp(x),
         "tree_map": lambda: tree.tree_map(lambda leaf: leaf + 1, d.tree),
