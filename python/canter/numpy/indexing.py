@@ -14,6 +14,7 @@ from canter.core import dtypes
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
+from canter.runtime.numbers import operand, operands
 
 from . import ufunc_bodies as bodies
 from .index_plan import (
@@ -357,16 +358,16 @@ def getitem(x: Any, index: Any) -> Any:
     if type(index) is int and shape:
         size = shape[0]
         if -size <= index < size:
-            return _row(x, index + size if index < 0 else index)
-    plan, operands = read_index(shape, index, strict=True)
+            return _row(x, operand(x, index + size if index < 0 else index))
+    plan, numbers = read_index(shape, index, strict=True)
     if not plan.is_basic:
-        return _take_advanced(x, operands, plan=plan)
-    for op in operands:
-        if type(op) is not int:
-            return _take_basic(x, operands, plan=plan)
-    if not operands and builtins.all(entry == FULL for entry in plan.entries) and "new" not in plan.result:
+        return _take_advanced(x, numbers, plan=plan)
+    for number in numbers:
+        if type(number) is not int:
+            return _take_basic(x, numbers, plan=plan)
+    if not numbers and builtins.all(entry == FULL for entry in plan.entries) and "new" not in plan.result:
         return x
-    return _take_basic_in_bounds(x, operands, plan=plan)
+    return _take_basic_in_bounds(x, operands(x, numbers), plan=plan)
 
 
 # --- take ---------------------------------------------------------------------------------------
