@@ -17,14 +17,12 @@ FRAMEWORKS = ("canter", "jax", "torch")
 
 @dataclass(frozen=True)
 class Call:
-    """One of the calls of a row of many."""
+    """One of the calls of a row of many; fields as those of `Figure`."""
 
     ratio: float
+    interval: tuple[float, float] | None
     ceiling: float | None
-
-    @property
-    def passed(self) -> bool:
-        return self.ceiling is None or self.ratio <= self.ceiling
+    passed: bool
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,9 @@ def figure_of(row: Row, samples: Samples) -> Figure:
     }
     calls: dict[str, Call] = {}
     if row.each:
-        calls = _calls(row, medians)
+        calls = _calls(row, samples, medians)
         values = {name: median(list(fields.values())) for name, fields in medians.items()}
-        ratio = median([call.ratio for call in calls.values()])
+        ratio = median([call.ratio for call in calls.values()])  # None without a peer
     elif row.growth:
         values = {name: _growth(list(fields.values())) for name, fields in medians.items()}
         ratio = values.get("canter")
@@ -68,11 +66,31 @@ def figure_of(row: Row, samples: Samples) -> Figure:
         values = {name: fields[row.field] for name, fields in medians.items()}
         complete = "canter" in values and "jax" in values
         ratio = values["canter"] / values["jax"] if complete else None
-    interval = None if row.growth or ratio is None else _interval(row.field, samples)
-    least = ratio if interval is None or ratio is None else min(interval[0], ratio)
-    passed = None if row.ceiling is None or least is None else least <= row.ceiling
-    detail = medians if row.growth else {}
-    return Figure(row.name, row.title, row.unit, row.ceiling, values, ratio, interval, passed, detail)
+    interval = None if row.growth or row.each or ratio is None else _interval(row.field, samples)
+    passed = _keeps(row.ceiling, ratio, interval)
+    if passed:
+        passed = all(call.passed for call in calls.values())
+    detail = medians if row.growth or row.each else {}
+    return Figure(row.name, row.title, row.unit, row.ceiling, values, ratio, interval, passed, detail, calls)
+
+
+def _keeps(ceiling: float | None, ratio: float | None, interval: tuple[float, float] | None) -> bool | None:
+    """Whether a ratio keeps its ceiling, as far as the noise lets one tell; None where there is nothing to keep."""
+    if ceiling is None or ratio is None:
+        return None
+    return (ratio if interval is None else min(interval[0], ratio)) <= ceiling
+
+
+def _calls(row: Row, samples: Samples, taken: dict[str, dict[str, float]]) -> dict[str, Call]:
+    own, peer = taken.get("canter", {}), taken.get("jax", {})
+    ratios = {name: own[name] / peer[name] for name in own if name in peer}
+    calls = {}
+    for name in sorted(ratios, key=ratios.__getitem__, reverse=True):
+        ceiling, interval = row.ceiling_of(name), _interval(name, samples)
+        calls[name] = Call(
+            ratios[name], interval, ceiling, _keeps(ceiling, ratios[name], interval) is not False
+        )
+    return calls
 
 
 def _interval(field: str, samples: Samples) -> tuple[float, float] | None:
@@ -103,7 +121,7 @@ def table(figures: list[Figure]) -> str:
         ratio = "-" if f.ratio is None else f"{f.ratio:.2f}"
         ceiling = "" if f.ceiling is None else f"{f.ceiling:.2f}"
         verdict = {True: "ok", False: "OVER", None: "" if f.ceiling is None else "not measured"}[f.passed]
-        if f.passed and f.ratio > f.ceiling:
+        if f.interval and f.passed and f.ratio > f.ceiling:
             verdict = f"even: {f.interval[0]:.2f} to {f.interval[1]:.2f}"
         lines.append((f.name, f.title, *cells, ratio, ceiling, verdict))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -126,7 +144,7 @@ def dearest(figure: Figure, least: int = 10) -> str:
         own, peer = (figure.detail[framework][name] for framework in ("canter", "jax"))
         lines.append(
             f"  {name:<28} {_short(own):>6} {figure.unit} {_short(peer):>6} {figure.unit}  {call.ratio:.2f}"
-            f"  {'' if call.ceiling is None else f'{call.ceiling:.2f}'}  {'ok' if call.passed else 'OVER'}"
+            f"  {'' if call.ceiling is None else f'{call.ceiling:.2f}'}  {'ok' if call.passed else 'OVER'}".rstrip()
         )
     return "\n".join(lines)
 

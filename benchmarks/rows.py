@@ -86,7 +86,7 @@ ROWS = (
         0.7,
         each=1.3,
         families=tuple((name, 0.5) for name in FAST_FAMILIES),
-        rounds=5,
+        rounds=8,
     ),
     _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
     _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=3),

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.report import figure_of, table, write_json
-from benchmarks.rows import ROWS, Row, select
+from benchmarks.report import dearest, figure_of, table, write_json
+from benchmarks.rows import FAST_FAMILIES, ROWS, Row, select
 from benchmarks.worker import workload_named
 
 SPEED = Row("speed", "how fast", "us", 0.5, "speed")
@@ -66,6 +66,37 @@ def test_growth_is_a_larger_size_over_a_smaller_one():
     assert figure.passed is False
     assert figure.values["jax"] == pytest.approx(0.25)
     assert figure.detail["canter"] == pytest.approx({"250": 1.0, "8000": 2.0})
+
+
+def test_a_row_of_many_calls_names_those_above_their_ceilings():
+    row = Row("many", "calls", "us", 0.7, "many", each=1.3, families=(("index", 0.5),))
+    own = {"sin": [2e-6, 1e-6], "index: x[3]": [6e-6, 6e-6], "sum": [2e-6, 2e-6], "cos": [1e-6, 1e-6]}
+    samples = {"canter": own, "jax": {name: [1e-5, 1e-5] for name in own}}
+    figure = figure_of(row, samples)
+    assert figure.ratio == pytest.approx(0.15)  # the least sample of each call
+    assert list(figure.calls) == ["index: x[3]", "sum", "sin", "cos"]
+    assert [call.ceiling for call in figure.calls.values()] == [0.5, 1.3, 1.3, 1.3]
+    assert figure.passed is False
+    text = dearest(figure, 2).splitlines()
+    assert text[0].startswith("many: 1 of 4 calls are above their ceiling")
+    assert "index: x[3]" in text[1] and text[1].endswith("0.50  OVER")
+    assert "sum" in text[2] and text[2].endswith("ok") and len(text) == 3
+    assert "OVER" in table([figure])
+    own["index: x[3]"] = [4e-6, 4e-6]
+    assert figure_of(row, samples).passed is True
+    assert figure_of(row, {"canter": own}).passed is None
+
+
+def test_there_are_120_calls():
+    from benchmarks.frameworks import load
+    from benchmarks.workloads.calls import FAMILIES, inputs
+
+    api = load("canter")
+    data = inputs(api)
+    calls = [name for family in FAMILIES for name in family(api, data)]
+    assert len(calls) == len(set(calls)) == 120
+    known = {name.split(":")[0] for name in calls}
+    assert set(FAST_FAMILIES) <= known
 
 
 def test_what_was_not_measured_is_said(tmp_path):

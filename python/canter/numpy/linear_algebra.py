@@ -87,7 +87,7 @@ def _product(a: Any, b: Any) -> Any:
     return multiply(a, b)
 
 
-@composite(static_argnames=("precision", "preferred_element_type", "out_sharding"))
+@composite(static_argnames=("precision", "preferred_element_type"))
 def dot(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Any:
@@ -177,7 +177,7 @@ def _matmul(a: Any, b: Any, *, precision: Any, preferred_element_type: Any) -> A
     return matmul_body(a, b, precision, preferred_element_type)
 
 
-@composite(static_argnames=("precision", "preferred_element_type", "out_sharding"))
+@composite(static_argnames=("precision", "preferred_element_type"))
 def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Any:
@@ -232,7 +232,7 @@ def _tensordot_axes(rank_a: int, rank_b: int, axes: Any) -> tuple[tuple[int, ...
     return tuple(range(rank_a - count, rank_a)), tuple(range(count))
 
 
-@composite(static_argnames=("axes", "precision", "preferred_element_type", "out_sharding"))
+@composite(static_argnames=("axes", "precision", "preferred_element_type"))
 def tensordot(
     a: Any,
     b: Any,

@@ -213,6 +213,14 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Any:
       >>> cnp.ravel(cnp.zeros((2, 3))).shape
       (6,)
     """
+    aval = aval_of(a)
+    if aval is not None and len(aval.shape) == 1 and order in ("C", "F") and out_sharding is None:
+        return a
+    return _ravel(a, order, out_sharding=out_sharding)
+
+
+@composite(static_argnames=("order",))
+def _ravel(a: Any, order: str, *, out_sharding: Any) -> Any:
     if order == "K":
         raise NotImplementedError("canter.numpy.ravel not implemented for order='K'.")
     check_arraylike("ravel", a)

@@ -501,6 +501,7 @@ def _split(words: Any, impl: PRNGImpl, shape: tuple[int, ...]) -> Any:
     return impl.split(words, shape)
 
 
+@composite(static_argnames=("num",))
 def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
     """New keys from one.
 

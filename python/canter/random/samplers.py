@@ -9,6 +9,7 @@ import numpy as np
 
 from canter.core import dtypes
 from canter.core.avals import get_aval
+from canter.runtime.composite import composite
 
 from . import bodies
 from .arguments import as_number, parameter_shape, prepare, sample_shape
@@ -22,6 +23,7 @@ __all__ = [
 _INT32_MAX = 2**31 - 1
 
 
+@composite(static_argnames=("shape", "dtype"))
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
     """Uniformly random bits.
 
@@ -44,6 +46,7 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
     return bodies.bits_body(raw.words, impl=raw.impl, shape=sample_shape("bits", shape), dtype=dtype)
 
 
+@composite(static_argnames=("shape", "dtype"))
 def uniform(
     key: Any,
     shape: Any = (),
@@ -188,6 +191,7 @@ def truncated_normal(
     return bodies.truncated_normal_body(raw.words, lower, upper, impl=raw.impl, shape=shape, dtype=dtype)
 
 
+@composite(static_argnames=("shape", "dtype", "mode"))
 def gumbel(
     key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None, *, out_sharding: Any = None
 ) -> Any:
@@ -254,7 +258,7 @@ def _standard(
       >>> ct.random.{name}(ct.random.key(0), (3, 2)).shape
       (3, 2)
     """
-    return sampler
+    return composite(static_argnames=("shape", "dtype"))(sampler)
 
 
 normal = _standard(
