@@ -28,6 +28,7 @@ __all__ = [
     "SourceInfo",
     "Value",
     "Var",
+    "apply_eqn",
     "eval_jaxpr",
     "gensym",
     "jaxpr_as_fun",
@@ -361,6 +362,26 @@ def eval_jaxpr(
     finally:
         state.traceback = outer
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
+
+
+def apply_eqn(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
+    """Applies the primitive of an equation in the current trace, as an operation of the equation's line.
+
+    Args:
+      eqn: the equation.
+      operands: values of its operands.
+
+    Returns:
+      Its results, as a sequence also where there is one.
+    """
+    primitive, outer = eqn.primitive, state.traceback
+    if eqn.source_info is not None:
+        state.traceback = eqn.source_info.traceback
+    try:
+        results = primitive.bind(*operands, **eqn.params)
+    finally:
+        state.traceback = outer
+    return results if primitive.multiple_results else (results,)
 
 
 def new_jaxpr_eqn(

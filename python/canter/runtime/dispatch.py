@@ -23,6 +23,7 @@ from ..transforms.eager_linearize import forget_templates
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .array import check_not_deleted
 from .jit import shard_arg
+from .nonfinite import checks_are_on, explain
 from .program import CompileOptions, check_arguments_concrete, executable_for, place_of_call
 
 __all__ = ["apply_primitive", "forget_compiled"]
@@ -114,8 +115,18 @@ class _FlatCall:
         closed = self.program(tuple(map(get_aval, args)))
         place = place_of_call(args, self._describe, closed, shardings=self.shardings())
         executable = executable_for(closed, self.options(), place.device, layout=place.layout)
-        result = self.structured(executable.run(args, place.committed))
+        try:
+            outs = executable.run(args, place.committed)
+        except FloatingPointError as error:
+            if self.is_of_one_line():
+                explain(error, self.name, closed, args, self._describe)
+            raise
+        result = self.structured(outs)
         return result, executable.fast_path(result, (), place.committed, args)
+
+    def is_of_one_line(self) -> bool:
+        """Whether the lines in the program are those of this call; equal calls elsewhere may share it."""
+        return False
 
     def _describe(self, position: int) -> str:
         return f"operand {position} of {self.name}"
@@ -159,6 +170,9 @@ class _PrimitiveCall(_FlatCall):
             known = self.programs[avals] = trace_to_jaxpr(body, avals, name=primitive.name)
         return known
 
+    def is_of_one_line(self) -> bool:
+        return self.primitive.call_primitive
+
     def structured(self, outs: list[Any]) -> Any:
         return outs if self.primitive.multiple_results else outs[0]
 
@@ -183,8 +197,20 @@ class _JaxprCall(_FlatCall):
     def shardings(self) -> Any:
         return self.asked
 
+    def is_of_one_line(self) -> bool:
+        return True
+
     def uncompiled(self, *args: Any) -> Any:
         return eval_jaxpr(self.closed.jaxpr, self.closed.consts, *args)
+
+
+class _CompositeCall(_JaxprCall):
+    """Evaluates a function that is one compiled call outside of traces."""
+
+    __slots__ = ()
+
+    def is_of_one_line(self) -> bool:
+        return False
 
 
 def _evaluate_jit(
@@ -199,7 +225,8 @@ def _evaluate_jit(
     **_: Any,
 ) -> list[Any]:
     """A `jit` equation on concrete arguments."""
-    donated = tuple(donated_invars) if any(donated_invars) else ()
+    # To explain a NaN takes the arguments.
+    donated = tuple(donated_invars) if any(donated_invars) and not checks_are_on() else ()
     options = CompileOptions(name, donated, keep_unused, compiler_options_kvs)
     asked = None
     if any(s is not UNSPECIFIED for s in (*in_shardings, *out_shardings)):
@@ -215,7 +242,7 @@ def _evaluate_jit(
 
 jit_p.impl = _evaluate_jit
 eval_trace.evaluate = apply_primitive
-eval_trace.compiled = lambda closed, name: _JaxprCall(closed, CompileOptions(name)).dispatcher()
+eval_trace.compiled = lambda closed, name: _CompositeCall(closed, CompileOptions(name)).dispatcher()
 
 
 def forget_compiled() -> None:

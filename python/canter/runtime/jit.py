@@ -43,7 +43,7 @@ from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
 from .backend import on_clear
-from .nonfinite import explain
+from .nonfinite import checks_are_on, explain, is_user_function
 from .passes import constants_to_arguments
 from .placement import place
 from .program import (
@@ -116,6 +116,10 @@ _traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
 _dispatch_cache = PjitFunctionCache(capacity=8192)
 
 
+def _forget_traces(traces: dict[int, Any], key: int, reference: Any) -> None:
+    traces.pop(key, None)
+
+
 def _traces_of(function: Any) -> dict[Any, TracedProgram]:
     """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
     owner = function
@@ -125,7 +129,7 @@ def _traces_of(function: Any) -> dict[Any, TracedProgram]:
     found = _traces.get(key)
     if found is None:
         try:
-            reference = weakref.ref(owner, lambda _, traces=_traces: traces.pop(key, None))
+            reference = weakref.ref(owner, functools.partial(_forget_traces, _traces, key))
         except TypeError:
             return {}
         found = _traces[key] = (reference, {})
@@ -282,7 +286,10 @@ class Jitted:
                     self._check_result(leaf, result)
             return leaves
 
-        debug_info = DebugInfo("jit", self.name, ArgumentNameTuple(function, in_tree, call.static_positions))
+        where = describe_function(function).rpartition(" at ")[2]
+        debug_info = DebugInfo(
+            "jit", f"{self.name} at {where}", ArgumentNameTuple(function, in_tree, call.static_positions)
+        )
         outer_names, state.name_stack = state.name_stack, ()
         start = time.perf_counter()
         try:
@@ -375,7 +382,7 @@ class Jitted:
     def options_for(self, program: TracedProgram, call: Call) -> CompileOptions:
         """What decides on the executable, beside the program."""
         donated: tuple[bool, ...] = ()
-        if self.uses_donation:
+        if self.uses_donation and not checks_are_on():  # to explain a NaN takes the arguments
             donated = (False,) * len(program.constants) + self.donated(call)
         return CompileOptions(self.name, donated, self.keep_unused, self.compiler_flags)
 
@@ -408,9 +415,10 @@ class Jitted:
         )
         try:
             outs = executable.run(args, place.committed)
-        except FloatingPointError:
-            if not self.uses_donation:  # the arguments are still there
-                explain(program.lifted, args)
+        except FloatingPointError as error:
+            if is_user_function(program.closed.jaxpr):
+                describe = lambda i: self.describe_argument(program, call, i)  # noqa: E731
+                explain(error, self.name, program.lifted, args, describe)
             raise
         result = program.out_tree.unflatten(outs)
         return result, executable.fast_path(result, constants, place.committed, call.leaves)

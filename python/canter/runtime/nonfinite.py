@@ -1,4 +1,4 @@
-"""`debug_nans` and `debug_infs`: which equation made the first value that is not finite."""
+"""`debug_nans` and `debug_infs`: results that are not finite raise, with the operation that made them so."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval
-from ..core.jaxpr import ClosedJaxpr, Literal
-from ..transforms.jit_call import jit_p
+from ..core.jaxpr import ClosedJaxpr
+from ..core.trace import state
 
-__all__ = ["check_finite", "checks_are_on", "explain"]
+__all__ = ["check_finite", "checks_are_on", "explain", "found", "is_user_function"]
 
-_CHECKS = ((config.debug_nans, np.isnan, "nan"), (config.debug_infs, np.isinf, "inf"))
+_CHECKS = {"nan": (config.debug_nans, np.isnan), "inf": (config.debug_infs, np.isinf)}
 
 
 def checks_are_on() -> bool:
@@ -22,15 +22,31 @@ def checks_are_on() -> bool:
     return config.debug_nans.value or config.debug_infs.value
 
 
-def _what_is_wrong(value: Any) -> str | None:
-    """`"nan"` or `"inf"` where a value has one that the flags forbid."""
+def found(what: str, value: Any) -> np.ndarray | None:
+    """Which elements of a value are NaN (or infinite); None if there are none.
+
+    Args:
+      what: "nan" or "inf".
+      value: an array or a number.
+    """
     aval = get_aval(value)
     if not isinstance(aval, ShapedArray) or not dtypes.issubdtype(aval.dtype, np.inexact):
         return None
     host = np.asarray(value)
     if host.dtype.kind not in "fc":  # bfloat16 and its like
         host = host.astype(np.float32)
-    return next((what for flag, test, what in _CHECKS if flag.value and test(host).any()), None)
+    elements = _CHECKS[what][1](host)
+    return elements if elements.any() else None
+
+
+def _first_wrong(values: Sequence[Any]) -> tuple[str, int, int] | None:
+    """What is wrong, in which of the values, and in which of its elements, counted along all axes."""
+    for position, value in enumerate(values):
+        for what, (flag, _) in _CHECKS.items():
+            elements = found(what, value) if flag.value else None
+            if elements is not None:
+                return what, position, int(np.argmax(elements))
+    return None
 
 
 def check_finite(name: str, outs: Sequence[Any]) -> None:
@@ -39,48 +55,74 @@ def check_finite(name: str, outs: Sequence[Any]) -> None:
     Raises:
       FloatingPointError: one of them has a value that the flags forbid.
     """
-    for out in outs:
-        what = _what_is_wrong(out)
-        if what is not None:
-            raise FloatingPointError(
-                f"invalid value ({what}) encountered in {name}, in a result of type {get_aval(out).str_short()}. "
-                f"canter.config.debug_{what}s is set."
-            )
+    wrong = _first_wrong(outs)
+    if wrong is not None:
+        what, position, _ = wrong
+        line = source.summarize(state.traceback or source.current_traceback(), "")
+        raise NonFiniteResult(
+            f"invalid value ({what}) encountered in {name}{f' at {line}' if line else ''}, in a result of type "
+            f"{get_aval(outs[position]).str_short()}. canter.config.debug_{what}s is set.",
+            outs,
+        )
 
 
-def explain(closed: ClosedJaxpr, args: Sequence[Any]) -> None:
-    """Runs a program equation by equation until one gives a value that is not finite.
+class NonFiniteResult(FloatingPointError):
+    """A compiled function has given what the flags forbid.
+
+    Attributes:
+      outs: its results.
+    """
+
+    def __init__(self, message: str, outs: Sequence[Any]):
+        super().__init__(message)
+        self.outs = outs
+
+    def __reduce__(self) -> Any:
+        return FloatingPointError, self.args
+
+
+def is_user_function(jaxpr: Any) -> bool:
+    """Whether a program was traced from a function of the user's.
+
+    Functions of Canter's own are traced once, wherever they are called first: that line says nothing.
+    """
+    file = jaxpr.debug_info.func_filename
+    return file is None or source.is_user_file(file)
+
+
+def explain(
+    error: FloatingPointError, name: str, closed: ClosedJaxpr, args: Sequence[Any], describe: Any
+) -> None:
+    """Runs a program operation by operation to find the one that made a forbidden value.
 
     Args:
-      closed: a program of which a result was found not to be finite.
+      error: what `check_finite` has raised; nothing is done for others.
+      name: of the function.
+      closed: its program.
       args: its arguments.
+      describe: tells what a message calls an argument, by its position.
 
     Raises:
-      FloatingPointError: names the primitive, the user's line and the types of its operands. Returns
-        where no equation does it alone, which happens when the compiler reorders arithmetic.
+      FloatingPointError: names the operation, the user's line and the types of its operands. Returns
+        where the operations, one by one, do not make such a value, as when the compiler has reordered
+        arithmetic.
     """
-    jaxpr = closed.jaxpr
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [var.val if type(var) is Literal else values[var] for var in eqn.invars]
-        try:
-            results = eqn.primitive.bind(*operands, **eqn.params)
-        except FloatingPointError as error:
-            if eqn.primitive is jit_p:
-                explain(eqn.params["jaxpr"], operands)
-            raise _located(eqn, error) from None
-        if not eqn.primitive.multiple_results:
-            results = [results]
-        values.update(zip(eqn.outvars, results, strict=True))
+    wrong = _first_wrong(error.outs) if isinstance(error, NonFiniteResult) else None
+    if wrong is None:
+        return
+    from .blame import Argument, Unknown, blame
 
-
-def _located(eqn: Any, error: FloatingPointError) -> FloatingPointError:
-    where = source.summarize(eqn.source_info)
-    types = ", ".join(var.aval.str_short() for var in eqn.invars)
-    message = str(error).split(", in a result")[0]
-    return FloatingPointError(
-        f"{message}({types})"
-        + (f" at {where}" if where else "")
-        + ". canter.config.debug_nans or debug_infs is set."
-    )
+    what, position, element = wrong
+    try:
+        with config.debug_nans(False), config.debug_infs(False):
+            origin = blame(what, closed, args, position, element)
+    except Unknown:
+        return
+    if isinstance(origin, Argument):
+        aval = get_aval(args[origin.position])
+        message = f"{name}: {describe(origin.position)}, {aval.str_short()}, has it already"
+    else:
+        message = f"{origin}, while running {name}"
+    raise FloatingPointError(
+        f"invalid value ({what}) encountered in {message}. canter.config.debug_{what}s is set."
+    ) from None

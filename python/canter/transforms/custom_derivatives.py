@@ -58,6 +58,15 @@ def _as_cotangent(ct: Any, aval: Any) -> Any:
     return Zero(aval.to_tangent_aval()) if ct is None else ct
 
 
+def _with_own_lines(rule: Callable[..., Any], *args: Any) -> Any:
+    """Calls a user's rule: its operations come from its lines, not from the one that is being differentiated."""
+    outer, state.traceback = state.traceback, None
+    try:
+        return rule(*args)
+    finally:
+        state.traceback = outer
+
+
 class CustomJVPCall(Primitive):
     """Applies a function with a forward-mode rule."""
 
@@ -94,7 +103,7 @@ class CustomJVPCall(Primitive):
 
     def apply_jvp(self, jvp: Any, primals: Any, tangents: Any, params: Any) -> Any:
         """Results and tangents by the rule."""
-        outs, out_tangents = jvp(primals, tangents)
+        outs, out_tangents = _with_own_lines(jvp, primals, tangents)
         return outs, [_drop_float0(t) for t in out_tangents]
 
     def apply_batched(self, trace: Any, fun: Flat, jvp: Any, values: Any, dims: Any, params: Any) -> Any:
@@ -181,7 +190,7 @@ class CustomVJPCall(Primitive):
     def apply_fwd(self, fwd: Any, bwd: Any, primals: Any, tangents: Any, params: Any) -> Any:
         """Results by the forward rule; tangents as one linear equation that knows the backward rule."""
         perturbed = [type(t) is not Zero for t in tangents]
-        outs, residuals = fwd(perturbed, *primals)
+        outs, residuals = _with_own_lines(fwd, perturbed, *primals)
         out_avals = tuple(get_aval(o).to_tangent_aval() for o in outs)
         out_tangents = custom_lin_p.bind(
             *residuals,
@@ -273,7 +282,7 @@ def _transpose_custom_lin(
 ) -> Any:
     residuals, tangents = list(args[:num_res]), args[num_res:]
     cotangents = [ct if symbolic_zeros and type(ct) is Zero else as_result(ct) for ct in cotangents]
-    results = list(bwd(residuals, cotangents))
+    results = list(_with_own_lines(bwd, residuals, cotangents))
     wanted = (ct for ct, is_perturbed in zip(results, perturbed, strict=True) if is_perturbed)
     found: list[Any] = []
     for tangent, ct in zip(tangents, wanted, strict=True):

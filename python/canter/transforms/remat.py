@@ -11,7 +11,7 @@ import numpy as np
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.effects import refuse_effects, remat_allowed_effects
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, apply_eqn, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_jaxpr
@@ -279,10 +279,7 @@ def _eval_given(closed: ClosedJaxpr, args: Sequence[Any], env: dict[Any, Any]) -
         if all(v in env for v in eqn.outvars):
             continue
         operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
-        results = eqn.primitive.bind(*operands, **eqn.params)
-        for var, result in zip(
-            eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True
-        ):
+        for var, result in zip(eqn.outvars, apply_eqn(eqn, operands), strict=True):
             env.setdefault(var, result)
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, apply_eqn
 from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from .rules import add_tangents, instantiate_zeros
@@ -68,10 +68,7 @@ def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any]) -> list[JaxprEqn]:
     for eqn in jaxpr.eqns:
         if all(type(v) is Literal or v in values for v in eqn.invars):
             operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
-            results = eqn.primitive.bind(*operands, **eqn.params)
-            values.update(
-                zip(eqn.outvars, results if eqn.primitive.multiple_results else (results,), strict=True)
-            )
+            values.update(zip(eqn.outvars, apply_eqn(eqn, operands), strict=True))
         else:
             linear_eqns.append(eqn)
     return linear_eqns

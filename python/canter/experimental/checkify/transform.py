@@ -17,7 +17,7 @@ from ... import lax
 from ...core import pytree
 from ...core.avals import get_aval
 from ...core.errors import api_boundary
-from ...core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, eval_jaxpr, jaxprs_in_params
+from ...core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, apply_eqn, eval_jaxpr, jaxprs_in_params
 from ...core.tracing import trace_to_jaxpr
 from ...lax.control_flow.common import with_common_consts
 from ...transforms.calling import FlatFunction, debug_info
@@ -187,8 +187,7 @@ def _apply(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings:
             f"checkify does not look into '{primitive.name}', but the function in it has a check. Apply checkify to "
             "that function instead, and return the error from it."
         )
-    results = primitive.bind(*operands, **eqn.params)
-    listed = list(results) if primitive.multiple_results else [results]
+    listed = list(apply_eqn(eqn, operands))
     for find in automatic_rules.get(primitive.name, ()):
         if RULE_CATEGORIES[find] not in errors:
             continue
