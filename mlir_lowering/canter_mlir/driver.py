@@ -200,14 +200,14 @@ def _emit_main(
     _, function = builder.new_function("main", in_types, out_types, visibility="public")
     arg_attributes: list[dict[str, Any]] = [{} for _ in in_types]
     result_attributes: list[dict[str, Any]] = [{} for _ in out_types]
-    for own in (*arg_attributes[: len(tokens)], *result_attributes[: len(tokens)]):
-        own["jax.token"] = types.boolean(True)
+    for entry in (*arg_attributes[: len(tokens)], *result_attributes[: len(tokens)]):
+        entry["jax.token"] = types.boolean(True)
     first = len(tokens) + len(const_types)
     if donated is not None and any(donated):
         _add_donation(arg_attributes[first:], builder, jaxpr, donated, placement, len(tokens))
-    for own, path in zip(result_attributes[len(tokens) :], result_names or (), strict=False):
+    for entry, path in zip(result_attributes[len(tokens) :], result_names or (), strict=False):
         if path is not None:
-            own["jax.result_info"] = types.string(path)
+            entry["jax.result_info"] = types.string(path)
     if placement is not None:
         _add_shardings(arg_attributes[first:], builder, placement.in_shardings, in_types[first:])
         _add_shardings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from canter.core.avals import ShapedArray
 from canter.core.jaxpr import ClosedJaxpr
 from canter.core.mesh import Mesh
 from canter.core.partition_spec import PartitionSpec
+from canter.core.trace import extend_axis_environment
+from canter.core.tracing import trace_to_jaxpr
 
 from ..mlir_door import ir, sdy_attributes as sdy, stablehlo_attributes as hlo
 from ..registry import register_table
@@ -299,8 +302,30 @@ def _pbroadcast(ctx: Any, x: Any, *, axis_name: Any, source: int) -> Any:
     return _combine(ctx, "stablehlo.all_reduce", value, aval, _attributes(ctx, region.groups(names)), kind)
 
 
+def _ragged_all_to_all(ctx: Any, *operands: Any, axis_name: Any, axis_index_groups: Any) -> Any:
+    """Every device gathers all rows, and takes its own of the exchange that follows."""
+    from canter.lax.transfers import exchange_of_gathered  # a family that few programs need
+
+    if axis_index_groups is not None:
+        raise NotImplementedError(
+            "ragged_all_to_all between devices takes no axis_index_groups; leave it out."
+        )
+    region = _here(ctx, axis_name)
+    names = list(region.axes)
+
+    def exchange(*args: Any) -> Any:
+        return [exchange_of_gathered(*args, axis_name=axis_name)]
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(extend_axis_environment(name, region.mesh.shape[name]))
+        closed = trace_to_jaxpr(exchange, [aval.update(vma=frozenset()) for aval in ctx.avals_in])
+    return ctx.inline(closed, operands)
+
+
 register_table(
     {
+        "ragged_all_to_all": _ragged_all_to_all,
         "all_gather": _all_gather,
         "all_to_all": _all_to_all,
         "axis_index": _axis_index,

@@ -444,7 +444,8 @@ class set_mesh:
                 "around the call; inside, use canter.sharding.use_abstract_mesh."
             )
         mesh = None if mesh is None or mesh.empty else mesh
-        context = current_context()._replace(concrete=mesh, abstract=mesh and mesh.abstract_mesh)
+        abstract = None if mesh is None else mesh.abstract_mesh
+        context = current_context()._replace(concrete=mesh, abstract=abstract)
         self._previous = mesh_context.swap_local(None if context == _nothing else context)
 
     def __enter__(self) -> None:

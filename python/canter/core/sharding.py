@@ -228,7 +228,6 @@ class NamedSharding(DeviceSharding):
         check_spec(mesh, spec)
         self.mesh = mesh
         self.spec = spec
-        self._hash_value = hash((mesh, spec, memory_kind))
         if isinstance(mesh, Mesh):
             self._devices_tuple = mesh._flat_devices_tuple
             devices = mesh._internal_device_list
@@ -238,6 +237,7 @@ class NamedSharding(DeviceSharding):
                 memory_kind = check_and_canonicalize_memory_kind(memory_kind, devices)
             self._start(devices, memory_kind)
         self._kind = memory_kind
+        self._hash_value = hash((mesh, spec, memory_kind))
 
     @property
     def memory_kind(self) -> str | None:

@@ -184,8 +184,12 @@ class JaxprTrace(Trace):
             missing = union - aval.vma
             if missing and type(atom) is not Literal:
                 axes = tuple(sorted(missing, key=str))
-                atoms[position] = self.record(pvary_p, [atom], (aval,), {"axes": axes})._var
+                atoms[position] = self.cast_to_varying(atom, aval, axes)
         return atoms, tuple(aval.update(vma=union) for aval in avals)
+
+    def cast_to_varying(self, atom: Any, aval: Any, axes: tuple[Any, ...]) -> Any:
+        """The variable of a value declared to vary along manual axes."""
+        return self.record(pvary_p, [atom], (aval,), {"axes": axes})._var
 
     def to_atom(self, value: Any) -> Any:
         """The variable or literal by which an equation refers to a value."""

@@ -61,7 +61,7 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
         check_fits(
             sharding, aval, f"x{pytree.keystr(paths[position][0])}", "with_sharding_constraint arguments"
         )
-    free = frozenset()
+    free: frozenset[int] = frozenset()
     if isinstance(sharding, NamedSharding):
         entries = enumerate(sharding.spec)
         free = frozenset(i for i, entry in entries if entry is PartitionSpec.UNCONSTRAINED)

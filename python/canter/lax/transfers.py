@@ -13,10 +13,11 @@ from ..core.avals import AbstractToken, ShapedArray, abstract_token, get_aval
 from ..core.primitive import Primitive
 from ..transforms.rules import bdim_at_front, is_undefined_primal
 from ..transforms.zeros import Zero
-from .collectives import AxisName, _names, all_to_all, axis_size
+from .collectives import AxisName, _names, all_gather, all_to_all, axis_index, axis_size
 from .common import ops
 from .gathering import GatherScatterMode
 from .manual import typed_axes, vary
+from .slicing import dynamic_index_in_dim
 
 __all__ = ["pcast", "precv", "psend", "ragged_all_to_all"]
 
@@ -311,6 +312,13 @@ def _exchanged(operand: Any, output: Any, starts: Any, sizes: Any, targets: Any)
         ops.ScatterDimensionNumbers(window, (0, 1), (0, 1)),
         mode=GatherScatterMode.FILL_OR_DROP,
     )
+
+
+def exchange_of_gathered(*args: Any, axis_name: Any) -> Any:
+    """The exchange between devices where every one of them gets all rows of all; its own result."""
+    gathered = [all_gather(x, axis_name) for x in args[:5]]
+    outs = _exchanged(*gathered)
+    return dynamic_index_in_dim(outs, axis_index(axis_name), 0, keepdims=False)
 
 
 def _ragged_jvp(primals: Any, tangents: Any, **params: Any) -> Any:

@@ -69,8 +69,17 @@ def visualize_sharding(
       ValueError: a shape of another number of dimensions, or one that does not fit the sharding.
     """
     colored = use_color and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    options = {"scale": scale, "min_width": min_width, "max_width": max_width, "color_map": color_map}
-    print(sharding_picture(shape, sharding, use_color=colored, **options))
+    print(
+        sharding_picture(
+            shape,
+            sharding,
+            use_color=colored,
+            scale=scale,
+            min_width=min_width,
+            max_width=max_width,
+            color_map=color_map,
+        )
+    )
 
 
 def sharding_picture(

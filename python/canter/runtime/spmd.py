@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,10 +53,11 @@ def layout_of_call(
         asked = ins[position]
         if asked is not None:
             _check_asked(arg, own, asked, describe(position))
-            sources.append((asked, lambda p=position: f"in_shardings of {describe(p)}"))
+            sources.append((asked, functools.partial(_in_words, "in_shardings of {}", describe, position)))
         elif own is not None:
             ins[position] = own
-            sources.append((own, lambda p=position: _described(args[p], describe(p))))
+            words = "{} with shape " + _shape_text(arg)
+            sources.append((own, functools.partial(_in_words, words, describe, position)))
     sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
     sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
     if not any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
@@ -87,6 +89,10 @@ def _tied_to(arg: Any) -> Any:
     if hasattr(arg, "weak_type") and not hasattr(arg, "aval"):  # a ShapeDtypeStruct
         return getattr(arg, "sharding", None)
     return None
+
+
+def _in_words(words: str, describe: Callable[[int], str], position: int) -> str:
+    return words.format(describe(position))
 
 
 def _described(arg: Any, name: str) -> str:

@@ -16,7 +16,7 @@ from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace, state, swap_trace
-from ..core.tracing import JaxprTrace, JaxprTracer, trace_to_jaxpr
+from ..core.tracing import JaxprTrace, JaxprTracer, pvary_p, trace_to_jaxpr
 from .jvp import JVPTrace, JVPTracer, split_outputs
 from .partial_evaluation import call_equation, dce_jaxpr, known_results
 from .rules import instantiate_zeros
@@ -58,6 +58,13 @@ class Tape(JaxprTrace):
             return parent.process(primitive, args, params)
         finally:
             swap_trace(previous)
+
+    def cast_to_varying(self, atom: Any, aval: Any, axes: tuple[Any, ...]) -> Any:
+        # A value from outside is cast there: whatever is on the tape is linear.
+        for var, value in self.constants.values():
+            if var is atom:
+                return self.to_atom(self.process(pvary_p, [value], {"axes": axes}))
+        return super().cast_to_varying(atom, aval, axes)
 
     def process_call(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         """Applies a primitive with inner programs; results that depend on no tangent stay off the tape.

@@ -1,0 +1,162 @@
+"""Arrays over several devices."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import canter as ct
+import canter.numpy as cnp
+
+from .meshes import P, mesh, named, parts
+
+X = np.arange(128, dtype=np.float32).reshape(8, 16)
+LAYOUTS = [(), ("x",), (None, "y"), ("x", "y"), ("y", "x"), (("x", "y"),), (("y", "x"), None)]
+
+
+@pytest.mark.parametrize("source", LAYOUTS, ids=str)
+def test_any_layout_leads_to_any_other(source):
+    start = ct.device_put(X, named(*source))
+    np.testing.assert_array_equal(parts(start), X)
+    for target in LAYOUTS:
+        moved = ct.device_put(start, named(*target))
+        assert moved.sharding == named(*target) and moved.committed
+        np.testing.assert_array_equal(parts(moved), X)
+    reverse = ct.NamedSharding(mesh(reverse=True), P("x", "y"))
+    np.testing.assert_array_equal(parts(ct.device_put(start, reverse)), X)
+    back = ct.device_put(start, ct.devices()[3])
+    assert back.devices() == {ct.devices()[3]}
+    np.testing.assert_array_equal(back, X)
+
+
+def test_a_put_copies():
+    x = np.arange(1 << 16, dtype=np.float32)
+    for layout in LAYOUTS[:2]:
+        y = ct.device_put(x, named(*layout))
+        x[:] = -1
+        assert float(y[5]) == 5.0
+        x[:] = np.arange(1 << 16)
+
+
+def test_trees_and_specs_of_the_mesh_in_force():
+    tree = ct.device_put({"a": X, "b": 1.0}, {"a": named("x"), "b": named()})
+    assert tree["a"].sharding == named("x") and tree["b"].sharding == named()
+    with ct.set_mesh(mesh()):
+        assert ct.device_put(X, P(None, "x")).sharding == named(None, "x")
+        assert cnp.zeros(8).sharding.device_set == set(ct.devices())
+
+
+def test_memory_kinds():
+    host = ct.device_put(X, named("x", memory_kind="pinned_host"))
+    assert host.sharding.memory_kind == "pinned_host"
+    np.testing.assert_array_equal(host, X)
+    again = ct.device_put(host, ct.memory.Space.Device)
+    assert again.sharding == named("x")
+    np.testing.assert_array_equal(parts(again), X)
+    assert ct.device_put(X, ct.memory.Space.Host).sharding.memory_kind == "pinned_host"
+    stay = ct.jit(lambda x: x * 2, out_shardings=named("x", memory_kind="pinned_host"))(X)
+    assert stay.sharding.memory_kind == "pinned_host"
+    np.testing.assert_array_equal(stay, 2 * X)
+
+
+def test_donated_and_equal_layouts():
+    x = ct.device_put(X, named("x"))
+    same = ct.device_put(x, named("x", None))
+    assert same.sharding == named("x", None)
+    moved = ct.device_put(x, named("y"), donate=True)
+    assert x.is_deleted()
+    np.testing.assert_array_equal(moved, X)
+
+
+def test_attributes():
+    x = ct.device_put(X, named("x", "y"))
+    assert x.sharding == named("x", "y") == x.device and x.devices() == set(ct.devices())
+    assert x.is_fully_addressable and not x.is_fully_replicated
+    shards = x.addressable_shards
+    assert [s.replica_id for s in ct.device_put(X, named("x")).addressable_shards] == [0, 1] * 4
+    assert len(x.global_shards) == 8 and shards[3].data.shape == (2, 8)
+    np.testing.assert_array_equal(shards[3].data, X[shards[3].index])
+    np.testing.assert_array_equal(x.addressable_data(3), shards[3].data)
+    assert x.nbytes == X.nbytes and str(x) == str(X) and repr(x) == repr(cnp.asarray(X))
+    assert x.tolist() == X.tolist() and float(x[1, 2]) == X[1, 2] and len(x) == 8
+    np.testing.assert_array_equal(np.stack([np.asarray(row) for row in x]), X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(x)), X)
+    np.testing.assert_array_equal(ct.device_get({"a": x})["a"], X)
+    np.testing.assert_array_equal(x.copy(), X)
+    assert x.copy().sharding == x.sharding
+    x.copy_to_host_async()
+    assert ct.block_until_ready(x) is x
+    x.delete()
+    assert "deleted" in repr(x)
+
+
+def test_arrays_from_their_parts():
+    sharding = named("x", "y")
+    calls = []
+
+    def part(index):
+        calls.append(index)
+        return X[index]
+
+    a = ct.make_array_from_callback(X.shape, sharding, part)
+    np.testing.assert_array_equal(parts(a), X)
+    assert len(calls) == 8
+    calls.clear()
+    replicated = ct.make_array_from_callback(X.shape, named("y"), part)
+    np.testing.assert_array_equal(parts(replicated), X)
+    assert len(calls) == 2  # devices with the same part share it
+    b = ct.make_array_from_single_device_arrays(
+        X.shape, sharding, [s.data for s in a.addressable_shards][::-1]
+    )
+    np.testing.assert_array_equal(parts(b), X)
+    c = ct.make_array_from_process_local_data(sharding, X)
+    np.testing.assert_array_equal(parts(c), X)
+    tree = ct.make_array_from_process_local_data(named("x"), {"u": X, "v": X[:, 0]})
+    assert tree["v"].sharding == named("x")
+    keys = ct.random.split(ct.random.key(0), 8)
+    spread = ct.make_array_from_callback((8,), named("x"), lambda index: keys[index])
+    np.testing.assert_array_equal(ct.random.key_data(spread), ct.random.key_data(keys))
+
+
+def test_work_follows_the_data():
+    x = ct.device_put(X, named("x", "y"))
+    assert (x + 1).sharding == named("x", "y")
+    assert (x + X).sharding == named("x", "y") == cnp.sin(x).sharding
+    assert x.T.sharding == named("y", "x")
+    np.testing.assert_allclose(x @ x.T, X @ X.T, rtol=1e-6)
+    np.testing.assert_array_equal(x[2:5, ::3], X[2:5, ::3])
+    np.testing.assert_array_equal(x.at[1].set(0.0), np.where(np.arange(8)[:, None] == 1, 0, X))
+    assert x.sum().sharding == named() and float(x.sum()) == X.sum()
+    y = ct.device_put(X, ct.NamedSharding(mesh(reverse=True), P("x")))
+    np.testing.assert_array_equal(x + y, 2 * X)  # the same devices in another order
+    np.testing.assert_array_equal(ct.grad(lambda z: (z * z).sum())(x), 2 * X)
+
+
+def test_random_numbers_do_not_depend_on_the_layout():
+    key = ct.random.key(7)
+    draw = lambda key: (
+        ct.random.normal(key, (8, 16)),
+        ct.random.permutation(key, 16),
+        ct.random.bits(key, (16,)),
+    )
+    plain = draw(key)
+    spread = ct.jit(draw, out_shardings=(named("x", "y"), named("x"), named(("x", "y"))))(key)
+    for a, b in zip(plain, spread, strict=True):
+        np.testing.assert_array_equal(a, b)
+    keys = ct.device_put(ct.random.split(key, 8), named(("x", "y")))
+    one_each = ct.vmap(lambda key: ct.random.uniform(key, (3,)))
+    np.testing.assert_array_equal(one_each(keys), one_each(ct.random.split(key, 8)))
+
+
+def test_pictures():
+    from canter.runtime.sharding_pictures import sharding_picture
+
+    assert sharding_picture((8, 8), named("x", "y")).splitlines()[:3] == [
+        "┌───────┬───────┐",
+        "│ CPU 0 │ CPU 1 │",
+        "├───────┼───────┤",
+    ]
+    assert "CPU 1,3,5,7" in sharding_picture((8,), named("y"))
+    assert "\x1b[" in sharding_picture((8,), named("y"), use_color=True)
+    with pytest.raises(ValueError, match="one or two dimensions"):
+        sharding_picture((8, 1, 1), named("x"))
