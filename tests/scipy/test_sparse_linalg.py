@@ -31,7 +31,7 @@ def numbers(shape, complex_, seed=0):
 
 
 def system(name, complex_):
-    a = numbers((SIZE, SIZE), complex_) + 3 * np.eye(SIZE)
+    a = numbers((SIZE, SIZE), complex_) + 6 * np.eye(SIZE)
     return a @ a.conj().T + np.eye(SIZE) if name == "cg" else a
 
 

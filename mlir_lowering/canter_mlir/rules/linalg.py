@@ -402,8 +402,8 @@ def _tridiagonal_solve_cpu(
     if perturb_singular:
         _register_lapack()
         name = "tridiagonal_solve_perturbed_ffi"
-        outs = (Matrix(aval),)
-        return custom_call(ctx, name, (low, middle, high, b), kinds, outs, batch=side.ndim - 1)[0]
+        results = (Matrix(aval),)
+        return custom_call(ctx, name, (low, middle, high, b), kinds, results, batch=side.ndim - 1)[0]
     outs = (*kinds, info_of(aval))
     aliases = {index: index for index in range(4)}
     *_, x, info = lapack_call(ctx, "gtsv", (low, middle, high, b), kinds, outs, {}, aliases)

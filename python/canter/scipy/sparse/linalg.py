@@ -58,7 +58,7 @@ def _arguments(name: str, b: Any, x0: Any) -> tuple[Any, Any]:
             f"{[shape_of(x) for x in leaves]}."
         )
     pairs = [promote_dtypes_inexact(x, y) for x, y in zip(leaves, starts, strict=True)]
-    return tuple(pytree.tree_unflatten(structure, [pair[i] for pair in pairs]) for i in (0, 1))  # type: ignore[return-value]
+    return tuple(pytree.tree_unflatten(structure, [pair[i] for pair in pairs]) for i in (0, 1))
 
 
 def _solution(
