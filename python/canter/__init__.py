@@ -32,7 +32,10 @@ if TYPE_CHECKING:
         disable_jit as disable_jit,
         enable_checks as enable_checks,
         enable_x64 as enable_x64,
+        explain_cache_misses as explain_cache_misses,
         log_compiles as log_compiles,
+        no_execution as no_execution,
+        no_tracing as no_tracing,
         numpy_dtype_promotion as numpy_dtype_promotion,
         numpy_rank_promotion as numpy_rank_promotion,
         transfer_guard as transfer_guard,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
         device_put as device_put,
     )
     from .runtime.effects import effects_barrier as effects_barrier
+    from .runtime.environment import print_environment_info as print_environment_info
     from .runtime.fwd_and_bwd import fwd_and_bwd as fwd_and_bwd
     from .runtime.jit import clear_caches as clear_caches, jit as jit
     from .runtime.mesh_utils import make_mesh as make_mesh
@@ -111,8 +115,8 @@ _names: dict[str, str] = {
     for module, publics in {
         "core.avals": "typeof",
         "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
-        "default_matmul_precision default_prng_impl disable_jit enable_checks enable_x64 log_compiles "
-        "numpy_dtype_promotion numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
+        "default_matmul_precision default_prng_impl disable_jit enable_checks enable_x64 "
+        "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
         "transfer_guard_device_to_host transfer_guard_host_to_device",
         "core.dtypes": "float0",
         "core.mesh": "set_mesh",
@@ -127,6 +131,7 @@ _names: dict[str, str] = {
         "runtime.callbacks": "pure_callback",
         "runtime.device_put": "block_until_ready copy_to_host_async device_get device_put",
         "runtime.effects": "effects_barrier",
+        "runtime.environment": "print_environment_info",
         "runtime.fwd_and_bwd": "fwd_and_bwd",
         "runtime.jit": "clear_caches jit",
         "runtime.constraints": "reshard",

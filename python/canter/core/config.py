@@ -38,6 +38,7 @@ class Flag(Config):
       parse: takes what a user gave (or the environment's text) and returns the value, or raises
         ValueError with a sentence that says what would be accepted.
       jit_key: whether a compiled call depends on the flag.
+      dispatch_key: whether a call must ask for the flag, though its program does not depend on it.
       on_change: called with (new value, whether it is this thread's only) before a change; may raise.
     """
 
@@ -50,6 +51,7 @@ class Flag(Config):
         help: str,
         *,
         jit_key: bool = False,
+        dispatch_key: bool = False,
         on_change: Callable[[Any, bool], None] | None = None,
     ) -> None:
         self.flag_name = name
@@ -65,7 +67,8 @@ class Flag(Config):
         )
         text = os.environ.get("CANTER_" + name.upper())
         initial = default if text is None else self._parsed(_from_text(text), "CANTER_" + name.upper())
-        super().__init__(name, initial, include_in_jit_key=jit_key, include_in_trace_context=jit_key)
+        in_key = jit_key or dispatch_key
+        super().__init__(name, initial, include_in_jit_key=in_key, include_in_trace_context=jit_key)
         if text is not None and on_change is not None:
             on_change(initial, False)
 
@@ -282,6 +285,14 @@ enable_checks = _flag("enable_checks", False, _boolean, "Whether every jaxpr bui
 log_compiles = _flag(
     "log_compiles", False, _boolean, "Whether each trace and compile is logged with its time."
 )
+explain_cache_misses = _flag(
+    "explain_cache_misses", False, _boolean, "Whether each trace of a jitted function logs why it is needed."
+)
+no_tracing = _flag("no_tracing", False, _boolean, "Whether tracing a function for jit raises RuntimeError.")
+no_execution = _flag(
+    "no_execution", False, _boolean, "Whether running a compiled program raises RuntimeError.",
+    dispatch_key=True,
+)  # fmt: skip
 traceback_filtering = _flag(
     "traceback_filtering", "auto",
     _one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
@@ -383,7 +394,6 @@ _FIXED: dict[str, Any] = {
     "compilation_cache_max_size": -1,
     "debug_key_reuse": False,
     "enable_custom_prng": False,
-    "explain_cache_misses": False,
     "include_full_tracebacks_in_locations": True,
     "legacy_prng_key": "allow",
     "persistent_cache_enable_xla_caches": "none",

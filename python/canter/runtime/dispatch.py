@@ -13,6 +13,7 @@ from typing import Any
 from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
 
 from ..core.avals import get_aval
+from ..core.config import no_tracing
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
@@ -24,7 +25,13 @@ from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .array import check_not_deleted
 from .jit import shard_arg
 from .nonfinite import checks_are_on, explain
-from .program import CompileOptions, check_arguments_concrete, executable_for, place_of_call
+from .program import (
+    CompileOptions,
+    check_arguments_concrete,
+    executable_for,
+    place_of_call,
+    retracing_refused,
+)
 
 __all__ = ["apply_primitive", "forget_compiled"]
 
@@ -161,6 +168,8 @@ class _PrimitiveCall(_FlatCall):
     def program(self, avals: tuple[Any, ...]) -> ClosedJaxpr:
         known = self.programs.get(avals)
         if known is None:
+            if no_tracing.value:
+                raise RuntimeError(retracing_refused(self.name))
             primitive, params = self.primitive, self.params
 
             def body(*args: Any) -> Any:

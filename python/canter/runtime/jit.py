@@ -34,7 +34,7 @@ from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, SingleDevic
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.config import trace_context
+from ..core.config import explain_cache_misses, no_tracing, trace_context
 from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
@@ -54,6 +54,7 @@ from .program import (
     forget_recent,
     log_duration,
     place_of_call,
+    retracing_refused,
 )
 from .shape_dtype import abstract_aval
 from .signature import (
@@ -250,12 +251,21 @@ class Jitted:
             self._check_hashable(call)
             raise
         if program is None:
+            if no_tracing.value:
+                raise RuntimeError(retracing_refused(describe_function(self.function)))
+            if explain_cache_misses.value:
+                self._log_cache_miss(key, traces, call)
             program = self.trace_anew(call)
             if program.reusable:
                 if len(traces) >= _TRACES_PER_FUNCTION:
                     traces.clear()
                 traces[key] = program
         return program
+
+    def _log_cache_miss(self, key: Any, traces: Any, call: Call) -> None:
+        from .cache_misses import log_cache_miss
+
+        log_cache_miss(self.function, key, traces, call.static_positions)
 
     def _check_hashable(self, call: Call) -> None:
         for where, _, value in call.statics:

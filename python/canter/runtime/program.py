@@ -322,6 +322,7 @@ class Executable:
 
     def run(self, args: Sequence[Any], committed: bool) -> list[Any]:
         """Executes on flat arguments."""
+        check_may_run(self.name)
         device, kept = self.device, self.kept
         operands = [place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep]
         if self.effects is None:
@@ -513,6 +514,22 @@ def executable_for(
 def _is_c_argument(leaf: Any) -> bool:
     """True for the kinds of argument that the C++ dispatcher handles itself."""
     return isinstance(leaf, _C_TYPES) or type(leaf) in array_wrappers
+
+
+def retracing_refused(what: str) -> str:
+    """The message for a trace that `no_tracing` does not allow."""
+    return (
+        f"re-tracing function {what} for `jit`, but 'no_tracing' is set. It has not been traced for these types of "
+        "arguments and this configuration before: config.explain_cache_misses tells what differs."
+    )
+
+
+def check_may_run(name: str) -> None:
+    """Raises RuntimeError if `no_execution` is set."""
+    if config.no_execution.value:
+        raise RuntimeError(
+            f"Canter tried to execute function jit({name}), but the no_execution config option is set"
+        )
 
 
 def check_arguments_concrete(args: Sequence[Any]) -> None:

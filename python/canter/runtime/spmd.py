@@ -26,6 +26,7 @@ from .program import (
     _is_plain,
     _physical,
     _result_handler,
+    check_may_run,
     program_shardings,
 )
 
@@ -241,6 +242,7 @@ class MeshExecutable(Executable):
         """Executes on flat arguments."""
         from .device_put import place_on
 
+        check_may_run(self.name)
         read = (arg for arg, keep in zip(args, self.kept, strict=True) if keep)
         operands = [place_on(arg, s) for arg, s in zip(read, self.in_shardings, strict=True)]
         if self.effects is None:
