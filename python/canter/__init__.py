@@ -116,7 +116,8 @@ _names: dict[str, str] = {
         "core.avals": "typeof",
         "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
         "default_matmul_precision default_prng_impl disable_jit enable_checks enable_x64 "
-        "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
+        "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion numpy_rank_promotion "
+        "transfer_guard transfer_guard_device_to_device "
         "transfer_guard_device_to_host transfer_guard_host_to_device",
         "core.dtypes": "float0",
         "core.mesh": "set_mesh",
