@@ -17,10 +17,9 @@ FRAMEWORKS = ("canter", "jax", "torch")
 
 @dataclass(frozen=True)
 class Call:
-    """One of the calls of a row of many; fields as those of `Figure`."""
+    """One of the calls of a row of many."""
 
-    ratio: float
-    interval: tuple[float, float] | None
+    ratio: float  # of the shortest samples, which noise hardly touches
     ceiling: float | None
     passed: bool
 
@@ -56,7 +55,7 @@ def figure_of(row: Row, samples: Samples) -> Figure:
     }
     calls: dict[str, Call] = {}
     if row.each:
-        calls = _calls(row, samples, medians)
+        calls = _calls(row, medians)
         values = {name: median(list(fields.values())) for name, fields in medians.items()}
         ratio = median([call.ratio for call in calls.values()])  # None without a peer
     elif row.growth:
@@ -81,16 +80,14 @@ def _keeps(ceiling: float | None, ratio: float | None, interval: tuple[float, fl
     return (ratio if interval is None else min(interval[0], ratio)) <= ceiling
 
 
-def _calls(row: Row, samples: Samples, taken: dict[str, dict[str, float]]) -> dict[str, Call]:
+def _calls(row: Row, taken: dict[str, dict[str, float]]) -> dict[str, Call]:
     own, peer = taken.get("canter", {}), taken.get("jax", {})
     ratios = {name: own[name] / peer[name] for name in own if name in peer}
-    calls = {}
-    for name in sorted(ratios, key=ratios.__getitem__, reverse=True):
-        ceiling, interval = row.ceiling_of(name), _interval(name, samples)
-        calls[name] = Call(
-            ratios[name], interval, ceiling, _keeps(ceiling, ratios[name], interval) is not False
-        )
-    return calls
+    dearest_first = sorted(ratios, key=ratios.__getitem__, reverse=True)
+    return {
+        name: Call(ratios[name], ceiling := row.ceiling_of(name), ceiling is None or ratios[name] <= ceiling)
+        for name in dearest_first
+    }
 
 
 def _interval(field: str, samples: Samples) -> tuple[float, float] | None:
