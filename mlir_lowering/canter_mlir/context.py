@@ -55,6 +55,7 @@ class ModuleContext:
         self.tokens: dict[Effect, Any] = {}
         self.rules: dict[Any, Any] = {}
         self.has_outside_rules = False
+        self.small_loops: bool | None = None  # whether all loops so far are small; None: there is none
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
         # block starts with none: what it emits is out of sight afterwards.
         self.block_constants: dict[Any, Any] = {}

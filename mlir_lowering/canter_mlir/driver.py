@@ -15,6 +15,7 @@ from .body import fill_function
 from .context import ModuleContext
 from .locations import Locations
 from .mlir_door import context_for_module, ir
+from .small_loops import small_loop_bytes, small_loops_attribute
 
 __all__ = ["ProgramPlacement", "lower_jaxpr_to_module", "match_donations"]
 
@@ -161,6 +162,8 @@ def lower_jaxpr_to_module(
         _emit_main(
             builder, closed_jaxpr, name, donated_invars, arg_names, result_names, embed_consts, placement
         )
+        if builder.small_loops:
+            attributes[small_loops_attribute] = builder.types.integer(small_loop_bytes, 32)
         # The compiler verifies what it gets, so this is for programs that may not get there.
         if builder.has_outside_rules or config.enable_checks.value:
             _verify(module)

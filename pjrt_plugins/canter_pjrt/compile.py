@@ -101,6 +101,8 @@ def compile_module(
       JaxRuntimeError: the compiler refuses the program.
     """
     client = devices[0].client
+    if client.platform == "cpu":
+        options = _with_bound_of_small_loops(module, options)
     try:
         if isinstance(module, (str, bytes)) and not host_callbacks:
             return client.compile_and_load(module, list(devices), options)  # needs no MLIR bindings
@@ -110,6 +112,35 @@ def compile_module(
         if explained is None:
             raise
         raise CompilerOptionError(explained) from None
+
+
+def _with_bound_of_small_loops(module: Any, options: Any) -> Any:
+    """Options with the bound under which a loop becomes one piece of code, where the module is marked with one.
+
+    The bound is among the backend's extra options, which can be set in the serialised form only. Fields of
+    messages that are written twice are merged: the addition is `executable_build_options` (3), in it
+    `debug_options` (3), in it an entry of the map `xla_backend_extra_options` (500).
+    """
+    operation = getattr(module, "operation", None)
+    if operation is None or _SMALL_LOOPS not in operation.attributes:
+        return options
+    bound = str(operation.attributes[_SMALL_LOOPS].value).encode()
+    entry = _field(1, b"xla_cpu_small_while_loop_byte_threshold") + _field(2, bound)
+    addition = _field(3, _field(3, _field(500, entry)))
+    return CompileOptions.ParseFromString(options.SerializeAsString() + addition)
+
+
+_SMALL_LOOPS = "canter.small_loops"
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of bytes in the wire format of protocol buffers."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
 
 
 def _explain_option_error(message: str, options: Any) -> str | None:

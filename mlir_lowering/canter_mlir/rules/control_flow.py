@@ -12,6 +12,7 @@ from canter.core.effects import no_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 
 from ..registry import register_table
+from ..small_loops import note_loop
 from .shapes import concatenate, dynamic_slice, dynamic_update_slice, reshape, slice_
 
 __all__: list[str] = []
@@ -113,6 +114,7 @@ def _while(
     body_nconsts: int,
     checkpoints: Any = None,
 ) -> list[Any]:
+    note_loop(ctx, cond_jaxpr, body_jaxpr)
     # Constants of condition and body need not be in the state: the regions see what is outside.
     cond_consts = operands[:cond_nconsts]
     body_consts = operands[cond_nconsts : cond_nconsts + body_nconsts]
@@ -326,16 +328,22 @@ def _scan(
     num_consts: int,
     num_carry: int,
     linear: Any = None,
+    _split_transpose: bool = False,
     **params: Any,
 ) -> list[Any]:
-    """`linear` only tells the transpose rule something. Constants and scanned arrays stay outside of
-    the loop's state: the body sees them, and the compiler need not prove that they do not change.
+    """`linear` and `_split_transpose` only tell the transpose rule something.
+
+    Constants and scanned arrays stay outside of the loop's state: the body sees them, and the compiler need
+    not prove that they do not change.
     """
     if params:
         raise NotImplementedError(f"scan does not know the parameters {sorted(params)}.")
     scan = _Scan(ctx, operands, jaxpr, num_consts, num_carry, reverse)
     unroll = max(1, min(int(unroll), length))
-    return scan.unrolled(length) if unroll >= length else scan.looped(length, unroll)
+    if unroll >= length:
+        return scan.unrolled(length)
+    note_loop(ctx, jaxpr)
+    return scan.looped(length, unroll)
 
 
 register_table(

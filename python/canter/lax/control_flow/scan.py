@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
 from ...core.tracing import pvary_p
 from ...transforms.calling import function_name
+from ...transforms.remat import checkpoint
 from .common import (
     check_callable,
     describe_mismatch,
@@ -38,6 +40,8 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
     _split_transpose: bool = False,
+    *,
+    remat: str | Callable[..., Any] | None = None,
 ) -> tuple[Any, Any]:
     """Loops over the leading axis of arrays, carrying a state along.
 
@@ -49,14 +53,18 @@ def scan(
       reverse: go through `xs` from the end, and fill the stacked results from the end.
       unroll: how many steps to put into one iteration of the compiled loop; True unrolls all,
         False is 1.
-      _split_transpose: accepted for compatibility; must be False.
+      _split_transpose: in reverse mode, first go back through the carry, then compute the cotangents of
+        `xs` and of what `f` closes over in a second loop, of which no step waits for another.
+      remat: what reverse mode computes again instead of keeping it: None nothing; "full" all of a step but
+        the carry before it; a policy of `checkpoint_policies` what the policy says; "sqrt" runs of
+        √length steps, so that the memory grows with √length.
 
     Returns:
       The last carry, and the `y`s stacked along a new leading axis.
 
     Raises:
       TypeError: the carry changes its type, or `f` does not return a pair.
-      ValueError: the lengths disagree or are missing.
+      ValueError: the lengths disagree or are missing, or `remat` is something else.
 
     Example:
       >>> import canter.numpy as cnp
@@ -65,14 +73,19 @@ def scan(
       >>> partial.tolist()
       [1.0, 3.0, 6.0]
     """
-    if _split_transpose:
-        raise NotImplementedError("scan: _split_transpose=True is not supported; leave it out.")
     check_callable("scan", f)
+    _check_remat(remat)
     xs_leaves, xs_tree, xs_avals = flatten_operands("scan: xs", xs)
     steps = _length(xs_avals, xs_tree, length)
     unroll = _unroll(unroll, steps)
     if config.config.disable_jit and steps > 0:
         return _python_loop(f, init, xs_leaves, xs_tree, steps, reverse)
+    if remat is not None:
+        options = {"reverse": reverse, "unroll": unroll, "_split_transpose": _split_transpose}
+        if remat == "sqrt":
+            return _scan_in_runs(f, init, xs, steps, options)
+        policy = None if remat == "full" else remat
+        return scan(checkpoint(f, prevent_cse=False, policy=policy), init, xs, steps, **options)
     init_leaves, init_tree, init_avals = flatten_operands("scan: init", init)
     x_avals = [a.update(shape=a.shape[1:]) for a in xs_avals]
     in_tree = pytree.treedef_tuple((init_tree, xs_tree))
@@ -100,8 +113,47 @@ def scan(
         num_consts=len(consts),
         num_carry=num_carry,
         unroll=unroll,
+        **({"_split_transpose": True} if _split_transpose else {}),
     )
     return out_tree.unflatten(outs)
+
+
+def _check_remat(remat: Any) -> None:
+    if remat is not None and remat not in ("full", "sqrt") and not callable(remat):
+        raise ValueError(f"scan: remat must be None, 'full', 'sqrt' or a checkpoint policy, got {remat!r}.")
+
+
+def _scan_in_runs(f: Any, init: Any, xs: Any, steps: int, options: dict[str, Any]) -> tuple[Any, Any]:
+    """A scan over runs of about √steps steps; reverse mode keeps the carries between them.
+
+    The steps that are left over come last.
+    """
+    from ..joining import concatenate
+    from ..shapes import reshape
+    from ..slicing import slice_in_dim
+
+    size = max(1, math.isqrt(steps))
+    runs, rest = divmod(steps, size)
+    first = rest if options["reverse"] else 0
+    tree_map = pytree.tree_map
+
+    def shaped(x: Any) -> Any:
+        part = slice_in_dim(x, first, first + runs * size, 1, 0) if rest else x
+        return reshape(part, (runs, size, *get_aval(x).shape[1:]))
+
+    def one_run(carry: Any, part: Any) -> Any:
+        return scan(f, carry, part, size, **options)
+
+    kept = checkpoint(one_run, prevent_cse=False)
+    carry, ys = scan(kept, init, tree_map(shaped, xs), runs, reverse=options["reverse"])
+    ys = tree_map(lambda y: reshape(y, (runs * size, *get_aval(y).shape[2:])), ys)
+    if not rest:
+        return carry, ys
+    start = 0 if options["reverse"] else runs * size
+    left_over = tree_map(lambda x: slice_in_dim(x, start, start + rest, 1, 0), xs)
+    carry, last = scan(f, carry, left_over, rest, **options)
+    parts = (last, ys) if options["reverse"] else (ys, last)
+    return carry, tree_map(lambda *pair: concatenate(pair, 0), *parts)
 
 
 def _length(avals: list[Any], tree: Any, length: Any) -> int:

@@ -58,6 +58,7 @@ def bind(
         num_consts=len(captured) + len(consts),
         num_carry=len(carry),
         unroll=params["unroll"],
+        **({"_split_transpose": True} if params.get("_split_transpose") else {}),
     )
 
 
@@ -267,12 +268,13 @@ def _transpose(
         zeros_like_aval(c.aval) for c, is_linear in zip(consts, const_linear, strict=True) if is_linear
     ]
     known_xs = [x for x, is_linear in zip(xs, xs_linear, strict=True) if not is_linear]
-    results = bind(
+    go_back = _bind_split if params.get("_split_transpose") else bind
+    results = go_back(
         backward,
         known_consts,
         [*ct_consts, *map(instantiate_zeros, ct_carry)],
         [*_nonzero(ct_ys), *known_xs],
-        {**params, "reverse": not params["reverse"]},
+        {**params, "reverse": not params["reverse"], "num_carry": num_carry},
     )
     ct_consts, ct_carry, ct_xs = split_list(results, len(ct_consts), num_carry)
     found_consts, found_xs = iter(ct_consts), iter(ct_xs)
@@ -282,6 +284,34 @@ def _transpose(
         *(ct if is_undefined_primal(c) else None for c, ct in zip(carry, ct_carry, strict=True)),
         *(next(found_xs) if is_linear else None for is_linear in xs_linear),
     ]
+
+
+def _bind_split(
+    backward: ClosedJaxpr,
+    consts: Sequence[Any],
+    carry: Sequence[Any],
+    xs: Sequence[Any],
+    params: dict[str, Any],
+) -> list[Any]:
+    """Binds a transposed loop as two: one for the carry's cotangents, one for all others, given the carry's."""
+    (opened,), captured = with_common_consts([backward])
+    consts = [*captured, *consts]
+    jaxpr, num_carry = opened.jaxpr, params["num_carry"]
+    num_sums = len(carry) - num_carry
+    const_vars, sum_vars, carry_vars, xs_vars = split_list(jaxpr.invars, len(consts), num_sums, num_carry)
+    sums_out, carry_out, ys_out = split_list(jaxpr.outvars, num_sums, num_carry)
+    derived = {name: value for name, value in params.items() if name != "_split_transpose"}
+
+    first = jaxpr.replace(invars=[*const_vars, *carry_vars, *xs_vars], outvars=[*carry_out, *carry_vars])
+    first, _ = dce_jaxpr(first, [True] * len(first.outvars), keep_inputs=True)
+    results = bind(ClosedJaxpr(first, []), consts, carry[num_sums:], xs, derived)
+    ct_carry, met = results[:num_carry], results[num_carry:]
+    second = jaxpr.replace(
+        invars=[*const_vars, *sum_vars, *carry_vars, *xs_vars], outvars=[*sums_out, *ys_out]
+    )
+    second, _ = dce_jaxpr(second, [True] * len(second.outvars), keep_inputs=True)
+    results = bind(ClosedJaxpr(second, []), consts, carry[:num_sums], [*met, *xs], derived)
+    return [*results[:num_sums], *ct_carry, *results[num_sums:]]
 
 
 def linear_carry(closed: ClosedJaxpr, linear: Sequence[bool], num_consts: int, num_carry: int) -> list[bool]:
