@@ -72,6 +72,9 @@ ROWS = (
     ),
     _row("gpt_step", "GPT step, 12 layers: run", "ms", 1.0, "gpt12", field="step", fresh=True, rounds=3),
     _row("gpt4_step", "GPT step, 4 layers of width 256: run", "ms", None, peers=WITH_TORCH, rounds=5),
+    _row("nested_gpt", "vmap of jvp of grad of checkpoint of a GPT: trace", "s", 0.35, rounds=5),
+    _row("scan_grad", "grad of a scan, 600 steps of 60 scalars, in runs of the scan", "x", 0.3, rounds=9),
+    _row("scan_growth", "trace and lower a scan's grad, 250 to 8,000 steps: growth", "ms", 1.3, growth=True),
     _row("jit_scalar", "call of a jitted function, scalar", "us", 1.0, rounds=CALL_ROUNDS),
     _row("jit_dict50", "call of a jitted function, dict of 50 arrays", "us", 1.0, rounds=CALL_ROUNDS),
     _row("jit_dict2000", "call of a jitted function, dict of 2,000 arrays", "us", 1.0, rounds=CALL_ROUNDS),
@@ -94,7 +97,13 @@ ROWS = (
     _row("grow_lower", "lower, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
 )
 
-UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1.0}  # from what workloads answer: seconds and megabytes
+UNITS = {
+    "s": 1.0,
+    "ms": 1e3,
+    "us": 1e6,
+    "MB": 1.0,
+    "x": 1.0,
+}  # from what workloads answer: seconds, megabytes, ratios
 
 
 def select(patterns: str) -> list[Row]:

@@ -13,6 +13,8 @@ MODULES = {
     "startup": "startup",
     "gpt12": "gpt",
     "gpt4_step": "gpt",
+    "nested_gpt": "gpt",
+    "scan": "loops",
     "eager_calls": "calls",
     "jit": "dispatch",
     "eager": "dispatch",

@@ -42,9 +42,9 @@ def batch_of(batch: int, context: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, VOCABULARY, (batch, context + 1)).astype(np.int32)
 
 
-def array_step(api, heads: int):
-    """(params, state, tokens) -> (params, state, loss) in Canter's or JAX's array code."""
-    ct, cnp, nn = api.ct, api.cnp, api.nn
+def array_loss(api, heads: int):
+    """(params, tokens) -> loss in Canter's or JAX's array code."""
+    cnp, nn = api.cnp, api.nn
 
     def norm(x, p):
         mean = cnp.mean(x, axis=-1, keepdims=True)
@@ -70,6 +70,13 @@ def array_step(api, heads: int):
         logits = norm(x, params["norm"]) @ params["tokens"].T
         log_probabilities = nn.log_softmax(logits, axis=-1)
         return -cnp.mean(cnp.take_along_axis(log_probabilities, targets[..., None], axis=-1))
+
+    return loss
+
+
+def array_step(api, heads: int):
+    """(params, state, tokens) -> (params, state, loss)."""
+    ct, cnp, loss = api.ct, api.cnp, array_loss(api, heads)
 
     def step(params, state, tokens):
         value, grads = ct.value_and_grad(loss)(params, tokens)
@@ -139,6 +146,24 @@ def gpt4_step(framework: str):
         value.block_until_ready()
 
     return _five_of(run)
+
+
+def nested_gpt(framework: str):
+    """vmap of jvp of grad of checkpoint, over 4 layers of width 32: the time to trace it."""
+    api = load(framework)
+    ct, params, tokens = api.ct, initial_params(layers=4, width=32, context=16), batch_of(3, 16)
+
+    def sample() -> float:
+        loss = array_loss(api, heads=4)
+
+        def curvature(row):
+            gradient = ct.grad(lambda p: ct.checkpoint(loss)(p, row[None]))
+            return ct.jvp(gradient, (params,), (params,))
+
+        return seconds(lambda: ct.make_jaxpr(ct.vmap(curvature))(tokens))
+
+    sample()  # the first has the framework's own caches to fill
+    return lambda: {"value": sample()}
 
 
 def _five_of(run):

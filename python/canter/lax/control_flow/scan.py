@@ -81,10 +81,14 @@ def scan(
     if config.config.disable_jit and steps > 0:
         return _python_loop(f, init, xs_leaves, xs_tree, steps, reverse)
     if remat is not None:
-        options = {"reverse": reverse, "unroll": unroll, "_split_transpose": _split_transpose}
+        options: dict[str, Any] = {
+            "reverse": reverse,
+            "unroll": unroll,
+            "_split_transpose": _split_transpose,
+        }
         if remat == "sqrt":
             return _scan_in_runs(f, init, xs, steps, options)
-        policy = None if remat == "full" else remat
+        policy = None if isinstance(remat, str) else remat
         return scan(checkpoint(f, prevent_cse=False, policy=policy), init, xs, steps, **options)
     init_leaves, init_tree, init_avals = flatten_operands("scan: init", init)
     x_avals = [a.update(shape=a.shape[1:]) for a in xs_avals]
