@@ -11,7 +11,7 @@ from .mlir_door import ir
 from .shardy import everywhere
 from .types import physical_aval
 
-__all__ = ["HostCall", "ShardingInspection", "emit_python_callback"]
+__all__ = ["HostCall", "ShardingInspection", "emit_inspection", "emit_python_callback"]
 
 # Platform -> the part of the target's name by which its runtime finds the Python function.
 _TARGETS = {"cpu": "cpu", "cuda": "gpu", "rocm": "gpu"}
@@ -32,14 +32,43 @@ class HostCall(NamedTuple):
     result_avals: tuple[Any, ...]
 
 
-class ShardingInspection(NamedTuple):
-    """Wants to know where a value of the program is."""
+class ShardingInspection:
+    """Wants to know where a value of the program is.
 
-    callback: Callable[[Any], None]
+    Attributes:
+      callback: takes the sharding.
+      ndim: number of dimensions of the value.
+      mesh: in whose terms the compiler's shardings are told; set before the program is compiled.
+    """
+
+    def __init__(self, callback: Callable[[Any], None], ndim: int):
+        self.callback = callback
+        self.ndim = ndim
+        self.mesh: Any = None
+        self.handler = self.partitioned  # the module has its address, so it must be one object and stay
 
     def compiled_for(self, sharding: Any) -> None:
         """Hears that the program has been compiled for one device."""
         self.callback(sharding)
+
+    def partitioned(self, tiles: Any) -> None:
+        """Hears from the compiler how it has divided the value among the devices of the mesh."""
+        from canter.core.sharding import sharding_of_tiles
+
+        self.callback(tiles if self.mesh is None else sharding_of_tiles(self.mesh, tiles, self.ndim))
+
+
+def emit_inspection(ctx: Any, operand: Any, inspection: ShardingInspection) -> None:
+    """Emits an operation whose sharding the compiler reports, in a program over several devices."""
+    from canter_pjrt.jaxlib_door import encode_inspect_sharding_callback
+
+    config = encode_inspect_sharding_callback(inspection.handler)
+    attributes = {
+        "call_target_name": ctx.types.string("InspectSharding"),
+        "backend_config": ir.StringAttr.get(config),
+        "has_side_effect": ctx.types.boolean(True),
+    }
+    ctx.op("stablehlo.custom_call", (operand,), ctx.avals_in[0], attributes)
 
 
 def emit_python_callback(

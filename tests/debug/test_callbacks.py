@@ -471,3 +471,28 @@ def test_programs_on_several_devices(capfd):
     np.testing.assert_allclose(ct.pure_callback(lambda x: np.asarray(x) * 2, x, x), [0, 2, 4, 6])
     with pytest.raises(ValueError, match="not supported for more than 1 device"):
         ct.jit(lambda x: ct.debug.print("{}", x, ordered=True))(x)
+
+
+def test_shardings_of_values_in_programs_on_several_devices():
+    mesh = ct.make_mesh((2,), ("x",))
+    x = ct.device_put(
+        np.float32([0, 1, 2, 3]), ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("x"))
+    )
+    seen = []
+    f = ct.jit(lambda x: (ct.debug.inspect_array_sharding(x * 2, callback=seen.append), x.sum())[1])
+    assert f(x) == 6 and f(x) == 6
+    assert len(seen) == 1 and seen[0].is_equivalent_to(x.sharding, 1)
+
+
+def test_inside_of_shard_map():
+    mesh = ct.make_mesh((2,), ("x",))
+    spec = ct.sharding.PartitionSpec("x")
+    seen = []
+
+    def local(x):
+        ct.debug.callback(lambda y: seen.append(np.asarray(y).tolist()), x)
+        return ct.pure_callback(lambda x: np.asarray(x) * x.sum(), x, x)
+
+    f = ct.jit(ct.shard_map(local, mesh=mesh, in_specs=spec, out_specs=spec))
+    np.testing.assert_allclose(f(np.float32([0, 1, 2, 3])), [0, 1, 10, 15])
+    assert sorted(seen) == [[0, 1], [2, 3]]

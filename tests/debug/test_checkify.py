@@ -254,3 +254,11 @@ def test_errors_are_trees():
     assert tree.unflatten(leaves).get() == error.get()
     assert ct.device_get(error).get() == error.get()
     assert str(checkify.init_error) == "Error()" and checkify.init_error.get() is None
+
+
+def test_programs_over_several_devices_say_so():
+    spec = ct.sharding.PartitionSpec("x")
+    f = ct.shard_map(cnp.log, mesh=ct.make_mesh((2,), ("x",)), in_specs=spec, out_specs=spec)
+    with pytest.raises(NotImplementedError, match="does not look into 'shard_map'"):
+        checkify.checkify(f, errors=checkify.nan_checks)(np.ones(2, np.float32))
+    assert checkify.checkify(f)(np.ones(2, np.float32))[0].get() is None

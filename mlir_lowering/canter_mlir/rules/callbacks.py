@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..callbacks import ShardingInspection, emit_python_callback
+from ..callbacks import ShardingInspection, emit_inspection, emit_python_callback
 from ..registry import register_table
 
 __all__: list[str] = []
@@ -60,7 +60,10 @@ def _debug_sharding(ctx: Any, effects: Any, partitioned: bool) -> Any:
 
 
 def _inspect(ctx: Any, operand: Any, *, callback: Any) -> list[Any]:
-    ctx.module_context.keepalives.append(ShardingInspection(callback))
+    inspection = ShardingInspection(callback, ctx.avals_in[0].ndim)
+    ctx.module_context.keepalives.append(inspection)
+    if len(ctx.module_context.device_places or ()) > 1:
+        emit_inspection(ctx, operand, inspection)
     return []
 
 

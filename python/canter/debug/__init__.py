@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.effects import DebugEffect as DebugEffect, OrderedDebugEffect as OrderedDebugEffect
+    from ..runtime.sharding_pictures import (
+        visualize_array_sharding as visualize_array_sharding,
+        visualize_sharding as visualize_sharding,
+    )
     from .breakpoints import breakpoint as breakpoint
     from .placement import inspect_array_sharding as inspect_array_sharding
     from .printing import callback as callback, log as log, print as print
@@ -22,6 +26,8 @@ _names = {
     "inspect_array_sharding": "canter.debug.placement",
     "log": "canter.debug.printing",
     "print": "canter.debug.printing",
+    "visualize_array_sharding": "canter.runtime.sharding_pictures",
+    "visualize_sharding": "canter.runtime.sharding_pictures",
 }
 
 __all__ = [*_names]

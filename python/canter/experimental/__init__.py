@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..runtime.callbacks import io_callback as io_callback
 
 _names = {"io_callback": "canter.runtime.callbacks"}
-_submodules = frozenset("checkify layout mesh_utils".split())
+_submodules = frozenset(module.name for module in iter_modules(__path__))
 
 __all__ = [*_names, *sorted(_submodules)]
 

@@ -174,6 +174,10 @@ class LoweredProgram:
 
         start = time.perf_counter()
         layout = self.layout
+        if layout is not None:
+            for thing in self.keepalives:
+                if hasattr(thing, "mesh"):
+                    thing.mesh = layout.mesh
         loaded = compile_or_load(
             self.module,
             [device] if layout is None else layout.devices,

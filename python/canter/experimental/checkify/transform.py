@@ -30,6 +30,7 @@ from .rules import RULE_CATEGORIES, automatic_rules
 __all__ = ["checkify"]
 
 Out = TypeVar("Out")
+_SEVERAL_DEVICES = ("shard_map", "xla_pmap", "pmap")  # each device would have an error of its own
 
 
 class Findings:
@@ -182,10 +183,11 @@ def _apply(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings:
     rule = _CONTAINERS.get(primitive.name)
     if rule is not None:
         return rule(eqn, operands, errors, findings)
-    if any(map(_has_checks, jaxprs_in_params(eqn.params))):
+    unseen = primitive.name in _SEVERAL_DEVICES and errors - user_checks
+    if unseen or any(map(_has_checks, jaxprs_in_params(eqn.params))):
         raise NotImplementedError(
-            f"checkify does not look into '{primitive.name}', but the function in it has a check. Apply checkify to "
-            "that function instead, and return the error from it."
+            f"checkify does not look into '{primitive.name}', but there is something to check in it. Apply checkify "
+            "to the function in it instead, and return the error from there."
         )
     listed = list(apply_eqn(eqn, operands))
     for find in automatic_rules.get(primitive.name, ()):
