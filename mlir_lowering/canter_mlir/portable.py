@@ -133,6 +133,8 @@ def with_propagated_shardings(module: Any) -> Any:
       }
       <BLANKLINE>
     """
+    if not any(operation.operation.name == "sdy.mesh" for operation in module.body.operations):
+        return module  # nothing to propagate
     copy = parse_module(module_to_bytecode(module))
     with copy.context:
         passmanager.PassManager.parse("builtin.module(sdy-propagation-pipeline)").run(copy.operation)

@@ -186,3 +186,35 @@ def test_other_classes_of_errors():
         smap(lambda a: a, "x", P("x"))(X)
     with pytest.raises(TypeError, match=r"requires a `canter.sharding.Mesh`"):
         ct.shard_map(lambda a: a, mesh=3, in_specs=P(), out_specs=P())
+
+
+def test_a_mesh_of_one_device():
+    one = ct.sharding.Mesh(ct.devices()[:1], "x")
+
+    def body(a):
+        return [
+            lax.psum(a, "x"), lax.all_gather(a, "x", tiled=True), lax.psum_scatter(a, "x", tiled=True),
+            lax.ppermute(a, "x", [(0, 0)]), lax.all_to_all(a, "x", 0, 0, tiled=True), lax.axis_index("x") + a,
+        ]  # fmt: skip
+
+    for check_vma in (True, False):
+        f = ct.shard_map(body, mesh=one, in_specs=P("x"), out_specs=P("x"), check_vma=check_vma)
+        for out in (*f(X), *ct.jit(f)(X)):
+            np.testing.assert_array_equal(out, X)
+    assert (
+        ct.grad(lambda x: ct.shard_map(lambda a: a * 2, mesh=one, in_specs=P(), out_specs=P())(x))(1.0) == 2.0
+    )
+
+
+def test_one_process_agrees_with_itself():
+    from canter.experimental import multihost_utils
+
+    tree = {"a": X, "b": np.int32(3)}
+    np.testing.assert_array_equal(multihost_utils.process_allgather(tree)["a"], X[None])
+    np.testing.assert_array_equal(multihost_utils.process_allgather(X, tiled=True), X)
+    np.testing.assert_array_equal(multihost_utils.broadcast_one_to_all(tree)["a"], X)
+    multihost_utils.assert_equal(tree)
+    multihost_utils.sync_global_devices("here")
+    spread = multihost_utils.host_local_array_to_global_array(X, mesh(), P("x"))
+    assert spread.sharding == named("x")
+    np.testing.assert_array_equal(multihost_utils.global_array_to_host_local_array(spread, mesh(), P("x")), X)

