@@ -10,13 +10,7 @@ if TYPE_CHECKING:
     from ..runtime.callbacks import io_callback as io_callback
 
 _names = {"io_callback": "canter.runtime.callbacks"}
-<<<<<<< HEAD
 _submodules = frozenset(module.name for module in iter_modules(__path__))
-=======
-_submodules = frozenset(
-    "checkify custom_partitioning layout mesh_utils multihost_utils pjit shard_map".split()
-)
->>>>>>> 9044f77 (Scaling up: a page with pictures; programs of one device; multihost_utils of one process)
 
 __all__ = [*_names, *sorted(_submodules)]
 
