@@ -291,7 +291,12 @@ class TypeTable:
         if array.dtype == dtypes.float0:
             array = np.zeros(array.shape, np.bool_)
         kind = ir.RankedTensorType.get(list(array.shape), self.element(array.dtype))
-        if array.size > 1 and (array.strides == (0,) * array.ndim or _is_uniform(array)):
+        # The bindings know no uniform complex arrays.
+        if (
+            array.size > 1
+            and array.dtype.kind != "c"
+            and (array.strides == (0,) * array.ndim or _is_uniform(array))
+        ):
             one = np.ascontiguousarray(array[(slice(0, 1),) * array.ndim]).reshape(())
             return ir.DenseElementsAttr.get_splat(kind, _element_attribute(self, one))
         return ir.DenseElementsAttr.get(_bits(np.ascontiguousarray(array).reshape(array.shape)), type=kind)

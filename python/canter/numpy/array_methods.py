@@ -293,6 +293,13 @@ def _of_the_value(name: str) -> Any:
     return _named(method, name)
 
 
+def _property_of_the_value(name: str) -> property:
+    def read(self: Any) -> Any:
+        return getattr(self._concrete_or("ConcretizationTypeError"), name)
+
+    return property(read, doc=f"`{name}` of the value, where it is known.")
+
+
 def _tobytes(self: Any, order: Any = "C") -> bytes:
     """The elements' bytes."""
     return np.asarray(self).tobytes(order)
@@ -345,10 +352,7 @@ _TRACER_ONLY: dict[str, Any] = {
         lambda self: None, doc="None, which stands for the default device: it is known at run time."
     ),
     **{name: _of_the_value(name) for name in _VALUE_METHODS},
-    **{
-        name: property(lambda self, name=name: getattr(self._concrete_or("ConcretizationTypeError"), name))
-        for name in _VALUE_ATTRIBUTES
-    },
+    **{name: _property_of_the_value(name) for name in _VALUE_ATTRIBUTES},
     "nbytes": property(lambda self: self.aval.size * self.aval.dtype.itemsize, doc="Bytes of all elements."),
     "itemsize": property(lambda self: self.aval.dtype.itemsize, doc="Bytes of one element."),
 }

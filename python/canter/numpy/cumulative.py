@@ -14,6 +14,7 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from . import ufunc_bodies as bodies
+from .reductions import _sum_dtype
 from .util import (
     canonical_axes,
     check_arraylike,
@@ -103,7 +104,7 @@ def _from_start(
             raise ValueError(f"{name} needs an axis for an array of {ndim} dimensions.")
         axis = 0
     (axis,) = canonical_axes(operator.index(axis), ndim)
-    out = function(x, axis=axis, dtype=dtype)
+    out = function(x, axis=axis, dtype=_sum_dtype(dtype_of(x), True) if dtype is None else dtype)
     if not include_initial:
         return out
     head = tuple(1 if i == axis else n for i, n in enumerate(out.shape))
@@ -119,7 +120,7 @@ def cumulative_sum(
     Args:
       x: an array of at least one dimension.
       axis: the axis; needed for more than one dimension.
-      dtype: dtype of the result.
+      dtype: dtype of the result; x's by default, for narrow integers the default one.
       include_initial: whether the result starts with a 0 more.
 
     Returns:
@@ -145,7 +146,7 @@ def cumulative_prod(
     Args:
       x: an array of at least one dimension.
       axis: the axis; needed for more than one dimension.
-      dtype: dtype of the result.
+      dtype: dtype of the result; x's by default, for narrow integers the default one.
       include_initial: whether the result starts with a 1 more.
 
     Returns:

@@ -111,6 +111,10 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     from .shaping import ravel
 
     flat = ravel(ary)
+    if dtype_rank(dtype_of(flat)) == 0:
+        raise TypeError(
+            "ediff1d takes numbers, got booleans, which have no differences; canter.numpy.diff compares."
+        )
     parts = [_diff(flat, n=1, axis=0)]
     if to_begin is not None:
         parts.insert(0, convert(ravel(to_begin), dtype_of(flat)))
@@ -185,8 +189,8 @@ def _gradient(f: Any, h: Any, *, axis: int) -> Any:
 
 @composite(static_argnames=("axis",))
 def _trapezoid(y: Any, x: Any, dx: Any, *, axis: int) -> Any:
-    y, dx = promote_dtypes_inexact(y, dx)
-    y = as_array(y)
+    (y,) = promote_dtypes_inexact(y)
+    y, dx = promote_dtypes_inexact(as_array(y), dx)
     size = shape_of(y)[axis]
     pairs = lax.add(lax.slice_in_dim(y, 1, size, 1, axis), lax.slice_in_dim(y, 0, size - 1, 1, axis))
     if x is not None:

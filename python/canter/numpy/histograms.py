@@ -393,7 +393,8 @@ def _cov(m: Any, y: Any, fweights: Any, aweights: Any, *, rowvar: bool, ddof: in
     scaled = X if weights is None else lax.mul(X, broadcast_to(weights, shape_of(X)))
     product = lax.dot_general(X, bodies.conjugate(scaled), (((1,), (1,)), ((), ())))
     out = lax.div(product, factor)
-    return lax.squeeze(out, tuple(i for i in (0, 1) if shape_of(out)[i] == 1 and len(shape_of(m)) < 2))
+    out = lax.squeeze(out, tuple(i for i in (0, 1) if shape_of(out)[i] == 1 and len(shape_of(m)) < 2))
+    return convert(out, dtype_of(out))
 
 
 def cov(

@@ -94,8 +94,8 @@ def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
             consumed += item is not None
             flat.append(item)
             continue
-        if type(item) is list and len(items) > 1:
-            item = _array_of_list(item)
+        if type(item) is tuple or (type(item) is list and len(items) > 1):
+            item = _array_of(item)
         for part in _typed(item):
             consumed += part is not None and not isinstance(part, _MaskBit)
             flat.append(part)
@@ -136,8 +136,8 @@ def _check_masks(shape: tuple[int, ...], items: list[Any]) -> None:
         axis += item is not None and not isinstance(item, _MaskBit)
 
 
-def _array_of_list(item: list[Any]) -> Any:
-    """A list of numbers among several indices, as the array that NumPy makes of it."""
+def _array_of(item: Any) -> Any:
+    """A list or tuple of numbers among several indices, as the array that NumPy makes of it."""
     array = np.asarray(item) if item else np.zeros(0, np.int32)
     return item if array.dtype == object else array
 

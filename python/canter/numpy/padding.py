@@ -299,6 +299,8 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 
     check_arraylike("trim_zeros", filt)
     values = _concrete("trim_zeros", filt)
+    if not values.ndim:
+        return as_array(filt)
     axes = canonical_axes(axis if axis is None or isinstance(axis, int) else tuple(axis), values.ndim)
     starts, limits = [0] * values.ndim, list(values.shape)
     for i, places in enumerate(np.nonzero(values)):

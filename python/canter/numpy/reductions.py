@@ -273,7 +273,7 @@ def _extremum(
     out = reduce(a, axes)
     if initial is not None:
         out = combine(out, initial)
-    return _restore_axes(out, axes, shape) if keepdims else out
+    return convert(_restore_axes(out, axes, shape) if keepdims else out, dtype_of(a))
 
 
 @composite(static_argnames=("axis", "keepdims"))

@@ -413,7 +413,7 @@ def angle(z: Any, deg: bool = False) -> Any:
     z = as_array(z)
     parts = (lax.imag(z), lax.real(z)) if dtype_rank(dtype_of(z)) == 3 else (lax.full_like(z, 0), z)
     out = lax.atan2(*parts)
-    return bodies.rad2deg(out) if deg else out
+    return convert(bodies.rad2deg(out) if deg else out, dtype_of(out))
 
 
 @composite

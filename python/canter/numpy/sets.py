@@ -327,14 +327,29 @@ def _common(ar1: Any, ar2: Any) -> tuple[np.ndarray, np.ndarray]:
     return _concrete("set operation", ar1).astype(dtype), _concrete("set operation", ar2).astype(dtype)
 
 
-def _fitted(values: Any, size: int | None, fill_value: Any, default: Any) -> Any:
-    """A concrete result cut or filled up to a size."""
-    values = np.asarray(values)
-    if size is None:
-        return asarray(values)
-    missing = max(operator.index(size) - values.size, 0)
-    fill = default if fill_value is None else fill_value
-    return asarray(np.concatenate([values[:size], np.full((missing,), fill, values.dtype)]))
+def _first_of_runs(flat: Any) -> Any:
+    """Which elements of a sorted array are the first of their value."""
+    if shape_of(flat)[0] == 0:
+        return lax.full((0,), True, np.bool_)
+    repeated = lax.eq(lax.slice_in_dim(flat, 1, None), lax.slice_in_dim(flat, 0, -1))
+    return lax.concatenate([lax.full((1,), True, np.bool_), lax.bitwise_not(repeated)], 0)
+
+
+def _chosen(flat: Any, keep: Any, size: Any, fill_value: Any) -> tuple[Any, Any]:
+    """The first `size` elements kept, filled up by a value, by default the first of them; and their positions."""
+    count = shape_of(flat)[0]
+    size = operator.index(size)
+    if count == 0 or size == 0:
+        fill = 0 if fill_value is None else fill_value
+        return lax.full((size,), fill, dtype_of(flat)), lax.full((size,), 0, index_dtype())
+    where = nonzero(keep, size=size, fill_value=count)[0]
+    found = take(flat, where, axis=0, mode="fill", fill_value=0)
+    fill = (
+        lax.index_in_dim(found, 0, keepdims=False)
+        if fill_value is None
+        else convert(fill_value, dtype_of(flat))
+    )
+    return bodies.where(lax.lt(where, const(where, count)), found, fill), where
 
 
 def setdiff1d(
@@ -361,17 +376,15 @@ def setdiff1d(
     """
     check_arraylike("setdiff1d", ar1, ar2)
     if size is None:
-        return asarray(np.setdiff1d(*_common(ar1, ar2), assume_unique=assume_unique))
+        left = np.setdiff1d(*_common(ar1, ar2), assume_unique=assume_unique)
+        return asarray(left.astype(dtype_of(as_array(ar1))))
     from .sorting import sort
 
     flat = ravel(ar1) if assume_unique else sort(ravel(ar1))
     keep = isin(flat, ar2, invert=True)
-    if not assume_unique and shape_of(flat)[0] > 1:
-        repeated = lax.eq(lax.slice_in_dim(flat, 1, None), lax.slice_in_dim(flat, 0, -1))
-        first = lax.concatenate([lax.full((1,), True, np.bool_), lax.bitwise_not(repeated)], 0)
-        keep = lax.bitwise_and(keep, first)
-    where = nonzero(keep, size=size, fill_value=shape_of(flat)[0])[0]
-    return take(flat, where, axis=0, mode="fill", fill_value=0 if fill_value is None else fill_value)
+    if not assume_unique:
+        keep = lax.bitwise_and(keep, _first_of_runs(flat))
+    return _chosen(flat, keep, size, 0 if fill_value is None else fill_value)[0]
 
 
 def intersect1d(
@@ -383,20 +396,20 @@ def intersect1d(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The elements of both arrays, sorted, as `numpy.intersect1d`. The arrays must be concrete.
+    """The elements of both arrays, sorted, as `numpy.intersect1d`.
 
     Args:
       ar1, ar2: arrays, flattened.
       assume_unique: a promise that elements occur once each.
       return_indices: whether to return the first indices in both arrays too.
-      size: the number of values to return.
+      size: the number of values to return, needed where an array is traced.
       fill_value: what fills up; the least value by default.
 
     Returns:
       A one-dimensional array, or the triple (values, indices in ar1, indices in ar2).
 
     Raises:
-      ConcretizationTypeError: an array is traced.
+      ConcretizationTypeError: an array is traced and there is no size.
 
     Example:
       >>> import canter.numpy as cnp
@@ -404,32 +417,50 @@ def intersect1d(
       Array([2], dtype=int32)
     """
     check_arraylike("intersect1d", ar1, ar2)
-    one, two = _common(ar1, ar2)
-    values, i, j = np.intersect1d(one, two, assume_unique, True)
-    least = values.min() if values.size else 0
-    out = _fitted(values, size, fill_value, least)
+    if size is None:
+        found = np.intersect1d(*_common(ar1, ar2), assume_unique, return_indices)
+        if not return_indices:
+            return asarray(found)
+        return (asarray(found[0]), *(asarray(places.astype(index_dtype())) for places in found[1:]))
+    ar1, ar2 = (ravel(x) for x in promote_dtypes(ar1, ar2))
+    (flat, order), (other, other_order) = (_sorted_with_places(x) for x in (ar1, ar2))
+    keep = lax.bitwise_and(_first_of_runs(flat), isin(flat, other))
+    values, where = _chosen(flat, keep, size, fill_value)
     if not return_indices:
-        return out
-    dtype = index_dtype()
-    return (out, *(_fitted(x.astype(dtype), size, n, n) for x, n in ((i, one.size), (j, two.size))))
+        return values
+    count, other_count = shape_of(flat)[0], shape_of(other)[0]
+    if 0 in (count, other_count):
+        return values, lax.full_like(where, count), lax.full_like(where, other_count)
+    there = take(other_order, searchsorted(other, values), axis=0, mode="clip")
+    found = lax.lt(where, const(where, count))
+    places = take(order, where, axis=0, mode="clip")
+    return (
+        values,
+        bodies.where(found, places, const(places, count)),
+        bodies.where(found, there, const(there, other_count)),
+    )
+
+
+def _sorted_with_places(x: Any) -> tuple[Any, Any]:
+    return lax.sort((x, lax.iota(index_dtype(), shape_of(x)[0])), num_keys=1, is_stable=True)
 
 
 def setxor1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Any:
-    """The elements of one array only, sorted, as `numpy.setxor1d`. The arrays must be concrete.
+    """The elements of one array only, sorted, as `numpy.setxor1d`.
 
     Args:
       ar1, ar2: arrays, flattened.
       assume_unique: a promise that elements occur once each.
-      size: the number of values to return.
-      fill_value: what fills up; 0 by default.
+      size: the number of values to return, needed where an array is traced.
+      fill_value: what fills up; the least value by default.
 
     Returns:
       A one-dimensional array.
 
     Raises:
-      ConcretizationTypeError: an array is traced.
+      ConcretizationTypeError: an array is traced and there is no size.
 
     Example:
       >>> import canter.numpy as cnp
@@ -437,4 +468,11 @@ def setxor1d(
       Array([1, 3], dtype=int32)
     """
     check_arraylike("setxor1d", ar1, ar2)
-    return _fitted(np.setxor1d(*_common(ar1, ar2), assume_unique), size, fill_value, 0)
+    if size is None:
+        return asarray(np.setxor1d(*_common(ar1, ar2), assume_unique))
+    from .sorting import sort
+
+    ar1, ar2 = (ravel(x) for x in promote_dtypes(ar1, ar2))
+    flat = sort(lax.concatenate([ar1, ar2], 0))
+    keep = lax.bitwise_and(_first_of_runs(flat), lax.ne(isin(flat, ar1), isin(flat, ar2)))
+    return _chosen(flat, keep, size, fill_value)[0]

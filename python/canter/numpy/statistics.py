@@ -18,6 +18,7 @@ from .creation import place
 from .indexing import take_along_axis
 from .reductions import _extremum, _mean, _restore_axes, _sum, _variance
 from .util import (
+    broadcast_to,
     canonical_axes,
     check_arraylike,
     convert,
@@ -61,20 +62,26 @@ def _flattened_axes(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 @composite(static_argnames=("axis", "method", "keepdims", "skip_nan"))
-def _quantile(a: Any, q: Any, *, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
+def _quantile(a: Any, q: Any, weights: Any, *, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
     a, q = promote_dtypes_inexact(a, q)
     a, q = as_array(a), as_array(q)
     shape, q_shape = shape_of(a), shape_of(q)
     half = dtype_of(a)
     if half.itemsize < 4:
         a, q = convert(a, np.dtype(np.float32)), convert(q, np.dtype(np.float32))
+    if weights is not None:
+        weights, _ = _flattened_axes(_spread_weights(weights, shape, axis, dtype_of(a)), axis)
     a, axes = _flattened_axes(a, axis)
     *rest, size = shape_of(a)
     if size == 0:
         raise ValueError(f"quantile of no elements: shape {shape}, axis {axis}.")
     last = len(rest)
     nan = bodies.isnan(a)
-    a = lax.sort(a, dimension=last)
+    if weights is None:
+        a = lax.sort(a, dimension=last)
+    else:
+        weights = bodies.where(nan, const(weights, 0), weights)
+        a, weights = lax.sort((a, weights), dimension=last, num_keys=1)
     if skip_nan:
         count = lax.reduce_sum(convert(lax.bitwise_not(nan), dtype_of(a)), (last,))
     else:
@@ -82,7 +89,10 @@ def _quantile(a: Any, q: Any, *, axis: Any, method: str, keepdims: bool, skip_na
     flat_q = lax.clamp(const(q, 0), lax.reshape(q, (math.prod(q_shape),)), const(q, 1))
     full = (*rest, shape_of(flat_q)[0])
     count = lax.broadcast_in_dim(count, full, tuple(range(last)))
-    where = _between(a, count, lax.broadcast_in_dim(flat_q, full, (last,)), method)
+    if weights is None:
+        where = _between(a, count, lax.broadcast_in_dim(flat_q, full, (last,)), method)
+    else:
+        where = _weighted(a, weights, flat_q, full)
     broken = lax.eq(count, const(count, 0)) if skip_nan else lax.broadcast_in_dim(
         lax.reduce_or(nan, (last,)), full, tuple(range(last)))  # fmt: skip
     out = lax.select(broken, lax.full_like(where, math.nan), where)
@@ -90,6 +100,35 @@ def _quantile(a: Any, q: Any, *, axis: Any, method: str, keepdims: bool, skip_na
     if keepdims:
         rest = [1 if i in axes else n for i, n in enumerate(shape)]
     return convert(lax.reshape(out, (*q_shape, *rest)), half)
+
+
+def _spread_weights(weights: Any, shape: tuple[int, ...], axis: Any, dtype: Any) -> Any:
+    """Weights as an array of the data's shape; those of one axis may be one-dimensional."""
+    weights = convert(as_array(weights), dtype)
+    if shape_of(weights) == shape:
+        return weights
+    if isinstance(axis, int) and shape_of(weights) == (shape[axis],):
+        return lax.broadcast_in_dim(weights, shape, (axis % len(shape),))
+    raise ValueError(
+        f"quantile: weights should have the shape {shape} of a, or the length of one axis; got "
+        f"{shape_of(weights)} with axis={axis}."
+    )
+
+
+def _weighted(a: Any, weights: Any, q: Any, full: tuple[int, ...]) -> Any:
+    """The first elements of sorted rows at which the running weight reaches fractions q of the whole."""
+    last = len(full) - 1
+    running = lax.cumsum(weights, last)
+    total = lax.slice_in_dim(running, shape_of(running)[last] - 1, None, 1, last)
+    wide = (*shape_of(running), full[-1])
+    share = lax.broadcast_in_dim(
+        lax.div(running, broadcast_to(total, shape_of(running))), wide, tuple(range(last + 1))
+    )
+    before = lax.bitwise_or(
+        lax.lt(share, lax.broadcast_in_dim(q, wide, (last + 1,))), lax.eq(share, const(share, 0))
+    )
+    index = lax.reduce_sum(convert(before, np.dtype(np.int32)), (last,))
+    return take_along_axis(a, index, -1, mode="clip")
 
 
 def _between(a: Any, count: Any, q: Any, method: str) -> Any:
@@ -129,14 +168,15 @@ Args:
   overwrite_input: must be False.
   method: "linear", "lower", "higher", "midpoint", "nearest" or "inverted_cdf".
   keepdims: whether reduced axes stay, of size 1.
-  weights: must be None.
+  weights: how much each element counts, for method "inverted_cdf" only; an array of a's shape, or
+    one-dimensional for a single axis.
 
 Returns:
   An array of floats; nan where {empty}.
 
 Raises:
   ValueError: an axis is out of bounds, or the method is unknown.
-  NotImplementedError: `out`, `overwrite_input` or `weights` is given.
+  NotImplementedError: `out` or `overwrite_input` is given, or weights with another method.
 
 Example:
   >>> import canter.numpy as cnp
@@ -163,7 +203,11 @@ def _quantile_function(name: str, percent: bool, skip_nan: bool) -> Callable[...
         if overwrite_input:
             raise NotImplementedError(f"canter.numpy.{name}: overwrite_input=True is not possible.")
         if weights is not None:
-            raise NotImplementedError(f"canter.numpy.{name}: weights are not supported.")
+            check_arraylike(name, weights)
+            if method != "inverted_cdf":
+                raise NotImplementedError(
+                    f'canter.numpy.{name}: only method="inverted_cdf" takes weights, got {method!r}.'
+                )
         if method not in _QUANTILE_METHODS:
             raise ValueError(f"{name}: method {method!r} is not one of {', '.join(_QUANTILE_METHODS)}.")
         if dtype_rank(dtype_of(a)) == 3:
@@ -172,7 +216,7 @@ def _quantile_function(name: str, percent: bool, skip_nan: bool) -> Callable[...
             (q,) = promote_dtypes_inexact(q)
             q = lax.div(as_array(q), const(q, 100))
         found = _quantile(
-            a, q, axis=hashable_axis(axis), method=method, keepdims=bool(keepdims), skip_nan=skip_nan
+            a, q, weights, axis=hashable_axis(axis), method=method, keepdims=bool(keepdims), skip_nan=skip_nan
         )
         return place(found, None, out_sharding)
 
@@ -204,7 +248,13 @@ def _median(name: str, skip_nan: bool) -> Callable[..., Any]:
         if overwrite_input:
             raise NotImplementedError(f"canter.numpy.{name}: overwrite_input=True is not possible.")
         return _quantile(
-            a, 0.5, axis=hashable_axis(axis), method="midpoint", keepdims=bool(keepdims), skip_nan=skip_nan
+            a,
+            0.5,
+            None,
+            axis=hashable_axis(axis),
+            method="midpoint",
+            keepdims=bool(keepdims),
+            skip_nan=skip_nan,
         )
 
     median.__name__ = median.__qualname__ = name

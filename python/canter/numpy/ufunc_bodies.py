@@ -16,7 +16,7 @@ from canter.core import dtypes
 from canter.core.avals import get_aval
 from canter.lax.common import const
 
-from .util import broadcast_arrays_to_common, dtype_rank, is_inexact
+from .util import broadcast_arrays_to_common, convert, dtype_rank, is_inexact
 
 _PI = math.pi
 
@@ -54,11 +54,15 @@ def identity(x: Any) -> Any:
 
 def log2(x: Any) -> Any:
     # XLA turns a constant divisor into a factor, which it rounds twice.
-    return lax.mul(lax.log(x), const(x, 1 / math.log(2)))
+    return convert(lax.mul(lax.log(x), const(x, 1 / math.log(2))), get_aval(x).dtype)
 
 
 def log10(x: Any) -> Any:
-    return lax.mul(lax.log(x), const(x, 1 / math.log(10)))
+    return convert(lax.mul(lax.log(x), const(x, 1 / math.log(10))), get_aval(x).dtype)
+
+
+def square(x: Any) -> Any:
+    return lax.square(x if _kind(x) else convert(x, dtypes.canonicalize_dtype(int)))
 
 
 def reciprocal(x: Any) -> Any:
@@ -419,6 +423,23 @@ def integer_power(x: Any, y: Any) -> Any:
     return lax.select(lost, lax.full_like(x, 0), power)
 
 
+def scale_by_power_of_two(x: Any, exponent: Any) -> Any:
+    """x * 2**exponent for int32 exponents, exactly: the powers are made of bits, in parts that do not overflow."""
+    dtype = get_aval(x).dtype
+    limits = dtypes.finfo(dtype)
+    integer = np.dtype(f"int{8 * dtype.itemsize}")
+    greatest = int(limits.maxexp) - 1
+    for _ in range(3):  # from the greatest number to the least takes two, and a denormal one one more
+        part = lax.clamp(np.int32(-greatest + 1), exponent, np.int32(greatest))
+        exponent = lax.sub(exponent, part)
+        biased = lax.convert_element_type(lax.add(part, np.int32(greatest)), integer)
+        power = lax.bitcast_convert_type(
+            lax.shift_left(biased, lax.full_like(biased, int(limits.nmant))), dtype
+        )
+        x = lax.mul(x, power)
+    return x
+
+
 def frexp(x: Any) -> Any:
     _refuse_complex("frexp", x)
     dtype = get_aval(x).dtype
@@ -432,11 +453,7 @@ def frexp(x: Any) -> Any:
     width = integer.type(mantissa_bits)
     exponent = lax.bitwise_and(lax.shift_right_logical(bits, width), exponent_mask)
     exponent = lax.sub(lax.convert_element_type(exponent, np.int32), np.int32(bias - 1))
+    fraction = scale_by_power_of_two(scaled, lax.neg(exponent))
     exponent = lax.sub(exponent, where(tiny, np.int32(mantissa_bits + 1), np.int32(0)))
-    field = int(exponent_mask) << mantissa_bits
-    rest = lax.bitwise_and(bits, integer.type(~field))
-    fraction = lax.bitcast_convert_type(
-        lax.bitwise_or(rest, integer.type((bias - 1) << mantissa_bits)), dtype
-    )
     plain = lax.bitwise_or(lax.eq(x, const(x, 0)), lax.bitwise_not(isfinite(x)))
     return where(plain, x, fraction), where(plain, np.int32(0), exponent)

@@ -11,7 +11,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from canter import lax
+from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
@@ -105,7 +108,7 @@ _UNARY: tuple[tuple[Any, ...], ...] = (
      "[0.0, 0.5]", "Array([1.        , 0.63661975], dtype=float32)"),
     ("rint", bodies.rint, INEXACT, "The nearest integer, halves to even, as a float",
      "[1.5, 2.5]", "Array([2., 2.], dtype=float32)"),
-    ("square", lax.square, NUMERIC, "x * x", "[2.0, -3.0]", "Array([4., 9.], dtype=float32)"),
+    ("square", bodies.square, NUMERIC, "x * x", "[2.0, -3.0]", "Array([4., 9.], dtype=float32)"),
     ("negative", lax.neg, NUMERIC, "-x", "[1.0, -2.0]", "Array([-1.,  2.], dtype=float32)"),
     ("positive", bodies.identity, NUMERIC, "+x: x itself", "[1.0, -2.0]", "Array([ 1., -2.], dtype=float32)"),
     ("sign", bodies.sign, NUMERIC, "-1, 0 or 1 by the sign; x / abs(x) for complex numbers",
@@ -584,13 +587,11 @@ def ldexp(x1: Any, x2: Any, /) -> Any:
     if dtype_rank(dtype_of(x2)) > 1:
         raise ValueError(f"ldexp requires integer exponents, got {dtype_of(x2)}.")
     x1 = to_inexact("ldexp", x1)
-    dtype = dtype_of(x1)
-    x2 = convert(x2, dtype_of(0)) if dtype_rank(dtype_of(x2)) == 0 else promote_dtypes(x2)[0]
-    x1, x2 = broadcast_arrays_to_common("ldexp", x1, x2)
-    half = lax.shift_right_arithmetic(x2, lax.full_like(x2, 1))
-    for part in (half, lax.sub(x2, half)):
-        x1 = lax.mul(x1, lax.exp2(convert(part, dtype)))
-    return x1
+    (x2,) = promote_dtypes(x2)
+    if dtype_of(x2).itemsize > 2:  # beyond these bounds nothing changes
+        x2 = lax.clamp(const(x2, 0 if dtype_of(x2).kind == "u" else -5000), x2, const(x2, 5000))
+    x1, x2 = broadcast_arrays_to_common("ldexp", x1, convert(x2, np.dtype(np.int32)))
+    return bodies.scale_by_power_of_two(x1, x2)
 
 
 @composite
