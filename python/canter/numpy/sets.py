@@ -418,10 +418,10 @@ def intersect1d(
     """
     check_arraylike("intersect1d", ar1, ar2)
     if size is None:
-        found = np.intersect1d(*_common(ar1, ar2), assume_unique, return_indices)
+        common, *places = np.intersect1d(*_common(ar1, ar2), assume_unique, True)
         if not return_indices:
-            return asarray(found)
-        return (asarray(found[0]), *(asarray(places.astype(index_dtype())) for places in found[1:]))
+            return asarray(common)
+        return (asarray(common), *(asarray(place.astype(index_dtype())) for place in places))
     ar1, ar2 = (ravel(x) for x in promote_dtypes(ar1, ar2))
     (flat, order), (other, other_order) = (_sorted_with_places(x) for x in (ar1, ar2))
     keep = lax.bitwise_and(_first_of_runs(flat), isin(flat, other))
