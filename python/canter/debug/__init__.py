@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.effects import DebugEffect as DebugEffect, OrderedDebugEffect as OrderedDebugEffect
+    from ..runtime.sharding_inspection import inspect_array_sharding as inspect_array_sharding
     from ..runtime.sharding_pictures import (
         visualize_array_sharding as visualize_array_sharding,
         visualize_sharding as visualize_sharding,
     )
     from .breakpoints import breakpoint as breakpoint
-    from .placement import inspect_array_sharding as inspect_array_sharding
     from .printing import callback as callback, log as log, print as print
 
 _names = {
@@ -23,7 +23,7 @@ _names = {
     "OrderedDebugEffect": "canter.core.effects",
     "breakpoint": "canter.debug.breakpoints",
     "callback": "canter.debug.printing",
-    "inspect_array_sharding": "canter.debug.placement",
+    "inspect_array_sharding": "canter.runtime.sharding_inspection",
     "log": "canter.debug.printing",
     "print": "canter.debug.printing",
     "visualize_array_sharding": "canter.runtime.sharding_pictures",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 from ..core.trace import Tracer
@@ -36,8 +35,10 @@ def visualize_array_sharding(arr: Any, **kwargs: Any) -> None:
     └───────┘
     """
     if isinstance(arr, Tracer):
-        inspect = import_module("canter.debug.placement").inspect_array_sharding  # on a higher floor
-        inspect(arr, callback=lambda sharding: visualize_sharding(arr.shape, sharding, **kwargs))
+        from .sharding_inspection import inspect_array_sharding
+
+        shape = arr.shape  # not the tracer: the callback may outlive it
+        inspect_array_sharding(arr, callback=lambda sharding: visualize_sharding(shape, sharding, **kwargs))
         return
     visualize_sharding(arr.shape, arr.sharding, **kwargs)
 
