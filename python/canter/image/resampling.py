@@ -140,6 +140,7 @@ def _float_image(image: Any) -> Any:
     return image if is_inexact(dtype_of(image)) else convert(image, dtypes.to_inexact_dtype(dtype_of(image)))
 
 
+@composite(static_argnames=("shape", "spatial_dims", "method", "antialias", "precision"))
 def scale_and_translate(
     image: Any,
     shape: Any,
@@ -186,6 +187,7 @@ def scale_and_translate(
     )  # fmt: skip
 
 
+@composite(static_argnames=("shape", "method", "antialias", "precision"))
 def resize(
     image: Any, shape: Any, method: Any, antialias: bool = True, precision: Any = lax.Precision.HIGHEST
 ) -> Any:

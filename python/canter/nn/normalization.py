@@ -84,6 +84,7 @@ def _softmax(x: Any, where: Any, *, axis: Any) -> Any:
     return exponentials / select(lax.eq(total, const(x, 0)), const(x, 1), total)
 
 
+@composite(static_argnames=("axis",))
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along an axis, computed without overflow.
 
@@ -118,6 +119,7 @@ def _log_softmax(x: Any, where: Any, *, axis: Any) -> Any:
     return select(mask, shifted - lax.log(total), const(x, -np.inf))
 
 
+@composite(static_argnames=("axis",))
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Any:
     """The logarithm of softmax, computed without loss where that is small.
 
@@ -192,6 +194,7 @@ def _logsumexp(a: Any, b: Any, where: Any, *, axis: Any, keepdims: bool, return_
     return tuple(results) if return_sign else results[0]
 
 
+@composite(static_argnames=("axis", "keepdims", "return_sign"))
 def logsumexp(
     a: Any,
     axis: Any = None,
@@ -276,6 +279,7 @@ def _standardize(
     return (x - mean) * lax.rsqrt(cnp.asarray(variance) + epsilon)
 
 
+@composite(static_argnames=("axis", "algorithm"))
 def standardize(
     x: Any,
     axis: Any = -1,

@@ -387,6 +387,7 @@ def _shifted(name: str, x: Any, axes: Any, inverse: bool) -> Any:
     return roll(x, tuple(-(shape[i] // 2) if inverse else shape[i] // 2 for i in chosen), chosen)
 
 
+@composite(static_argnames=("axes",))
 def fftshift(x: Any, axes: Any = None) -> Any:
     """The elements of a spectrum shifted so that frequency 0 stands in the middle, as `numpy.fft.fftshift`.
 
@@ -408,6 +409,7 @@ def fftshift(x: Any, axes: Any = None) -> Any:
     return _shifted("fftshift", x, axes, False)
 
 
+@composite(static_argnames=("axes",))
 def ifftshift(x: Any, axes: Any = None) -> Any:
     """The inverse of `fftshift`, as `numpy.fft.ifftshift`.
 

@@ -316,6 +316,7 @@ def histogram2d(
     return counts, x_edges, y_edges
 
 
+@composite(static_argnames=("right", "method"))
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:
     """The bin of each element, as `numpy.digitize`.
 
@@ -397,6 +398,7 @@ def _cov(m: Any, y: Any, fweights: Any, aweights: Any, *, rowvar: bool, ddof: in
     return convert(out, dtype_of(out))
 
 
+@composite(static_argnames=("rowvar", "bias", "ddof", "dtype"))
 def cov(
     m: Any,
     y: Any = None,
@@ -439,6 +441,7 @@ def cov(
     return _cov(m, y, fweights, aweights, rowvar=bool(rowvar), ddof=ddof)
 
 
+@composite(static_argnames=("rowvar", "dtype"))
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
     """The correlation matrix of variables, as `numpy.corrcoef`.
 

@@ -350,6 +350,7 @@ def cond(x: Any, p: Any = None) -> Any:
     return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
 
 
+@composite(static_argnames=("hermitian",))
 def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Any:
     """The number of singular values that count, as `numpy.linalg.matrix_rank`.
 

@@ -505,6 +505,7 @@ def _vander(x: Any, *, N: int, increasing: bool) -> Any:
     )
 
 
+@composite(static_argnames=("N", "increasing"))
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix, powers of x as columns, as `numpy.vander`.
 

@@ -251,6 +251,7 @@ def sort_complex(a: Any) -> Any:
     return convert(a, dtypes.to_complex_dtype(dtype_of(a)))
 
 
+@composite(static_argnames=("axis",))
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The indices that sort by several keys, the last one first, as `numpy.lexsort`.
 

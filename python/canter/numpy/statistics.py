@@ -230,7 +230,7 @@ def _quantile_function(name: str, percent: bool, skip_nan: bool) -> Callable[...
         empty="all are nan" if skip_nan else "an element is nan",
         example="50" if percent else "0.5",
     )
-    return quantile
+    return composite(static_argnames=("axis", "overwrite_input", "method", "keepdims"))(quantile)
 
 
 quantile = _quantile_function("quantile", False, False)
