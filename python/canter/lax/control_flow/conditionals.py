@@ -57,6 +57,8 @@ def cond(
       **kwargs: `operand=` passes one operand by name; `linear=` says which operands are linear, as a
         tree of booleans or None, and changes nothing.
 
+    An older form is understood as well: `cond(pred, true_operand, true_fun, false_operand, false_fun)`.
+
     Returns:
       The result of the function that was chosen. Only that one runs, except under `vmap` with a
       batched `pred`, where both run and the results are selected.
@@ -69,6 +71,11 @@ def cond(
       >>> float(lax.cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 3.0))
       4.0
     """
+    if len(operands) == 2 and not callable(true_fun) and callable(false_fun) and callable(operands[1]):
+        true_operand, on_true, false_operand, on_false = true_fun, false_fun, *operands
+        return cond(
+            pred, lambda a, b: on_true(a), lambda a, b: on_false(b), true_operand, false_operand, **kwargs
+        )
     if "operand" in kwargs:
         if operands:
             raise TypeError("cond: give operands by position or by `operand=`, not both.")

@@ -52,7 +52,7 @@ def scan(
       length: the number of steps; needed where `xs` holds no array.
       reverse: go through `xs` from the end, and fill the stacked results from the end.
       unroll: how many steps to put into one iteration of the compiled loop; True unrolls all,
-        False is 1.
+        False and 0 are 1.
       _split_transpose: in reverse mode, first go back through the carry, then compute the cotangents of
         `xs` and of what `f` closes over in a second loop, of which no step waits for another.
       remat: what reverse mode computes again instead of keeping it: None nothing; "full" all of a step but
@@ -170,10 +170,10 @@ def _length(avals: list[Any], tree: Any, length: Any) -> int:
     lengths = [a.shape[0] for a in avals]
     if length is not None:
         given = concrete_or_error(None, length, "The length of a scan must be known while tracing.")
-        try:
-            steps = given.__index__()
-        except AttributeError:
-            raise TypeError(f"scan: length must be an int, got {length!r}.") from None
+        steps = int(given) if isinstance(given, float) and given.is_integer() else given
+        if not hasattr(steps, "__index__"):
+            raise TypeError(f"scan: length must be an int, got {length!r}.")
+        steps = steps.__index__()
         if steps < 0:
             raise ValueError(f"scan: length must not be negative, got {steps}.")
     elif lengths:
@@ -197,9 +197,9 @@ def _paths(tree: Any) -> list[str]:
 def _unroll(unroll: Any, steps: int) -> int:
     if isinstance(unroll, bool):
         return max(steps, 1) if unroll else 1
-    if not hasattr(unroll, "__index__") or unroll.__index__() < 1:
-        raise ValueError(f"scan: unroll must be a bool or a positive int, got {unroll!r}.")
-    return unroll.__index__()
+    if not hasattr(unroll, "__index__") or unroll.__index__() < 0:
+        raise ValueError(f"scan: unroll must be a bool or an int that is not negative, got {unroll!r}.")
+    return max(unroll.__index__(), 1)
 
 
 def _check_result(f: Any, out_tree: Any) -> None:
@@ -244,8 +244,8 @@ def promote_weak(leaves: list[Any], avals: list[Any], out_avals: list[Any]) -> t
                 or aval.dtype.kind in "iu"
                 or aval.dtype == out.dtype
             ):
-                leaf = _convert_element_type(leaf, out.dtype, out.weak_type)
-                aval = aval.update(dtype=out.dtype, weak_type=out.weak_type)
+                leaf = _convert_element_type(leaf, out.dtype, False)
+                aval = aval.update(dtype=out.dtype, weak_type=False)
         if not out.vma <= aval.vma:
             leaf = pvary_p.bind(leaf, axes=tuple(sorted(out.vma - aval.vma, key=str)))
             aval = aval.update(vma=aval.vma | out.vma)
