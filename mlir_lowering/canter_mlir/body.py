@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from canter.core.avals import ShapedArray
 from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 
-from .context import LoweringRuleContext, ModuleContext
+from .context import LoweringRuleContext, ModuleContext, PlatformNeeded
 from .mlir_door import ir, load_all_dialects
-from .registry import ElementwiseOp, find_rule, registered_platforms
+from .registry import ElementwiseOp, find_rule, has_own_rule, registered_platforms
 from .structure import structure_key
 
 __all__ = [
@@ -107,6 +108,8 @@ def _read(module: ModuleContext, env: dict[Any, Any], atom: Any) -> Any:
 
 def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     primitive = eqn.primitive
+    if module.chosen is None:
+        return _rule_for_several(module, eqn)
     rule = find_rule(primitive, module.platform)
     if rule is not None:
         if getattr(rule, "from_outside", False) and not module.has_outside_rules:
@@ -123,6 +126,55 @@ def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
     else:
         message += f" Declare one with `canter_mlir.registry.register_lowering({primitive.name}_p, rule)`."
     raise NotImplementedError(message)
+
+
+def _rule_for_several(module: ModuleContext, eqn: Any) -> Any:
+    """The rule that all platforms share, or one that lowers for each."""
+    if any(has_own_rule(eqn.primitive, platform) for platform in module.platforms):
+        return _for_each_platform
+    with module.on_platform(module.platforms[0]):
+        rule = _rule_or_error(module, eqn)
+    if type(rule) is ElementwiseOp:
+        return rule
+
+    def shared(ctx: LoweringRuleContext, *operands: Any, **params: Any) -> Any:
+        try:
+            return rule(ctx, *operands, **params)
+        except PlatformNeeded:
+            return _for_each_platform(ctx, *operands, **params)
+
+    return shared
+
+
+def _for_each_platform(ctx: LoweringRuleContext, *operands: Any, **_: Any) -> list[Any]:
+    """Lowers an equation once for each platform, and chooses when the program runs."""
+    module, eqn = ctx.module_context, ctx.eqn
+    if eqn.effects and ordered_effects.filter_in(eqn.effects):
+        raise NotImplementedError(
+            f"'{eqn.primitive}' has ordered effects and differs between platforms: lower it for one platform."
+        )
+    known = {atom: x for atom, x in zip(eqn.invars, operands, strict=True) if type(atom) is not Literal}
+    alone = Jaxpr([], list(known), eqn.outvars, [eqn])
+    stack = eqn.source_info.name_stack if eqn.source_info is not None else ()
+    prefix = ctx.name_stack[: len(ctx.name_stack) - len(stack)]
+    index = module.platform_index
+    operation = ctx.build("stablehlo.case", (index,), ctx.avals_out, regions=len(module.platforms))
+    for region, platform in zip(operation.regions, module.platforms, strict=True):
+        with module.on_platform(platform), module.block(region, ()):
+            ctx.return_(lower_equations(module, alone, (), list(known.values()), prefix))
+    return list(operation.results)
+
+
+PLATFORM_INDEX = ShapedArray((), "int32")
+
+
+def _index_types(module: ModuleContext) -> list[Any]:
+    """The type of the argument that says on which platform a function runs, where there are several."""
+    return [module.types.of(PLATFORM_INDEX)] if len(module.platforms) > 1 else []
+
+
+def _index_operands(module: ModuleContext) -> list[Any]:
+    return [module.platform_index] if len(module.platforms) > 1 else []
 
 
 def _user_line(eqn: Any) -> str:
@@ -156,14 +208,18 @@ def fill_function(
     """Gives a new function its body: the equations of a jaxpr and the return.
 
     Args:
-      arg_types: types of its arguments; a token for each ordered effect of the jaxpr comes first, and
+      arg_types: types of its arguments. In a module for several platforms the index of the one it runs on is
+        the first. Then a token for each ordered effect of the jaxpr comes first, and
         so it does among the results.
       const_args: the constants of the jaxpr are its next arguments, not constants of the module.
     """
     unknown = module.locations.unknown
     effects = closed.jaxpr.effects
     num_tokens = len(ordered_effects.filter_in(effects)) if effects else 0
+    outer_index = module.platform_index
     with module.block(function.regions[0], arg_types, arg_locations) as args:
+        if len(module.platforms) > 1:
+            module.platform_index, *args = args
         tokens, args = args[:num_tokens], args[num_tokens:]
         if const_args:
             count = len(closed.consts)
@@ -175,6 +231,7 @@ def fill_function(
             if num_tokens:
                 results = [*module.tokens_of(effects), *results]
         _create("func.return", (), results, loc=unknown)
+    module.platform_index = outer_index
 
 
 def _call(ctx: LoweringRuleContext, symbol: str, out_types: list[Any], operands: Sequence[Any]) -> list[Any]:
@@ -192,9 +249,10 @@ def call_jaxpr(
     symbol = private_function(module, closed, name)
     out_types = [types.of(aval) for aval in closed.jaxpr.out_avals]
     tokens = module.tokens_of(effects) if effects else None
+    operands = [*_index_operands(module), *(tokens or ()), *operands]
     if not tokens:
         return _call(ctx, symbol, out_types, operands)
-    results = _call(ctx, symbol, [types.token()] * len(tokens) + out_types, [*tokens, *operands])
+    results = _call(ctx, symbol, [types.token()] * len(tokens) + out_types, operands)
     module.set_tokens(effects, results[: len(tokens)])
     return results[len(tokens) :]
 
@@ -208,7 +266,7 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
     """
     jaxpr = closed.jaxpr
     # Under other manual axes the same collectives mean other devices.
-    region = None if module.manual is None else module.manual.key()
+    region = module.chosen, None if module.manual is None else module.manual.key()
     key = id(jaxpr), tuple(map(id, closed.consts)), region
     symbol = module.functions.get(key)
     if symbol is None:
@@ -219,7 +277,7 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
         if symbol is None:
             types = module.types
             tokens = [types.token()] * (len(ordered_effects.filter_in(jaxpr.effects)) if jaxpr.effects else 0)
-            in_types = tokens + [types.of(aval) for aval in jaxpr.in_avals]
+            in_types = _index_types(module) + tokens + [types.of(aval) for aval in jaxpr.in_avals]
             out_types = tokens + [types.of(aval) for aval in jaxpr.out_avals]
             symbol, function = module.new_function(name, in_types, out_types)
             fill_function(module, function, closed, in_types, ())
@@ -237,13 +295,14 @@ def call_rule(
     module = ctx.module_context
     types = module.types
     out_types = [types.of(aval) for aval in ctx.avals_out]
-    region = None if module.manual is None else module.manual.key()
+    region = module.chosen, None if module.manual is None else module.manual.key()
     key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), tuple(params.items()), region
     try:
         symbol = module.functions.get(key)
     except TypeError:  # a parameter that cannot be hashed
         key = symbol = None
     if symbol is None:
+        module.platform  # noqa: B018 (a function made for several platforms would have to know which)
         in_types = [types.of(aval) for aval in ctx.avals_in]
         symbol, function = module.new_function(ctx.primitive.name, in_types, out_types)
         inner = ctx.replace(location=module.locations.name(ctx.primitive.name), name_stack=())

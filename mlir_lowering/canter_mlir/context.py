@@ -20,19 +20,25 @@ __all__ = ["LoweringRuleContext", "ModuleContext"]
 _create = ir.Operation.create
 
 
+class PlatformNeeded(Exception):
+    """A rule asks for the platform while a module for several is being made."""
+
+
 class ModuleContext:
     """One module under construction.
 
     Attributes:
       context: its MLIR context.
       module: the `ir.Module`.
-      platforms: names of the platforms it is for; rules are chosen for the first.
+      platforms: names of the platforms it is for.
       types: builds types and attributes, each once.
       keepalives: Python objects that must live as long as the executable, such as callbacks.
       host_callbacks: Python functions that the program calls by their place in this list.
       tokens: the token of each ordered effect, as of the last operation emitted that has the effect.
       device_places: id of a device -> its place among the program's devices; None for one device.
       manual: the region of manual axes around the operations being emitted, or None.
+      chosen: the platform for which operations are being emitted; None where they are for several.
+      platform_index: in a module for several platforms, the value that says on which one it runs.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class ModuleContext:
         self.context = context
         self.module = module
         self.platforms = tuple(platforms)
+        self.chosen = self.platforms[0] if len(self.platforms) == 1 else None
+        self.platform_index: Any = None
         self.device_places = device_places
         self.manual: Any = None
         self.types = TypeTable()
@@ -54,6 +62,7 @@ class ModuleContext:
         self.host_callbacks: list[Any] = []
         self.tokens: dict[Effect, Any] = {}
         self.rules: dict[Any, Any] = {}
+        self._rules_of: dict[str, dict[Any, Any]] = {}
         self.has_outside_rules = False
         self.small_loops: bool | None = None  # whether all loops so far are small; None: there is none
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
@@ -67,8 +76,24 @@ class ModuleContext:
 
     @property
     def platform(self) -> str:
-        """The platform for which rules are chosen."""
-        return self.platforms[0]
+        """The platform for which rules are chosen.
+
+        Raises:
+          PlatformNeeded: operations are being emitted for several.
+        """
+        if self.chosen is None:
+            raise PlatformNeeded
+        return self.chosen
+
+    @contextmanager
+    def on_platform(self, platform: str) -> Iterator[None]:
+        """For operations of a region that runs on one platform only."""
+        outer, rules = self.chosen, self.rules
+        self.chosen, self.rules = platform, self._rules_of.setdefault(platform, {})
+        try:
+            yield
+        finally:
+            self.chosen, self.rules = outer, rules
 
     @property
     def ip(self) -> Any:
@@ -286,7 +311,7 @@ class LoweringRuleContext:
     @property
     def platform(self) -> str:
         """The platform for which rules are chosen."""
-        return self.module_context.platforms[0]
+        return self.module_context.platform
 
     @property
     def platforms(self) -> tuple[str, ...]:

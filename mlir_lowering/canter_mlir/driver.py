@@ -11,7 +11,7 @@ from canter.core.jaxpr import ClosedJaxpr
 from canter.core.tracing import paused_garbage_collection
 
 from . import rules
-from .body import fill_function
+from .body import PLATFORM_INDEX, fill_function
 from .context import ModuleContext
 from .locations import Locations
 from .mlir_door import context_for_module, ir
@@ -103,7 +103,8 @@ def lower_jaxpr_to_module(
     Args:
       closed_jaxpr: the program, free of dead equations.
       name: name of the module and outermost scope, such as "jit_step".
-      platforms: "cpu", "cuda", "rocm" or "tpu"; rules are chosen for the first.
+      platforms: "cpu", "cuda", "rocm" or "tpu". With several, `main` takes the index of the one on which it
+        runs before all else, and where rules differ a `case` chooses.
       donated_invars: one flag an argument (not for the constants). A donated argument lends its
         memory to the first result of equal shape and dtype, else to whatever the compiler likes.
       arg_names: one name an argument (not for the constants), for locations.
@@ -200,7 +201,8 @@ def _emit_main(
     const_types = [] if embed_consts else [types.of(var.aval) for var in jaxpr.constvars]
     in_types = token_types + const_types + [types.of(var.aval) for var in jaxpr.invars]
     out_types = token_types + [types.of(atom.aval) for atom in jaxpr.outvars]
-    _, function = builder.new_function("main", in_types, out_types, visibility="public")
+    index = [types.of(PLATFORM_INDEX)] if len(builder.platforms) > 1 else []
+    _, function = builder.new_function("main", index + in_types, out_types, visibility="public")
     arg_attributes: list[dict[str, Any]] = [{} for _ in in_types]
     result_attributes: list[dict[str, Any]] = [{} for _ in out_types]
     for entry in (*arg_attributes[: len(tokens)], *result_attributes[: len(tokens)]):
@@ -216,6 +218,8 @@ def _emit_main(
         _add_shardings(
             result_attributes[len(tokens) :], builder, placement.out_shardings, out_types[len(tokens) :]
         )
+    if index:
+        arg_attributes.insert(0, {"jax.global_constant": types.string("_platform_index")})
     if any(arg_attributes):
         function.attributes["arg_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, arg_attributes)))
     if result_names is not None or any(result_attributes):
@@ -224,10 +228,16 @@ def _emit_main(
     if arg_names is not None:
         unknown = builder.locations.unknown
         own = [unknown if arg is None else builder.locations.name(arg) for arg in arg_names]
-        locations = [unknown] * (len(tokens) + len(const_types)) + own
+        locations = [unknown] * (len(index) + len(tokens) + len(const_types)) + own
     scope = f"jit({name.removeprefix('jit_')})"
     fill_function(
-        builder, function, closed, in_types, (scope,), const_args=not embed_consts, arg_locations=locations
+        builder,
+        function,
+        closed,
+        index + in_types,
+        (scope,),
+        const_args=not embed_consts,
+        arg_locations=locations,
     )
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "Rule",
     "cache_lowering",
     "find_rule",
+    "has_own_rule",
     "ir_type_handlers",
     "lower_fun",
     "register_constant_handler",
@@ -104,6 +105,12 @@ def find_rule(primitive: Any, platform: str | None) -> Any:
             if name in table:
                 return table[name]
     return None
+
+
+def has_own_rule(primitive: Any, platform: str) -> bool:
+    """Whether a platform has a rule for a primitive that is not the default one."""
+    table = _rules.get(platform, {})
+    return primitive in table or primitive.name in table
 
 
 def registered_platforms(primitive: Any) -> list[str]:

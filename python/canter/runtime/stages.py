@@ -247,6 +247,11 @@ class Lowered(_Stage):
                     f"The program is for one device, but device_assignment has {len(device_assignment)}."
                 )
             (device,) = device_assignment
+        if len(self._lowered.platforms) > 1:
+            raise ValueError(
+                f"The program was lowered for several platforms, {', '.join(self._lowered.platforms)}, and asks which "
+                "one it runs on. Lower it for one to compile it, or export it."
+            )
         if device.platform not in self._lowered.platforms:
             raise ValueError(
                 f"The program was lowered for {', '.join(self._lowered.platforms)} and cannot be compiled for "
