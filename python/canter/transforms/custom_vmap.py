@@ -18,10 +18,11 @@ from ..core.trace import is_eager
 from ..core.tracing import trace_to_jaxpr
 from .calling import FlatFunction, debug_info, function_name, resolve_kwargs
 from .jvp import jvp_flat, jvp_jaxpr
+from .linearize import linearize_jaxpr
 from .partial_evaluation import close_over_nothing, dce_closed_call
 from .rules import bdim_at_front, instantiate_zeros, zeros_like_aval
-from .transpose import call_transpose
-from .zeros import Zero, tangents_by_flags
+from .transpose import backward_pass
+from .zeros import Zero, is_undefined_primal, tangents_by_flags
 
 __all__ = ["custom_vmap", "custom_vmap_call_p"]
 
@@ -220,12 +221,21 @@ def _evaluate(*args: Any, call: ClosedJaxpr, **_: Any) -> list[Any]:
     return eval_jaxpr(call.jaxpr, call.consts, *args)
 
 
-def _transpose(cotangents: Any, *args: Any, call: ClosedJaxpr, **_: Any) -> Any:
-    # The rule has been applied to the values; what runs backwards is batched as any program is.
-    def bind(transposed: ClosedJaxpr, operands: Any, params: Any) -> list[Any]:
-        return eval_jaxpr(transposed.jaxpr, transposed.consts, *operands)
-
-    return call_transpose(bind, call, cotangents, args, {})
+def _transpose(cotangents: Any, *args: Any, call: ClosedJaxpr, **_: Any) -> list[Any]:
+    # The rule has been applied to the values; what runs backwards is batched as any program is. Being
+    # linear in them, the program is its own derivative in the operands that are missing, at zero.
+    missing = [is_undefined_primal(x) for x in args]
+    parts = linearize_jaxpr(call, missing)
+    point = [zeros_like_aval(x.aval) if gone else x for x, gone in zip(args, missing, strict=True)]
+    results = eval_jaxpr(parts.known.jaxpr, parts.known.consts, *point)
+    operands = [
+        *parts.residuals(point, results),
+        *(x for x, gone in zip(args, missing, strict=True) if gone),
+    ]
+    given = [ct for ct, nonzero in zip(cotangents, parts.out_nonzeros, strict=True) if nonzero]
+    pulled = backward_pass(parts.linear.jaxpr, parts.linear.consts, operands, given)
+    found = iter(pulled[len(parts.residual_sources) :])
+    return [next(found) if gone else None for gone in missing]
 
 
 custom_vmap_call_p.def_effectful_abstract_eval(lambda *avals, call, **_: (call.out_avals, call.effects))
