@@ -262,3 +262,22 @@ def test_programs_over_several_devices_say_so():
     with pytest.raises(NotImplementedError, match="does not look into 'shard_map'"):
         checkify.checkify(f, errors=checkify.nan_checks)(np.ones(2, np.float32))
     assert checkify.checkify(f)(np.ones(2, np.float32))[0].get() is None
+
+
+def test_loops_with_reverse_mode_and_batching_rules_stay_what_they_are():
+    loop = lambda x: lax.while_loop(
+        lambda c: c < 30, lambda c: c * c + positive(c) ** 2 * 0 + 1, x, max_steps=9
+    )  # noqa: E731, RUF100
+    plain = lambda x: lax.while_loop(lambda c: c < 30, lambda c: c * c + 1, x, max_steps=9)  # noqa: E731, RUF100
+    gradient, error = ct.grad(lambda x: checkify.checkify(loop)(x)[::-1], has_aux=True)(1.2)
+    np.testing.assert_allclose(gradient, ct.grad(plain)(1.2), rtol=1e-6)
+    assert error.get() is None and found(loop, -1.2).startswith("not positive: -1.2")
+
+    @ct.custom_batching.custom_vmap
+    def f(x):
+        return positive(x)
+
+    f.def_vmap(lambda size, batched, x: (positive(x[0]) + cnp.zeros(size), True))
+    assert found(f, -1.0).startswith("not positive: -1.0")
+    assert found(ct.vmap(f), np.float32([-2, 4])).startswith("not positive: -2.0")
+    assert checkify.checkify(ct.vmap(f))(np.float32([9, 4]))[1].tolist() == [3, 3]

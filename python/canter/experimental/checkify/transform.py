@@ -297,20 +297,24 @@ def _in_remat(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findin
     return findings.add_arrays(program, eqn.primitive.bind(*consts, *operands, **params))
 
 
-def _in_custom_rule(
-    eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings: Findings
-) -> list[Any]:
-    """The results come from the function with its rule, the findings from a second look at its program.
+def _with_second_look(name: str) -> Callable[..., list[Any]]:
+    """The results come from the equation, which has a rule of its own, the findings from a look at its program.
 
     The compiler sees that both compute the same.
     """
-    inner: ClosedJaxpr = eqn.params["call_jaxpr"]
-    program = _checked(inner, errors)
-    if program is None:
-        return _plain(eqn, operands)
-    still = [lax.stop_gradient(x) for x in operands]
-    findings.add_arrays(program, eval_jaxpr(program.closed.jaxpr, program.closed.consts, *still))
-    return list(eqn.primitive.bind(*operands, **{**eqn.params, "call_jaxpr": _without_checks(inner)}))
+
+    def rule(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings: Findings) -> list[Any]:
+        inner = _closed(eqn.params[name])
+        program = _checked(inner, errors)
+        if program is None:
+            return _plain(eqn, operands)
+        still = [lax.stop_gradient(x) for x in operands]
+        findings.add_arrays(program, eval_jaxpr(program.closed.jaxpr, program.closed.consts, *still))
+        opened, consts = close_over_nothing(_without_checks(inner))
+        assert not consts, "tracing a program without constants makes none"
+        return list(eqn.primitive.bind(*operands, **{**eqn.params, name: opened}))
+
+    return rule
 
 
 def _in_cond(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings: Findings) -> list[Any]:
@@ -437,7 +441,8 @@ def _in_while(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findin
         None if body is None else _nothing_found(body),
         list(init),
     )
-    of_condition, of_body, carry = lax.while_loop(holds, step, start)
+    kept = params.get("checkpoints")  # states for reverse mode
+    of_condition, of_body, carry = lax.while_loop(holds, step, start, checkpoints=kept)
     if body is not None:
         findings.add_arrays(body, of_body)
     if condition is not None:
@@ -453,8 +458,10 @@ _CONTAINERS: dict[str, Callable[..., list[Any]]] = {
     "remat2": _in_remat,
     "remat": _in_remat,
     "checkpoint": _in_remat,
-    "custom_jvp_call": _in_custom_rule,
-    "custom_vjp_call": _in_custom_rule,
+    "custom_jvp_call": _with_second_look("call_jaxpr"),
+    "custom_vjp_call": _with_second_look("call_jaxpr"),
+    "custom_vmap_call": _with_second_look("call"),
+    "composite": _with_second_look("jaxpr"),
     "cond": _in_cond,
     "scan": _in_scan,
     "while": _in_while,
