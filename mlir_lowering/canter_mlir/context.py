@@ -36,6 +36,7 @@ class ModuleContext:
       host_callbacks: Python functions that the program calls by their place in this list.
       tokens: the token of each ordered effect, as of the last operation emitted that has the effect.
       device_places: id of a device -> its place among the program's devices; None for one device.
+      meshes: the meshes declared in the module, by symbol.
       manual: the region of manual axes around the operations being emitted, or None.
       chosen: the platform for which operations are being emitted; None where they are for several.
       platform_index: in a module for several platforms, the value that says on which one it runs.
@@ -56,6 +57,10 @@ class ModuleContext:
         self.platform_index: Any = None
         self.device_places = device_places
         self.manual: Any = None
+        self.meshes: dict[str, Any] = {}
+        # Calls of functions that divide themselves, in order; and what was decided for each, once it is.
+        self.partitioned: list[Any] = []
+        self.decisions: list[Any] | None = None
         self.types = TypeTable()
         self.locations = locations
         self.keepalives: list[Any] = []

@@ -90,6 +90,7 @@ def lower_jaxpr_to_module(
     host_callbacks: list[Any] | None = None,
     embed_consts: bool = False,
     placement: ProgramPlacement | None = None,
+    decisions: list[Any] | None = None,
 ) -> Any:
     """Lowers a closed jaxpr to a StableHLO module with one public function, `main`.
 
@@ -113,6 +114,7 @@ def lower_jaxpr_to_module(
       num_replicas, num_partitions: kept as attributes of the module.
       embed_consts: emit the constants of the jaxpr as dense constants, so that XLA can fold them.
       placement: for a program over several devices, these and the shardings of arguments and results.
+      decisions: how calls of functions that divide themselves are divided; found by lowering once without.
       keepalives: a list to extend with objects that must live as long as the executable does.
       host_callbacks: a list to extend with the Python functions that the program calls, in the order of
         their indices; the compiler wants them.
@@ -154,6 +156,7 @@ def lower_jaxpr_to_module(
             num_partitions = len(placement.device_ids)
             places = {number: place for place, number in enumerate(placement.device_ids)}
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks), places)
+        builder.decisions = decisions
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
         module_name = name.replace("<", "_").replace(">", "").replace(" ", "_")
@@ -168,6 +171,15 @@ def lower_jaxpr_to_module(
         # The compiler verifies what it gets, so this is for programs that may not get there.
         if builder.has_outside_rules or config.enable_checks.value:
             _verify(module)
+    if builder.partitioned and decisions is None:
+        from .rules.partitioning import decisions as found
+
+        return lower_jaxpr_to_module(
+            closed_jaxpr, name=name, platforms=platforms, donated_invars=donated_invars, arg_names=arg_names,
+            result_names=result_names, tracebacks=tracebacks, num_replicas=num_replicas, keepalives=keepalives,
+            host_callbacks=host_callbacks, embed_consts=embed_consts, placement=placement,
+            decisions=found(builder, module),
+        )  # fmt: skip
     if keepalives is not None:
         keepalives.extend(builder.keepalives)
     if host_callbacks is not None:

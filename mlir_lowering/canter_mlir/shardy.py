@@ -35,7 +35,9 @@ def mesh_symbol(module: ModuleContext, mesh: Any) -> str:
         order = tuple(module.device_places[device.id] for device in mesh._flat_devices_tuple)
         if order == tuple(range(len(order))):
             order = ()
-    return _declared(module, mesh.shape_tuple, order)
+    symbol = _declared(module, mesh.shape_tuple, order)
+    module.meshes.setdefault(symbol, mesh)
+    return symbol
 
 
 def _declared(module: ModuleContext, axes: tuple[tuple[Any, int], ...], order: tuple[int, ...]) -> str:

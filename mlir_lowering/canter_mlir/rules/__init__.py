@@ -20,6 +20,7 @@ _FAMILIES = (
     "control_flow",
     "placement",
     "collectives",
+    "partitioning",
     "program",
     "random",
     "keys",

@@ -90,7 +90,7 @@ def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None)
 def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
     check_fits(sharding, aval, "the array", "targets of device_put")
     parts = sharding.addressable_devices_indices_map(aval.shape)
-    pieces = [np.ascontiguousarray(host[index]).reshape(host[index].shape) for index in parts.values()]
+    pieces = [host[index] for index in parts.values()]
     cuts = len({tuple((cut.start, cut.stop) for cut in index) for index in parts.values()})
     if 1 < cuts < len(pieces):
         # jaxlib cannot put one piece of memory on some of the devices in one call.
