@@ -125,3 +125,64 @@ def switch_of_no_branches():
 @mistake(TypeError, "switch", "f32[]", "i32[]", "branch", fix="same")
 def switch_branches_of_different_types():
     lax.switch(0, [lambda: 1.0, lambda: 2])  # <-
+
+
+@mistake(TypeError, "scan", "carry['b']", "an array", "a tuple", fix="same tree")
+def scan_carry_of_another_tree_inside():
+    lax.scan(lambda c, x: ({"a": c["a"], "b": (c["b"], 1)}, None), {"a": 1.0, "b": 2.0}, VECTOR)  # <-
+
+
+@mistake(TypeError, "scan", "carry[0]", "i32[]", "f32[]", "carry[2]", "i8[3]", fix="astype")
+def scan_carry_with_two_leaves_of_another_type():
+    start = [np.int32(1), VECTOR, VECTOR]
+    lax.scan(lambda c, x: ([c[0] + x, c[1], c[2].astype("int8")], None), start, VECTOR)  # <-
+
+
+@mistake(TypeError, "while_loop", "state[1]", "None", "a dict", fix="same tree")
+def while_state_of_another_tree_inside():
+    lax.while_loop(lambda c: True, lambda c: [c[0], {"z": c[1]}], [1.0, None])  # <-
+
+
+@mistake(TypeError, "cond", "result['a']", "result['b']", "a list of length 2", fix="same tree")
+def cond_branches_of_trees_that_differ_twice():
+    lax.cond(True, lambda x: {"a": x, "b": [x]}, lambda x: {"a": (x,), "b": [x, x]}, 1.0)  # <-
+
+
+@mistake(TypeError, "fori_loop", "value", "f32[3]", "i32[3]", fix="astype")
+def fori_value_of_another_dtype():
+    lax.fori_loop(0, 3, lambda i, c: c.astype(int), VECTOR)  # <-
+
+
+@mistake(TypeError, "cond", "str", "'a'", fix="arrays and numbers")
+def cond_branch_that_returns_a_string():
+    lax.cond(True, lambda x: x, lambda x: "a", VECTOR)  # <-
+
+
+@mistake(TypeError, "scan", "result[1]", "str", fix="arrays and numbers")
+def scan_body_that_returns_a_string():
+    lax.scan(lambda c, x: (c, "no"), 1.0, VECTOR)  # <-
+
+
+@mistake(ValueError, "scan", "remat", "'some'", fix="'sqrt'")
+def scan_with_unknown_remat():
+    lax.scan(lambda c, x: (c, x), 1.0, VECTOR, remat="some")  # <-
+
+
+@mistake(ValueError, "associative_scan", "f32[3]", "f32[2]", fix="one length")
+def associative_scan_over_different_lengths():
+    lax.associative_scan(lax.add, (VECTOR, VECTOR[:2]))  # <-
+
+
+@mistake(NotImplementedError, "platform_dependent", "cpu", "tpu", fix="default")
+def platform_dependent_without_this_platform():
+    lax.platform_dependent(1.0, tpu=lambda x: x)  # <-
+
+
+@mistake(ValueError, "custom_linear_solve", "solve", "f32[2]", "f32[3]", fix="shapes of b")
+def linear_solve_of_another_shape():
+    lax.custom_linear_solve(lambda x: x, VECTOR, lambda f, b: b[:2])  # <-
+
+
+@mistake(TypeError, "custom_root", "f must", fix="structure of initial_guess")
+def root_of_a_function_to_another_tree():
+    lax.custom_root(lambda x: (x,), 1.0, lambda f, x: x, lambda g, y: y)  # <-

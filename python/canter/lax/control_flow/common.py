@@ -11,15 +11,17 @@ import numpy as np
 from ...core import config, pytree
 from ...core.avals import ShapedArray, get_aval, typematch
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
+from ...core.pytree_errors import mismatches
 from ...core.trace import Tracer, state
 from ...core.tracing import pvary_p, trace_to_jaxpr
-from ...transforms.calling import FlatFunction, debug_info
+from ...transforms.calling import FlatFunction, debug_info, function_name
 from ...transforms.partial_evaluation import close_over_nothing
 
 __all__ = [
     "check_callable",
     "check_like",
     "describe_mismatch",
+    "describe_structures",
     "flatten_operands",
     "split_list",
     "strengthen_outputs",
@@ -78,11 +80,29 @@ def trace_function(
     known = memo.get(key)
     if known is None:
         flat = FlatFunction(fun, in_tree)
-        closed = trace_to_jaxpr(flat, avals, debug_info=debug_info(fun, where))
+
+        def checked(*args: Any) -> list[Any]:
+            outs = flat(*args)
+            for i, out in enumerate(outs):
+                _check_result(fun, where, flat.out_tree, i, out)
+            return outs
+
+        closed = trace_to_jaxpr(checked, avals, debug_info=debug_info(fun, where))
         known = closed, flat.out_tree
         if not any(isinstance(c, Tracer) for c in closed.consts):
             memo[key] = known
     return known
+
+
+def _check_result(fun: Any, where: str, tree: Any, index: int, value: Any) -> None:
+    try:
+        get_aval(value)
+    except TypeError:
+        path, _ = pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index]
+        raise TypeError(
+            f"{where}: {function_name(fun)} returned a value of type {type(value).__name__} at "
+            f"result{pytree.keystr(path)}: {value!r:.60}. Return arrays and numbers only."
+        ) from None
 
 
 def with_common_consts(programs: Sequence[ClosedJaxpr]) -> tuple[list[ClosedJaxpr], list[Any]]:
@@ -150,6 +170,19 @@ def describe_mismatch(first: Sequence[Any], second: Sequence[Any], tree: Any, pr
         for path, a, b in zip(paths, first, second, strict=True)
         if not typematch(a, b)
     ]
+
+
+def describe_structures(
+    first: Any, second: Any, first_avals: Sequence[Any], second_avals: Sequence[Any], prefix: str
+) -> list[str]:
+    """One line for each place at which two structures differ, with what the first and the second have there."""
+    try:
+        trees = first.unflatten(first_avals), second.unflatten(second_avals)
+        found = list(mismatches(*trees, prefix=False))
+    except Exception:  # a container that does not take types in place of arrays
+        found = []
+    lines = [f"  {prefix}{pytree.keystr(m.path)}: {m.left}, and {m.right}" for m in found]
+    return [line.replace("a leaf of type ShapedArray", "an array") for line in lines]
 
 
 def check_like(

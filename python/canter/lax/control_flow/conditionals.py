@@ -29,6 +29,7 @@ from ..shapes import broadcast_in_dim
 from .common import (
     check_callable,
     describe_mismatch,
+    describe_structures,
     flatten_operands,
     joined_aval,
     scalar_predicate,
@@ -175,9 +176,12 @@ def select_branch(
 
 def _check_branches(where: str, first: str, second: str, a: Any, a_tree: Any, b: Any, b_tree: Any) -> None:
     if a_tree != b_tree:
+        lines = describe_structures(a_tree, b_tree, a.out_avals, b.out_avals, "result")
         raise TypeError(
-            f"{where}: {first} and {second} must return the same structure, but {first} returns {a_tree} and {second} "
-            f"returns {b_tree}. Make both return the same tree of arrays."
+            f"{where}: {first} and {second} must return the same structure, but {first} returns {a_tree!s:.300} and "
+            f"{second} returns {b_tree!s:.300}."
+            + "".join([f"\nThey differ ({first}, and {second}):\n", *"\n".join(lines[:8])] if lines else [])
+            + "\nMake both return the same tree of arrays."
         )
     lines = describe_mismatch(a.out_avals, b.out_avals, a_tree, "result")
     if lines:

@@ -19,6 +19,7 @@ from ...transforms.remat import checkpoint
 from .common import (
     check_callable,
     describe_mismatch,
+    describe_structures,
     flatten_operands,
     strengthen_outputs,
     trace_function,
@@ -104,7 +105,8 @@ def scan(
             (closed, out_tree),
             lambda avals: trace_function(f, in_tree, [*avals, *x_avals], "scan"),
         )
-    check_carry("scan", f, init_tree, carry_tree, init_avals, closed.out_avals[:num_carry], "carry")
+    carried = closed.out_avals[: carry_tree.num_leaves]
+    check_carry("scan", f, init_tree, carry_tree, init_avals, carried, "carry")
     closed = strengthen_outputs(closed, [*init_avals, *closed.out_avals[num_carry:]])
     (opened,), consts = with_common_consts([closed])
     outs = scan_p.bind(
@@ -259,9 +261,13 @@ def check_carry(
 ) -> None:
     """Raises TypeError unless a loop's state keeps its structure and types."""
     if in_tree != out_tree:
+        returned = out_avals[: out_tree.num_leaves]
+        lines = describe_structures(in_tree, out_tree, in_avals, returned, what)
         raise TypeError(
-            f"{where}: {function_name(f)} must return a {what} of the structure it was given, {in_tree}, but it "
-            f"returned {out_tree}. Make the initial value and the returned one the same tree of arrays."
+            f"{where}: {function_name(f)} must return a {what} of the structure it was given, {in_tree!s:.300}, but "
+            f"it returned {out_tree!s:.300}."
+            + "".join(["\nThey differ (given, and returned):\n", *"\n".join(lines[:8])] if lines else [])
+            + "\nMake the initial value and the returned one the same tree of arrays."
         )
     lines = describe_mismatch(in_avals, out_avals, in_tree, what)
     if lines:
