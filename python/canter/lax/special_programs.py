@@ -74,9 +74,9 @@ def _deviance(x: Any, mean: Any, difference: Any = None) -> Any:
     return _where(near, close, ops.sub(ops.log(ops.div(x, mean)), d))
 
 
-def _zeta_minus_one(k: int) -> float:
+def zeta_minus_one(k: int) -> float:
     """The Riemann zeta function less 1 at an integer above 1, by Euler's and Maclaurin's formula."""
-    n = 12
+    n = 50
     tail = n ** (1 - k) / (k - 1) - n**-k / 2 + k * n ** (-k - 1) / 12
     tail -= k * (k + 1) * (k + 2) * n ** (-k - 3) / 720
     tail += k * (k + 1) * (k + 2) * (k + 3) * (k + 4) * n ** (-k - 5) / 30240
@@ -87,7 +87,7 @@ def _lgamma1p(a: Any) -> Any:
     """The logarithm of gamma(1 + a), exact also for small a >= 0, DLMF 5.7.3."""
     small = ops.lt(a, const(a, 0.5))
     safe = _where(small, a, 0.0)
-    coefficients = [1 - _EULER, *((-1) ** k * _zeta_minus_one(k) / k for k in range(2, 28))]
+    coefficients = [1 - _EULER, *((-1) ** k * zeta_minus_one(k) / k for k in range(2, 28))]
     near = ops.sub(ops.mul(safe, _horner(safe, coefficients)), ops.log1p(safe))
     return _where(small, near, ops.lgamma(ops.add(_where(small, 1.0, a), const(a, 1))))
 
