@@ -75,15 +75,17 @@ def _with_parameter_derivatives(program: Callable[..., Any]) -> Callable[..., An
 
 def _kummer_asymptotic(a: Any, b: Any, x: Any) -> Any:
     """exp(-x) M(a, b, x) for large positive x, less what falls as exp(-x) next to it (DLMF 13.7.2)."""
-    terms = 40 if is_double(x) else 20
-    total, term = const(x, 1), lax.full_like(x, 1)
-    smallest = lax.full_like(x, 1)
-    for k in range(terms):
+
+    def step(k: Any, state: Any) -> Any:
+        term, total, smallest = state
+        k = lax.convert_element_type(k, x.dtype)
         following = term * (b - a + k) * (1 - a + k) / ((k + 1) * x)
         # From its smallest term on the series no longer helps.
         term = where(lax.abs(following) <= smallest, following, const(x, 0))
-        smallest = lax.min(smallest, lax.stop_gradient(lax.abs(term)))
-        total = total + term
+        return term, total + term, lax.min(smallest, lax.stop_gradient(lax.abs(term)))
+
+    one = lax.full_like(x, 1)
+    total = lax.fori_loop(0, 40 if is_double(x) else 20, step, (one, one, one))[1]
     sign = gamma_sign(b) * gamma_sign(a)
     return sign * lax.exp((a - b) * lax.log(x) + lax.lgamma(b) - lax.lgamma(a)) * total
 
