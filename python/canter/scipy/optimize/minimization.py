@@ -30,6 +30,11 @@ class OptimizeResults(NamedTuple):
       nfev: how often the function was evaluated.
       njev: how often its gradient.
       nit: how many steps were made.
+
+    Example:
+      >>> import canter as ct
+      >>> ct.scipy.optimize.OptimizeResults._fields[:2]
+      ('x', 'success')
     """
 
     x: Any

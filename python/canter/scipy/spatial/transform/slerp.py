@@ -27,7 +27,7 @@ class Slerp(NamedTuple):
       >>> import canter as ct, canter.numpy as cnp
       >>> turn = ct.scipy.spatial.transform.Rotation.from_euler("z", cnp.array([0.0, 90.0]), degrees=True)
       >>> line = ct.scipy.spatial.transform.Slerp.init(cnp.array([0.0, 1.0]), turn)
-      >>> print(line(0.5).as_euler("xyz", degrees=True)[2].round(3))
+      >>> print(round(float(line(0.5).as_euler("xyz", degrees=True)[2]), 2))
       45.0
     """
 
