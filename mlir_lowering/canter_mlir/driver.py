@@ -140,7 +140,7 @@ def lower_jaxpr_to_module(
       }
       <BLANKLINE>
     """
-    rules.load()
+    rules.load(platforms)
     unlowerable = lowerable_effects.filter_not_in(closed_jaxpr.effects)
     if unlowerable:
         raise ValueError(

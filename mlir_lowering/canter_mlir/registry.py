@@ -91,6 +91,15 @@ def find_rule(primitive: Any, platform: str | None) -> Any:
 
     A rule for the primitive itself comes before one for its name, a rule for the platform before a default one.
     """
+    from . import rules
+
+    while True:
+        rule = _find_loaded(primitive, platform)
+        if rule is not None or not rules.load_next():
+            return rule
+
+
+def _find_loaded(primitive: Any, platform: str | None) -> Any:
     tables = [table for table in (_rules.get(platform), _rules[None]) if table is not None]
     for table in tables:
         if primitive in table:
@@ -115,6 +124,9 @@ def has_own_rule(primitive: Any, platform: str) -> bool:
 
 def registered_platforms(primitive: Any) -> list[str]:
     """The platforms for which a primitive has a rule of its own; ["all"] when it has a default one."""
+    from . import rules
+
+    rules.load_all()
     found = [
         platform or "all"
         for platform, table in _rules.items()

@@ -117,21 +117,3 @@ def test_scan_of_length_zero():
     )
     np.testing.assert_array_equal(got[0], np.ones(3))
     assert got[1].shape == (0, 3)
-
-
-def test_scan_refuses_what_it_does_not_know():
-    with pytest.raises(NotImplementedError, match="_split_transpose"):
-        apply(
-            "scan",
-            ROWS[0],
-            ROWS[0],
-            ROWS,
-            out=[aval(3), aval(4, 3)],
-            jaxpr=scan_body(),
-            length=4,
-            reverse=False,
-            unroll=1,
-            num_consts=1,
-            num_carry=1,
-            _split_transpose=True,
-        )

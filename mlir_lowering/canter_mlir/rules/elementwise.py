@@ -370,7 +370,6 @@ register_table(
         "copy_p": _identity,
         "stop_gradient": _identity,
         "name": _identity,
-        "pvary": _identity,
         "optimization_barrier": _optimization_barrier,
     }
 )

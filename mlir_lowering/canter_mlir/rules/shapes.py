@@ -12,7 +12,7 @@ import numpy as np
 from canter.core.avals import ShapedArray
 
 from ..registry import register_table
-from ..types import element_shape, physical_aval
+from ..types import element_shape
 from .elementwise import reject_sharding
 
 __all__: list[str] = []
@@ -213,10 +213,6 @@ def _iota(ctx: Any, *, dtype: Any, shape: Any, dimension: int, sharding: Any = N
     return iota(ctx, ctx.avals_out[0], dimension)
 
 
-def _empty(ctx: Any, **params: Any) -> Any:
-    return ctx.full(0, physical_aval(ctx.avals_out[0]))
-
-
 register_table(
     {
         "reshape": _reshape,
@@ -235,6 +231,5 @@ register_table(
         "dynamic_slice": _dynamic_slice,
         "dynamic_update_slice": _dynamic_update_slice,
         "iota": _iota,
-        "empty": _empty,
     }
 )
