@@ -106,6 +106,15 @@ class ShapedArray(AbstractValue):
         return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma)
 
     @property
+    def sharding(self) -> Any:
+        """How the type says that arrays are laid out: over no mesh, for the compiler decides."""
+        from .mesh import empty_abstract_mesh
+        from .partition_spec import PartitionSpec
+        from .sharding import NamedSharding
+
+        return NamedSharding(empty_abstract_mesh, PartitionSpec(*[None] * len(self.shape)))
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+import typing
 
 __all__ = ["Space"]
 
@@ -23,6 +23,6 @@ class Space(enum.Enum):
     def __repr__(self) -> str:
         return f"MemorySpace.{self.name}"
 
-    def kind_on(self, device: Any) -> str:
+    def kind_on(self, device: typing.Any) -> str:
         """The name that a device has for it."""
         return self.value if self is Space.Host else device.default_memory().kind

@@ -43,8 +43,9 @@ def _made(draw: Callable[[Any, tuple[int, ...], Any], Any], name: str, default: 
     """An initializer that checks its arguments and calls `draw(raw key, shape, dtype)`."""
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        raw, chosen = prepare(f"nn.initializers.{name}", key, dtype, "float or complex", out_sharding)
-        return draw(raw, sample_shape(f"nn.initializers.{name}", shape), chosen)
+        raw, chosen = prepare(f"nn.initializers.{name}", key, dtype, "float or complex", None)
+        weights = draw(raw, sample_shape(f"nn.initializers.{name}", shape), chosen)
+        return weights if out_sharding is None else lax.with_sharding_constraint(weights, out_sharding)
 
     init.__doc__ = f"Weights of a shape and dtype, from a random key, by `initializers.{name}`."
     return init
@@ -72,7 +73,7 @@ def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> 
       key: a random key; not used.
       shape: of the weights.
       dtype: of the weights.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError, ValueError: the shape is not valid.
@@ -427,8 +428,9 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
                 f"Delta orthogonal initializer: `fan_in` must be less or equal than `fan_out`, got {shape[-2]} and "
                 f"{shape[-1]}."
             )
-        matrix = matrices(key, shape[-2:], dtype, out_sharding)
+        matrix = matrices(key, shape[-2:], dtype)
         middle = tuple((n - 1) // 2 for n in shape[:-2])
-        return cnp.zeros(shape, matrix.dtype).at[middle].set(matrix)
+        weights = cnp.zeros(shape, matrix.dtype).at[middle].set(matrix)
+        return weights if out_sharding is None else lax.with_sharding_constraint(weights, out_sharding)
 
     return init

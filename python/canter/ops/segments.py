@@ -85,8 +85,6 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
         mode: Any = None,
         out_sharding: Any = None,
     ) -> Any:
-        if out_sharding is not None:
-            raise NotImplementedError(f"ops.{name} takes no out_sharding yet; it must be None.")
         check_arraylike(name, data, segment_ids)
         shape, ids_shape = shape_of(data), shape_of(segment_ids)
         if not dtypes.issubdtype(dtype_of(segment_ids), np.integer):
@@ -97,7 +95,7 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
             )
         if bucket_size is not None and (bucket_size <= 0 or len(ids_shape) != 1):
             raise ValueError(f"ops.{name}: bucket_size must be positive, with segment_ids of one dimension.")
-        return _segment(
+        result = _segment(
             data,
             segment_ids,
             kind=kind,
@@ -107,6 +105,7 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
             bucket=None if bucket_size is None else int(bucket_size),
             mode=lax.GatherScatterMode.FILL_OR_DROP if mode is None else lax.GatherScatterMode.from_any(mode),
         )
+        return result if out_sharding is None else lax.with_sharding_constraint(result, out_sharding)
 
     segment.__name__ = segment.__qualname__ = name
     segment.__doc__ = f"""{what} of the elements of each segment.
@@ -120,7 +119,7 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
       unique_indices: the caller's word that no two are equal.
       bucket_size: reduce this many elements at a time, then the results of these; for exacter sums.
       mode: what is done with ids out of bounds, as in scatters: "drop", "clip" or "promise_in_bounds".
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array with one element for each segment, of data's dtype.

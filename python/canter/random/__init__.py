@@ -8,6 +8,7 @@
 Numbers are those that JAX 0.10.2 draws from the same key.
 """
 
+from .arguments import lays_out as _lays_out
 from .continuous import (
     double_sided_maxwell as double_sided_maxwell,
     pareto as pareto,
@@ -62,3 +63,10 @@ from .samplers import (
     uniform as uniform,
 )
 from .selection import categorical as categorical, choice as choice, permutation as permutation
+
+for _name in (
+    "ball bernoulli beta bits categorical cauchy chisquare dirichlet exponential f gamma generalized_normal geometric "
+    "gumbel laplace loggamma logistic lognormal maxwell multivariate_normal normal orthogonal pareto permutation "
+    "poisson rademacher randint rayleigh t triangular truncated_normal uniform wald"
+).split():
+    globals()[_name] = _lays_out(globals()[_name])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from canter.numpy.util import broadcast_shape, shape_of
 
 from .keys import RawKey, raw_key
 
-__all__ = ["STATIC", "as_number", "parameter_shape", "prepare", "sample_shape"]
+__all__ = ["STATIC", "as_number", "lays_out", "parameter_shape", "prepare", "sample_shape"]
 
 #: The static parameters of a sampler's compiled body.
 STATIC = ("impl", "shape", "dtype")
@@ -116,11 +118,30 @@ def prepare(where: str, key: Any, dtype: Any, kind: str, out_sharding: Any) -> t
       key: a single key.
       dtype: what the caller asked for, or None.
       kind: which dtypes the sampler gives: a name in the table above.
-      out_sharding: what the caller asked for; only None is possible.
+      out_sharding: what the caller asked for; samplers that can do it are wrapped by `lays_out`.
     """
     if out_sharding is not None:
         raise NotImplementedError(
-            f"random.{where} takes no out_sharding yet, but {out_sharding!r} was given. Leave it out: a program runs "
-            "on one device, which canter.device_put of its arguments chooses."
+            f"{where} takes no out_sharding, but {out_sharding!r} was given. Leave it out, and constrain the result: "
+            "canter.lax.with_sharding_constraint(x, sharding)."
         )
     return raw_key(where, key), sample_dtype(where, dtype, kind)
+
+
+def lays_out(sampler: Callable[..., Any]) -> Callable[..., Any]:
+    """A sampler that takes `out_sharding`: how the result is laid out over devices. The numbers stay the same.
+
+    Args:
+      sampler: the function; it gets no `out_sharding`.
+    """
+
+    @functools.wraps(sampler)
+    def sample(*args: Any, out_sharding: Any = None, **kwargs: Any) -> Any:
+        result = sampler(*args, **kwargs)
+        if out_sharding is None:
+            return result
+        from canter.lax import with_sharding_constraint
+
+        return with_sharding_constraint(result, out_sharding)
+
+    return sample

@@ -135,7 +135,7 @@ def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_shardi
       b: the exponent, positive.
       shape: of the result; by default that of `b`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `b` does not broadcast to the shape.
@@ -156,7 +156,7 @@ def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_
       scale: the scale.
       shape: of the result; by default that of `scale`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `scale` does not broadcast to the shape.
@@ -188,7 +188,7 @@ def triangular(
       right: the upper end.
       shape: of the result; by default that of the parameters.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or a parameter does not broadcast to the shape.
@@ -211,7 +211,7 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
       mean: the mean, positive.
       shape: of the result; by default that of `mean`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `mean` does not broadcast to the shape.

@@ -42,7 +42,7 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sha
       p: the probability of success.
       shape: of the result; by default that of `p`.
       dtype: an integer dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no integer one, or `p` does not broadcast to the shape.
@@ -132,7 +132,7 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
       lam: the mean, not negative.
       shape: of the result; by default that of `lam`.
       dtype: an integer dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no integer one, or `lam` does not broadcast to the shape.

@@ -198,7 +198,7 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
       a: the shape parameter, positive.
       shape: of the result; by default that of `a`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `a` does not broadcast to the shape.
@@ -241,7 +241,7 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_
       b: the second parameter, positive.
       shape: of the result; by default that of the parameters.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or a parameter does not broadcast to the shape.
@@ -262,7 +262,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
       alpha: (..., n), positive.
       shape: of the result without the last dimension; by default that of alpha's batch.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: `alpha` has no dimension, or its batch does not broadcast to the shape.
@@ -288,7 +288,7 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: 
       df: degrees of freedom, positive.
       shape: of the result; by default that of `df`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `df` does not broadcast to the shape.
@@ -325,7 +325,7 @@ def f(
       dfden: those of the denominator.
       shape: of the result; by default that of the parameters.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or a parameter does not broadcast to the shape.
@@ -348,7 +348,7 @@ def generalized_normal(
       p: the exponent, a positive number.
       shape: of the result.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or the shape is negative.
@@ -374,7 +374,7 @@ def ball(
       p: the exponent of the norm, positive.
       shape: of the result without the last dimension.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or the shape or `d` is negative.

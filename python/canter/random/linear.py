@@ -61,7 +61,7 @@ def multivariate_normal(
       shape: of the result without the last dimension; by default that of the parameters' batches.
       dtype: a float dtype.
       method: how the root of `cov` is taken: "cholesky" is the fastest, "svd" the most robust, "eigh" between.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the shapes do not fit, or the method is unknown.
@@ -108,7 +108,7 @@ def orthogonal(
       shape: how many matrices.
       dtype: a float or complex dtype.
       m: the number of columns, by default n. Of the larger of both dimensions the vectors are orthonormal.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of shape (*shape, n, m).

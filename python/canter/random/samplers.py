@@ -31,7 +31,7 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
       key: a random key.
       shape: of the result.
       dtype: uint8, uint16, uint32 or uint64; by default uint32, or uint64 under enable_x64.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is not an unsigned one, or the shape is negative.
@@ -64,7 +64,7 @@ def uniform(
       dtype: a float dtype.
       minval: the lower bound, of a shape that broadcasts to `shape`.
       maxval: the upper bound, likewise.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or a bound does not broadcast to the shape.
@@ -95,7 +95,7 @@ def randint(
       minval: the lower bound, of a shape that broadcasts to `shape`.
       maxval: the upper bound, excluded, likewise. Where it is not above `minval` the result is `minval`.
       dtype: an integer dtype; bounds outside its range are moved to its ends.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: the dtype is no integer one.
@@ -138,7 +138,7 @@ def bernoulli(
       shape: of the result; by default that of `p`.
       mode: "low" draws as many bits as p's dtype has; "high" twice as many, so that small
         probabilities are exact.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: `p` is not of a float dtype.
@@ -171,7 +171,7 @@ def truncated_normal(
       upper: the upper bound.
       shape: of the result; by default that of the bounds.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or a bound does not broadcast to the shape.
@@ -203,7 +203,7 @@ def gumbel(
       dtype: a float dtype.
       mode: "low" draws as many bits as the dtype has; "high" twice as many, which reaches farther
         into the tail. None is "low".
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or the mode is unknown.
@@ -248,7 +248,7 @@ def _standard(
       key: a random key.
       shape: of the result.
       dtype: {allowed}.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is another, or the shape is negative.
@@ -303,7 +303,7 @@ def lognormal(
       sigma: the standard deviation of the logarithm.
       shape: of the result; by default that of `sigma`.
       dtype: a float dtype.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       ValueError: the dtype is no float one, or `sigma` does not broadcast to the shape.

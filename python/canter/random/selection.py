@@ -71,7 +71,7 @@ def categorical(
         default it is theirs.
       replace: whether the samples of one distribution (the leading dimensions of `shape`) may be equal.
       mode: how fine the Gumbel noise is: "low", "high" or None, see `gumbel`.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       Indices of categories.
@@ -182,7 +182,7 @@ def permutation(
       x: an array, or an integer n for the integers 0 … n-1.
       axis: the dimension along which the array is shuffled.
       independent: whether each line along `axis` gets an order of its own, instead of all the same.
-      out_sharding: must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: `x` is no integer and no array of at least one dimension.

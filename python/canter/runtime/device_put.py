@@ -346,6 +346,7 @@ def device_put(
         semantics = [_semantics(*pair) for pair in pairs]
     if any(isinstance(leaf, Tracer) for leaf in leaves):
         srcs = _per_leaf("src", src, treedef, _check_target)
+        devices = [resolve(d, "device_put", "device") if isinstance(d, PartitionSpec) else d for d in devices]
         outs = device_put_p.bind(
             *leaves, devices=tuple(devices), srcs=tuple(srcs), copy_semantics=tuple(semantics)
         )

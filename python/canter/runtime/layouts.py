@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ..core import pytree
 from ..core.avals import get_aval
@@ -10,10 +11,18 @@ from ..core.avals import get_aval
 __all__ = ["Format", "Layout", "with_layout_constraint"]
 
 
-class Layout(NamedTuple):
+class _Auto:
+    """In place of a layout: the compiler chooses."""
+
+    def __repr__(self) -> str:
+        return "AUTO"
+
+
+@dataclass(frozen=True)
+class Layout:
     """The order of an array's dimensions in memory.
 
-    Attributes:
+    Args:
       major_to_minor: the dimensions, the one with the largest step first.
       tiling: how elements are grouped in tiles, on platforms that do.
       sub_byte_element_size_in_bits: the size of elements smaller than a byte, else 0.
@@ -27,15 +36,7 @@ class Layout(NamedTuple):
     tiling: tuple[tuple[int, ...], ...] | None = None
     sub_byte_element_size_in_bits: int = 0
 
-    AUTO = None  # replaced below: the compiler chooses
-
-
-class _Auto:
-    def __repr__(self) -> str:
-        return "AUTO"
-
-
-Layout.AUTO = _Auto()  # type: ignore[assignment]
+    AUTO: ClassVar[Any] = _Auto()
 
 
 class Format:

@@ -20,7 +20,8 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
 from ..core.effects import no_effects, ordered_effects
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, subjaxprs
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, subjaxprs
+from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import array_wrappers, dispatch_registry
@@ -437,7 +438,7 @@ def place_of_call(
     """
     if chosen is not None:
         return Place(chosen, True)
-    if shardings is not None or _names_meshes(args, closed):
+    if shardings is not None or _names_meshes(args, closed) or any(memory_of_results(closed)):
         from .spmd import layout_of_call
 
         layout = layout_of_call(args, describe, closed, shardings)
@@ -476,6 +477,24 @@ def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
                     yield item
     for inner in subjaxprs(jaxpr):
         yield from _shardings_in(inner)
+
+
+def memory_of_results(closed: ClosedJaxpr) -> tuple[Any, ...]:
+    """For each result what `device_put` brought it to, where that is another memory; else None."""
+    found = closed.memo.get("memories")
+    if found is None:
+        targets = {}
+        for eqn in closed.jaxpr.eqns:
+            if eqn.primitive.name == "device_put":
+                targets.update(zip(eqn.outvars, eqn.params["devices"], strict=True))
+        kinds = [None if type(v) is Literal else _other_memory(targets.get(v)) for v in closed.jaxpr.outvars]
+        found = closed.memo["memories"] = tuple(kinds)
+    return found
+
+
+def _other_memory(target: Any) -> Any:
+    kind = target.value if isinstance(target, Space) else getattr(target, "memory_kind", None)
+    return kind if kind is not None and kind != "device" else None
 
 
 _SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}

@@ -16,7 +16,9 @@ from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
 from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
+from .backend import current_default_device
 from .nonfinite import check_finite, checks_are_on
+from .placement import sharding_of
 from .program import (
     Executable,
     FastPath,
@@ -27,6 +29,7 @@ from .program import (
     _physical,
     _result_handler,
     check_may_run,
+    memory_of_results,
     program_shardings,
 )
 
@@ -61,12 +64,20 @@ def layout_of_call(
             sources.append((own, functools.partial(_in_words, words, describe, position)))
     sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
     sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
-    if not any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
+    memories = memory_of_results(closed)
+    if any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
+        devices, mesh = _common_devices(sources)
+    else:
         mesh = current_context().concrete
-        if mesh is None or sources:
+        if mesh is not None and not sources:
+            devices = mesh._flat_devices_tuple
+        elif any(memories):
+            devices, mesh = _common_devices(sources or [(sharding_of(current_default_device()), str)])
+        else:
             return None
-        return Layout(mesh._flat_devices_tuple, mesh, tuple(ins), tuple(outs))
-    devices, mesh = _common_devices(sources)
+    for position, (out, kind) in enumerate(zip(outs, memories, strict=True)):
+        if out is None and kind is not None and len(devices) == 1 and mesh is None:
+            outs[position] = SingleDeviceSharding(devices[0], memory_kind=kind)
     wanted = [s if s is None else in_order_of(s, mesh, _rank(arg)) for s, arg in zip(ins, args, strict=True)]
     return Layout(devices, mesh, tuple(wanted), tuple(outs))
 
