@@ -496,3 +496,22 @@ def test_inside_of_shard_map():
     f = ct.jit(ct.shard_map(local, mesh=mesh, in_specs=spec, out_specs=spec))
     np.testing.assert_allclose(f(np.float32([0, 1, 2, 3])), [0, 1, 10, 15])
     assert sorted(seen) == [[0, 1], [2, 3]]
+
+
+def test_rules_that_print_in_compiled_functions():
+    log = []
+
+    @ct.jit
+    def both(x, tangent):
+        ct.debug.callback(lambda y: log.append(float(y)), x, ordered=True)
+        return cnp.sin(x), cnp.cos(x) * tangent
+
+    @ct.custom_jvp
+    def f(x):
+        return cnp.sin(x)
+
+    f.defjvp(lambda primals, tangents: both(*primals, *tangents))
+    twice = lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0]
+    np.testing.assert_allclose(ct.grad(twice)(1.0), ct.grad(lambda x: cnp.sin(cnp.sin(x)))(1.0), rtol=1e-6)
+    np.testing.assert_allclose(log, [1, np.sin(1)], rtol=1e-6)
+    np.testing.assert_allclose(ct.grad(ct.grad(f))(1.0), -np.sin(1), rtol=1e-6)

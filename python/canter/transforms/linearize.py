@@ -18,7 +18,7 @@ from ..core.primitive import Primitive
 from ..core.trace import eval_trace, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, pvary_p, trace_to_jaxpr
 from .jvp import JVPTrace, JVPTracer, split_outputs
-from .partial_evaluation import call_equation, dce_jaxpr, known_results
+from .partial_evaluation import call_equation, dce_jaxpr, known_results, without_debugging
 from .rules import instantiate_zeros
 from .zeros import Zero
 
@@ -79,8 +79,14 @@ class Tape(JaxprTrace):
             return JaxprTrace.process(self, primitive, args, params)
         results: list[Any] = [None] * len(known)
         record = functools.partial(JaxprTrace.process, self)
-        for wanted, process in ((known, self.process), ([not k for k in known], record)):
-            eqn = call_equation(primitive, params, [get_aval(arg) for arg in args])
+        avals = [get_aval(arg) for arg in args]
+        quiet = without_debugging(params)
+        # Values are printed with the known part, if they are known: the tape may run never, or often.
+        needed, _ = primitive.dce_rule(known, call_equation(primitive, params, avals))
+        loud = not any(need and touch for need, touch in zip(needed, touched, strict=True))
+        parts = ((known, self.process, params if loud else quiet), ([not k for k in known], record, quiet))
+        for wanted, process, params in parts:
+            eqn = call_equation(primitive, params, avals)
             values = dict(zip(eqn.invars, args, strict=True))
             places = {var: i for i, var in enumerate(eqn.outvars)}
             _, shorter = primitive.dce_rule(wanted, eqn)

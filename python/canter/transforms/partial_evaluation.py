@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.effects import no_effects
+from ..core.effects import no_effects, partial_eval_kept_effects
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
 from ..core.tracing import infer_avals
@@ -18,6 +18,7 @@ __all__ = [
     "join_effects",
     "known_results",
     "prune_consts",
+    "without_debugging",
 ]
 
 
@@ -144,12 +145,44 @@ def call_equation(primitive: Primitive, params: dict[str, Any], avals: Sequence[
     return JaxprEqn([Var(a) for a in avals], [Var(a) for a in out], primitive, params, effects)
 
 
+def without_debugging(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a call, whose inner programs no longer print values or check them."""
+    return {name: _without_debugging(value) for name, value in params.items()}
+
+
+def _without_debugging(value: Any) -> Any:
+    if isinstance(value, ClosedJaxpr):
+        if not value.effects:
+            return value
+        known = value.memo.get("without debugging")
+        if known is None:
+            known = ClosedJaxpr(_without_debugging(value.jaxpr), value.consts)
+            value.memo["without debugging"] = known
+        return known
+    if isinstance(value, Jaxpr):
+        if not value.effects:
+            return value
+        kept = []
+        for eqn in value.eqns:
+            if eqn.effects and not eqn.outvars and not partial_eval_kept_effects.filter_not_in(eqn.effects):
+                continue
+            if eqn.effects:
+                params = without_debugging(eqn.params)
+                effects = infer_avals(eqn.primitive, tuple(v.aval for v in eqn.invars), params)[1]
+                eqn = eqn.replace(params=params, effects=effects)
+            kept.append(eqn)
+        return value.replace(eqns=kept, effects=join_effects(kept))
+    if type(value) in (tuple, list) and value and isinstance(value[0], (ClosedJaxpr, Jaxpr)):
+        return type(value)(map(_without_debugging, value))
+    return value
+
+
 def known_results(
     primitive: Primitive, params: dict[str, Any], avals: Sequence[Any], unknown: Sequence[bool]
 ) -> list[bool]:
     """Which results of a call of inner programs depend on none of the unknown operands."""
     assert primitive.dce_rule is not None
-    eqn = call_equation(primitive, params, avals)
+    eqn = call_equation(primitive, without_debugging(params), avals)
     if eqn.effects:
         return [False] * len(eqn.outvars)
     blocked = {v for v, flag in zip(eqn.invars, unknown, strict=True) if flag}
