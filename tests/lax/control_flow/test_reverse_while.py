@@ -5,8 +5,9 @@ import pytest
 
 import canter as ct
 import canter.numpy as cnp
-from canter import lax
+from canter import debug, lax
 from canter.core.jaxpr import subjaxprs
+from canter.experimental import io_callback
 from canter_mlir.driver import lower_jaxpr_to_module
 
 LENGTHS = [0, 1, 2, 3, 5, 8, 9, 16, 33]
@@ -268,3 +269,31 @@ def test_linear_loops_transpose():
     assert float(ct.linear_transpose(repeated, 1.0)(2.0)[0]) == 162.0
     with pytest.raises(ValueError, match="condition"):
         ct.linear_transpose(lambda x: lax.while_loop(lambda y: y < 9.0, lambda y: 3.0 * y, x), 1.0)(1.0)
+
+
+def test_effects_happen_once(capfd):
+    def printing(x, n):
+        @ct.jit
+        def body(state):
+            debug.print("step {}", state[0], ordered=True)
+            return state[0] + 1, cnp.sin(state[1])
+
+        return lax.while_loop(lambda s: s[0] < n, body, (0, x))[1]
+
+    got = ct.jit(ct.grad(printing))(1.0, 3)
+    ct.effects_barrier()
+    assert capfd.readouterr().out.split() == ["step", "0", "step", "1", "step", "2"]
+    np.testing.assert_allclose(
+        got, np.cos(1.0) * np.cos(np.sin(1.0)) * np.cos(np.sin(np.sin(1.0))), rtol=1e-12
+    )
+
+
+def test_an_effect_with_a_result_cannot_be_repeated():
+    def reading(x):
+        shape = ct.ShapeDtypeStruct((), np.float64)
+        body = lambda s: (s[0] + 1, s[1] * io_callback(lambda: np.float64(2.0), shape))
+        return lax.while_loop(lambda s: s[0] < 3, body, (0, x))[1]
+
+    assert float(ct.jit(reading)(1.0)) == 8.0
+    with pytest.raises(ValueError, match="io_callback"):
+        ct.grad(reading)(1.0)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from ...core.avals import ShapedArray, get_aval
-from ...core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
+from ...core.effects import no_effects
+from ...core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr, jaxprs_in_params
 from ...core.primitive import Primitive
 from ...core.tracing import trace_to_jaxpr
 from ...transforms.jvp import jvp_flat, jvp_jaxpr
@@ -339,10 +340,37 @@ def _transpose(
 
 
 def _pure(jaxpr: Jaxpr) -> Jaxpr:
-    """The program without the equations that only have an effect: the first run had it already."""
+    """The program without what is only there for its effect: the first run had it already.
+
+    Raises:
+      ValueError: an operation has an effect and a result.
+    """
     if not jaxpr.effects:
         return jaxpr
-    return jaxpr.replace(eqns=[eqn for eqn in jaxpr.eqns if eqn.outvars or not eqn.effects])
+    eqns = []
+    for eqn in jaxpr.eqns:
+        if eqn.effects and not eqn.outvars:
+            continue
+        if eqn.effects:
+            params = {name: _pure_parameter(value) for name, value in eqn.params.items()}
+            if not any(jaxprs_in_params(params)):
+                raise ValueError(
+                    f"while_loop: reverse mode runs steps again, but '{eqn.primitive.name}' has an "
+                    "effect. Use `pure_callback` for functions without side effects, or `scan`."
+                )
+            eqn = eqn.replace(params=params, effects=no_effects)
+        eqns.append(eqn)
+    return jaxpr.replace(eqns=eqns, effects=no_effects)
+
+
+def _pure_parameter(value: Any) -> Any:
+    if isinstance(value, ClosedJaxpr):
+        return value.map_jaxpr(_pure)
+    if isinstance(value, Jaxpr):
+        return _pure(value)
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_pure_parameter, value))
+    return value
 
 
 def _needed(
