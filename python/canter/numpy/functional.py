@@ -407,27 +407,48 @@ class _Grid:
 
 
 class _Joiner:
-    """`r_` and `c_`: indexed by arrays, numbers and slices, they join them."""
+    """`r_` and `c_`: indexed by arrays, numbers and slices, they join them.
 
-    def __init__(self, name: str, axis: int, ndmin: int):
-        self.name, self.axis, self.ndmin = name, axis, ndmin
+    A string of up to three numbers in front says along which axis, how many dimensions the parts get at least,
+    and at which of these the dimensions of a part with less of them begin.
+    """
+
+    def __init__(self, name: str, axis: int, ndmin: int, begin: int):
+        self.name, self.directive = name, (axis, ndmin, begin)
 
     def __repr__(self) -> str:
         return f"canter.numpy.{self.name}"
 
     def __getitem__(self, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(part, str) for part in parts):
-            raise NotImplementedError(f"String directives in canter.numpy.{self.name} are not supported.")
+        axis, ndmin, begin = self.directive
+        if isinstance(parts[0], str):
+            axis, ndmin, begin = self._read(parts[0])
+            parts = parts[1:]
         arrays = []
         for part in parts:
             array = _axis_points(part) if isinstance(part, slice) else asarray(part)
-            rank = len(shape_of(array))
-            if rank < max(self.ndmin, 1):
-                array = reshape(array, (*shape_of(array), *(1,) * (max(self.ndmin, 1) - rank)))
+            more = max(ndmin, 1) - len(shape_of(array))
+            if more > 0:
+                before = begin if begin >= 0 else begin + more + 1
+                array = reshape(array, ((1,) * before + shape_of(array) + (1,) * (more - before)))
             arrays.append(array)
-        return concatenate(arrays, self.axis)
+        return concatenate(arrays, axis)
+
+    def _read(self, directive: str) -> tuple[int, int, int]:
+        try:
+            numbers = [int(word) for word in directive.split(",")]
+        except ValueError:
+            raise ValueError(
+                f"canter.numpy.{self.name}[{directive!r}]: directives are up to three integers; there are no matrices."
+            ) from None
+        if len(numbers) > 3:
+            raise ValueError(
+                f"canter.numpy.{self.name}[{directive!r}]: a directive has up to three integers."
+            )
+        axis, ndmin, begin = (*numbers, *self.directive[len(numbers) :])
+        return axis, ndmin, begin
 
 
 mgrid, ogrid = _Grid("mgrid", False), _Grid("ogrid", True)
-r_, c_ = _Joiner("r_", 0, 1), _Joiner("c_", -1, 2)
+r_, c_ = _Joiner("r_", 0, 1, -1), _Joiner("c_", -1, 2, 0)

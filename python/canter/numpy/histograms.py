@@ -349,9 +349,9 @@ def _digitize(x: Any, bins: Any, *, right: bool, method: str) -> Any:
     count = shape_of(bins)[0]
     if count == 0:
         return lax.full(shape_of(x), 0, index_dtype())
-    side, other = ("left", "right") if right else ("right", "left")
+    side = "left" if right else "right"
     up = searchsorted(bins, x, side=side, method=method)
-    down = searchsorted(lax.rev(bins, (0,)), x, side=other, method=method)
+    down = searchsorted(lax.rev(bins, (0,)), x, side=side, method=method)
     ends = (lax.index_in_dim(bins, i, keepdims=False) for i in (count - 1, 0))
     return bodies.where(lax.ge(*ends), up, lax.sub(const(down, count), down))
 

@@ -204,7 +204,8 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
         )
     values = [convert(as_array(p(x, *args, **kw) if callable(p) else p), dtype_of(x)) for p in pieces]
     *values, default = [broadcast_arrays_to_common("piecewise", x, v)[1] for v in values]
-    return select([bodies.to_bool(as_array(c)) for c in conditions], values, default)
+    truths = [bodies.to_bool(as_array(c)) for c in conditions]
+    return select(truths[::-1], values[::-1], default)  # the last condition that holds decides
 
 
 @composite

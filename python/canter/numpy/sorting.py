@@ -123,7 +123,7 @@ nanargmin = _finder("nanargmin", lax.argmin, True, "least", "0")
 def _refuse(name: str, **options: Any) -> None:
     for option, value in options.items():
         if value is not None:
-            raise ValueError(f"'{option}' argument to {name} is not supported; see 'stable'.")
+            raise TypeError(f"'{option}' argument to {name} is not supported; see 'stable'.")
 
 
 def _flattened(a: Any, axis: Any) -> tuple[Any, int]:

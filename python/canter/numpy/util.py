@@ -235,6 +235,10 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
     return lax.broadcast_in_dim(x, shape, tuple(i + lead for i in kept))
 
 
+class IncompatibleShapesError(TypeError, ValueError):
+    """Operands' shapes do not broadcast: a ValueError for NumPy's users, a TypeError where ranks agree in JAX."""
+
+
 def _check_rank_promotion(name: str, shapes: Sequence[tuple[int, ...]]) -> None:
     mode = config.numpy_rank_promotion.value
     if mode == "allow" or len({len(s) for s in shapes if s}) <= 1:
@@ -270,9 +274,14 @@ def promote_shapes(name: str, *args: Any) -> list[Any]:
     try:
         rank = len(broadcast_shape(*wide))
     except ValueError:
-        raise TypeError(
-            f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}. Aligned at the "
-            "last dimension, sizes must be equal or 1: reshape an operand or insert dimensions with x[:, None]."
+        listed = ", ".join(map(str, shapes))
+        same_rank = len({len(s) for s in wide}) == 1
+        problem = f"{name} got incompatible shapes for broadcasting: {listed}."
+        if not same_rank:
+            problem = f"Incompatible shapes for broadcasting: shapes=[{listed}] of the operands of {name}."
+        raise IncompatibleShapesError(
+            f"{problem} Aligned at the last dimension, sizes must be equal or 1: reshape an operand or insert "
+            "dimensions with x[:, None]."
         ) from None
     return [_with_rank(x, s, rank) if s else x for x, s in zip(args, shapes, strict=True)]
 
