@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jaxlib import _hlo, _jax, version as _jaxlib_version  # type: ignore[attr-defined]
@@ -62,6 +63,10 @@ from jaxlib._jax.config import Config, trace_context, trace_context_names, unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# When the value of an array is read, jaxlib imports this module of jax, and does without it where it is missing. It
+# asks anew for each array: to look along sys.path would take a tenth of a millisecond and more, this takes none.
+sys.modules.setdefault("jax._src.sharding_impls", None)  # type: ignore[arg-type]
 
 __all__ = [
     "Array",

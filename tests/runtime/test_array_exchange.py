@@ -1,8 +1,11 @@
-"""dlpack, both ways."""
+"""dlpack, both ways; values on the host."""
+
+import sys
 
 import numpy as np
 import pytest
 
+import canter.numpy as cnp
 from canter.core.tracing import trace_to_jaxpr
 from canter.runtime.array import ArrayImpl
 from canter.runtime.backend import devices
@@ -87,3 +90,20 @@ def test_asking_for_another_device_is_refused():
     with pytest.raises(BufferError, match="device_put"):
         x.__dlpack__(dl_device=(2, 0))
     assert x.__dlpack__(copy=True) is not None
+
+
+def test_reading_a_value_searches_for_no_module(monkeypatch):
+    """jaxlib asks for a module of jax at each read; the search for it was dearer than all the rest."""
+    wanted = []
+
+    class Recorder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            wanted.append(name)
+
+    x = cnp.arange(4)
+    assert int(x[1]) == 1
+    monkeypatch.setattr(sys, "meta_path", [Recorder, *sys.meta_path])
+    assert (x + 1).tolist() == [1, 2, 3, 4] and int(x[2]) == 2
+    assert np.asarray((x + 1).astype("bfloat16")).tolist() == [1, 2, 3, 4]
+    assert wanted == []
