@@ -15,7 +15,6 @@ __all__ = ["HostCall", "ShardingInspection", "emit_inspection", "emit_python_cal
 
 # Platform -> the part of the target's name by which its runtime finds the Python function.
 _TARGETS = {"cpu": "cpu", "cuda": "gpu", "rocm": "gpu"}
-_FIRST_DEVICE = "maximal_mesh_0"
 
 
 class HostCall(NamedTuple):
@@ -98,13 +97,15 @@ def emit_python_callback(
       has_side_effect: whether the call must happen even if nobody needs its results, and only once.
       returns_token: whether a call with a token gives one.
       partitioned: whether each device calls it with its own part of the operands.
-      sharding: "first" for a call on the first device only; None leaves it to the compiler.
+      sharding: the device that calls, as a sharding on it alone, or "first" for the first of the program;
+        None leaves it to the compiler.
 
     Returns:
       The values of the results, the new token or None, and what keeps the callback alive.
 
     Raises:
       NotImplementedError: the platform cannot call Python.
+      ValueError: the program does not run on the device that is to call.
     """
     module, types = ctx.module_context, ctx.types
     where = _TARGETS.get(ctx.platform)
@@ -129,18 +130,17 @@ def emit_python_callback(
     }
     if has_side_effect:
         attributes["has_side_effect"] = types.boolean(True)
-    first_only = sharding == "first" and module.manual is None
-    if first_only:
-        _declare_first_device(module)
-        places = [f"<@{_FIRST_DEVICE}, []>"] * max(1, len(result_avals))
+    one_calls = sharding is not None and module.manual is None
+    if one_calls:
+        places = [f"<@{_device_symbol(module, sharding)}, []>"] * max(1, len(result_avals))
     elif module.manual is not None:  # inside of shard_map each device calls
         places = [f"<mesh<[]>, [{', '.join(['{}'] * _rank(aval))}]>" for aval in result_avals]
         places = places or ["<mesh<[]>, []>"]
-    if first_only or module.manual is not None:
+    if one_calls or module.manual is not None:
         attributes["sdy.sharding"] = types.parsed(f"#sdy.sharding_per_value<[{', '.join(places)}]>")
     module.host_callbacks.append(call)
     results = list(ctx.build("stablehlo.custom_call", operands, result_avals, attributes).results)
-    if first_only and len(module.device_places or ()) > 1:
+    if one_calls and len(module.device_places or ()) > 1:
         results = [
             x if aval is abstract_token else everywhere(ctx, x, _rank(aval))
             for x, aval in zip(results, result_avals, strict=True)
@@ -165,20 +165,29 @@ def _layouts(types: Any, avals: Sequence[Any]) -> Any:
     return ir.ArrayAttr.get(layouts)
 
 
-def _declare_first_device(module: Any) -> None:
-    """The mesh of the first device alone, once a module."""
-    if "first device" in module.functions:
-        return
-    module.functions["first device"] = _FIRST_DEVICE
-    types = module.types
-    axes = types.parsed("{axes = [], device_ids = dense<0> : tensor<1xi64>}")
-    ir.Operation.create(
-        "sdy.mesh",
-        attributes={
-            "sym_name": types.string(_FIRST_DEVICE),
-            "mesh": types.parsed("#sdy.mesh<[], device_ids=[0]>"),
-            "stablehlo.mesh": axes,
-        },
-        loc=module.locations.unknown,
-        ip=ir.InsertionPoint.at_block_begin(module.module.body),
-    )
+def _device_symbol(module: Any, sharding: Any) -> str:
+    """The name of the mesh of one device alone, which the module declares once."""
+    place = 0
+    if sharding != "first" and len(module.device_places or ()) > 1:
+        (device,) = sharding.device_set
+        if device.id not in module.device_places:
+            raise ValueError(
+                f"A callback is to be called by {device} (sharding={sharding}), but the program runs on the devices "
+                f"{sorted(module.device_places)}."
+            )
+        place = module.device_places[device.id]
+    symbol = f"maximal_mesh_{place}"
+    if ("one device", place) not in module.functions:
+        module.functions["one device", place] = symbol
+        types = module.types
+        ir.Operation.create(
+            "sdy.mesh",
+            attributes={
+                "sym_name": types.string(symbol),
+                "mesh": types.parsed(f"#sdy.mesh<[], device_ids=[{place}]>"),
+                "stablehlo.mesh": types.parsed(f"{{axes = [], device_ids = dense<{place}> : tensor<1xi64>}}"),
+            },
+            loc=module.locations.unknown,
+            ip=ir.InsertionPoint.at_block_begin(module.module.body),
+        )
+    return symbol

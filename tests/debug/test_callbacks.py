@@ -515,3 +515,19 @@ def test_rules_that_print_in_compiled_functions():
     np.testing.assert_allclose(ct.grad(twice)(1.0), ct.grad(lambda x: cnp.sin(cnp.sin(x)))(1.0), rtol=1e-6)
     np.testing.assert_allclose(log, [1, np.sin(1)], rtol=1e-6)
     np.testing.assert_allclose(ct.grad(ct.grad(f))(1.0), -np.sin(1), rtol=1e-6)
+
+
+def test_the_device_that_calls_can_be_chosen():
+    mesh = ct.make_mesh((2,), ("x",))
+    x = ct.device_put(np.float32([0, 1]), ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("x")))
+    one = ct.sharding.SingleDeviceSharding
+
+    def program(device):
+        return ct.jit(lambda x: ct.pure_callback(lambda x: np.asarray(x) + 1, x, x, sharding=one(device)))
+
+    f = program(ct.devices()[1])
+    assert "maximal_mesh_1" in f.lower(x).as_text() and f(x).tolist() == [1, 2]
+    with pytest.raises(ValueError, match="the program runs on the devices"):
+        program(ct.devices()[3])(x)
+    with pytest.raises(NotImplementedError, match="SingleDeviceSharding"):
+        ct.pure_callback(np.sin, x, x, sharding=x.sharding)

@@ -33,11 +33,11 @@ def _call(
 
 
 def _pure(ctx: Any, *operands: Any, callback: Any, sharding: Any, **params: Any) -> Any:
-    return _call(ctx, callback, operands, (), "first")
+    return _call(ctx, callback, operands, (), "first" if sharding is None else sharding)
 
 
 def _io(ctx: Any, *operands: Any, callback: Any, sharding: Any, ordered: bool, **params: Any) -> Any:
-    return _call(ctx, callback, operands, ctx.eqn.effects, "first")
+    return _call(ctx, callback, operands, ctx.eqn.effects, "first" if sharding is None else sharding)
 
 
 def _debug(ctx: Any, *operands: Any, callback: Any, effect: Any, partitioned: bool) -> Any:
