@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     from .core.sharding import NamedSharding as NamedSharding
     from .parallel.pmap import pmap as pmap
     from .parallel.shard_map import shard_map as shard_map, smap as smap
+    from .ref import (
+        Ref as Ref,
+        empty_ref as empty_ref,
+        free_ref as free_ref,
+        freeze as freeze,
+        new_ref as new_ref,
+    )
     from .runtime.abstract import eval_shape as eval_shape, make_jaxpr as make_jaxpr
     from .runtime.array import Array as Array, Shard as Shard
     from .runtime.backend import (
@@ -125,6 +132,7 @@ _names: dict[str, str] = {
         "core.sharding": "NamedSharding",
         "parallel.pmap": "pmap",
         "parallel.shard_map": "shard_map smap",
+        "ref": "Ref empty_ref free_ref freeze new_ref",
         "runtime.abstract": "eval_shape make_jaxpr",
         "runtime.array": "Array Shard",
         "runtime.backend": "Device default_backend device_count devices host_count host_id host_ids live_arrays "

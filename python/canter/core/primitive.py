@@ -40,6 +40,8 @@ class Primitive:
       >>> _ = twice.def_abstract_eval(lambda aval: aval)
     """
 
+    ref_allocating = False  # whether it makes a mutable reference
+
     __slots__ = (
         "__dict__",
         "__weakref__",

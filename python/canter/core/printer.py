@@ -284,7 +284,11 @@ class _Printer:
         return pp.concat([name, pp.color(kind, foreground=pp.Color.MAGENTA)])
 
     def atom(self, atom: Any) -> Doc:
-        return pp.text(_literal_text(atom) if isinstance(atom, Literal) else self.name_of(atom))
+        return pp.text(self.atom_text(atom))
+
+    def atom_text(self, atom: Any) -> str:
+        """The name of a variable, or the text of a literal."""
+        return _literal_text(atom) if isinstance(atom, Literal) else self.name_of(atom)
 
     def vars(self, variables: Iterable[Any]) -> Doc:
         return _fill([self.var(v) for v in variables])

@@ -34,6 +34,7 @@ __all__ = [
     "escaped_tracer_error",
     "eval_trace",
     "extend_axis_environment",
+    "references",
     "is_concrete",
     "is_eager",
     "set_current_trace",
@@ -41,6 +42,29 @@ __all__ = [
     "swap_trace",
     "trace_state_clean",
 ]
+
+
+class References:
+    """Whether there are mutable references; `canter.transforms.discharge` fills in what is done about them.
+
+    Attributes:
+      in_use: False as long as nobody has made one, so that nothing has to look for them.
+      concern: (primitive, args, params) -> whether a primitive with inner programs handles references.
+      apply: (primitive, args, params) -> its results, by a program that handles values instead.
+      check_results: (trace, variables of its results) raises where one is a reference.
+      check_arguments: (leaves, names, captured constants, where) raises where one reference comes twice.
+      discharge_local: closed jaxpr -> the same without the references that it makes for itself.
+    """
+
+    in_use = False
+    concern: Callable[..., bool]
+    apply: Callable[..., Any]
+    check_arguments: Callable[..., None]
+    check_results: Callable[..., None]
+    discharge_local: Callable[..., Any]
+
+
+references = References()
 
 
 class Trace:
@@ -88,6 +112,8 @@ class EvalTrace(Trace):
     evaluate: Callable[..., Any]
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        if references.in_use and primitive.call_primitive and references.concern(primitive, args, params):
+            return references.apply(primitive, args, params)
         impl = primitive.impl
         if impl is not None:
             return impl(*args, **params)

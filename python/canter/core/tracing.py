@@ -20,7 +20,7 @@ from .avals import ShapedArray, get_aval, python_scalar_aval
 from .effects import no_effects
 from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo, Var
 from .primitive import Primitive
-from .trace import Trace, Tracer, escaped_tracer_error, state, swap_trace
+from .trace import Trace, Tracer, escaped_tracer_error, references, state, swap_trace
 
 __all__ = [
     "JaxprTrace",
@@ -280,6 +280,8 @@ def trace_to_jaxpr(
     try:
         with paused_garbage_collection():
             outvars = [trace.to_atom(out) for out in fun(*tracers)]
+            if references.in_use:
+                references.check_results(trace, outvars)
     finally:
         trace.alive = False
         swap_trace(previous)

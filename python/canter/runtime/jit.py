@@ -38,7 +38,8 @@ from ..core.config import explain_cache_misses, no_tracing, trace_context
 from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
-from ..core.trace import Tracer, eval_trace, state
+from ..core.state import is_ref
+from ..core.trace import Tracer, eval_trace, references, state
 from ..core.tracing import trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
@@ -111,6 +112,10 @@ class TracedProgram:
         self.reusable = not any(isinstance(constant, Tracer) for constant in closed.consts)
         self.equation_params: dict[Any, dict[str, Any]] = {}
 
+    def takes_references(self, call: Call) -> bool:
+        """Whether an argument or a constant is a mutable reference."""
+        return any(map(is_ref, call.leaves)) or any(map(is_ref, self.constants))
+
 
 # id of a function -> (weak reference to it, its traces by signature)
 _traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
@@ -182,7 +187,12 @@ class Jitted:
         try:
             call = self.flatten(args, kwargs)
             program = self.trace_call(call)
-            if state.trace is not eval_trace:
+            if references.in_use:
+                names = ArgumentNames(self.function, call.in_tree, call.static_positions)
+                references.check_arguments(
+                    call.leaves, names, program.constants, describe_function(self.function)
+                )
+            if state.trace is not eval_trace or (references.in_use and program.takes_references(call)):
                 return program.out_tree.unflatten(self.apply(program, call)), None, False
             return (*self.execute(program, call), False)
         except Exception as error:

@@ -27,7 +27,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.sharding import DeviceSharding, NamedSharding
 from ..core.tokens import Token
-from ..core.trace import Tracer, escaped_tracer_error
+from ..core.trace import Tracer, escaped_tracer_error, references
 from . import (
     array as _array,  # noqa: F401  results need the methods that it sets on the C++ class
     donation,
@@ -227,6 +227,8 @@ def lower(
     from canter_mlir.driver import lower_jaxpr_to_module
 
     start = time.perf_counter()
+    if references.in_use:
+        closed = references.discharge_local(closed)
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
     if layout is None:
         jaxpr = outline(jaxpr, platforms)

@@ -9,7 +9,7 @@ from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
-from ..core.trace import Trace, Tracer, extend_axis_environment, state, swap_trace
+from ..core.trace import Trace, Tracer, extend_axis_environment, references, state, swap_trace
 from ..core.tracing import infer_avals, trace_to_jaxpr
 from .rules import matchaxis, not_mapped
 
@@ -25,6 +25,8 @@ def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:
     if known is None:
         if len(_unbatched) > 8192:
             _unbatched.clear()
+        if not isinstance(aval, ShapedArray):  # a reference
+            return aval.update(inner_aval=unbatched_aval(aval.inner_aval, dim))
         shape = aval.shape
         kept = shape[:dim] + shape[dim + 1 :]
         known = _unbatched[key] = ShapedArray(kept, aval.dtype, aval.weak_type, vma=aval.vma)
@@ -119,11 +121,15 @@ class BatchTrace(Trace):
         return self.name in (names if isinstance(names, (tuple, list)) else (names,))
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        if references.in_use and primitive.call_primitive and references.concern(primitive, args, params):
+            return references.apply(primitive, args, params)
         values, dims, mapped = self.unpack(args)
         axis_rule = primitive.axis_batch_rule
         previous = swap_trace(self.parent)
         try:
-            if axis_rule is not None and (mapped or self.concerns(primitive, params)):
+            if axis_rule is not None and (
+                mapped or primitive.ref_allocating or self.concerns(primitive, params)
+            ):
                 outs, out_dims = axis_rule(self, values, dims, **params)
             elif not mapped:
                 return self.parent.process(primitive, values, params)

@@ -13,12 +13,15 @@ from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval, typematch
 from ..core.errors import api_boundary, argument_path, derived_boundary
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
+from ..core.state import AbstractRef
+from ..core.trace import references
 from ..core.tracing import trace_to_jaxpr
 from . import eager_linearize  # noqa: F401  (it fills a slot of the tape)
 from .batching import batch_flat
 from .calling import FlatFunction, debug_info, function_name, normalize_argnums, split_arguments
 from .jvp import jvp_flat, without_tangents
 from .linearize import linearize_flat
+from .pull_back import PullBack
 from .rules import array_ops, as_result, instantiate_zeros, matchaxis, seed_of, zeros_like_aval
 from .transpose import backward_pass
 from .zeros import UndefinedPrimal, Zero, has_tangents
@@ -58,6 +61,11 @@ def _leaf_avals(
                 f"{type(leaf).__name__}, which is not a valid array type. Pass arrays or numbers, or bind the argument "
                 "with functools.partial."
             ) from None
+    if references.in_use and what != "jvp" and any(isinstance(aval, AbstractRef) for aval in avals):
+        raise TypeError(
+            f"{what} of {function_name(fun)}: an argument is a mutable reference, which has no derivative of its own. "
+            "Differentiate by an array that the function writes to a reference, or close over the reference."
+        )
     return avals
 
 
@@ -399,7 +407,8 @@ def vjp(
     Returns:
       (value, f_vjp), and the other data as a third with `has_aux`. `f_vjp(cotangent)` takes a tree
       like the value and returns a tuple of cotangents, one an argument. It is a pytree, so it can be
-      returned from and passed to transformed functions.
+      returned from and passed to transformed functions. `f_vjp.with_refs(*refs)(cotangent)` adds the
+      cotangents to mutable references instead.
 
     Raises:
       TypeError, ValueError: the cotangent does not fit the value.
@@ -422,7 +431,7 @@ def vjp(
         linearized.tape.jaxpr, in_tree, flat.out_tree, tuple(avals), out_avals, tuple(linearized.out_nonzeros)
     )
     value = flat.out_tree.unflatten(linearized.primals_out)
-    f_vjp = pytree.Partial(static, linearized.tape.consts)
+    f_vjp = PullBack(static, linearized.tape.consts)
     return (value, f_vjp, without_tangents(flat.aux)) if has_aux else (value, f_vjp)
 
 

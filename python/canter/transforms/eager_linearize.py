@@ -122,6 +122,8 @@ def linearize_eagerly(
 
 def _make_template(key: Any, params: dict[str, Any]) -> _Template | None:
     primitive, _, avals, zeros = key
+    if primitive.effectful:
+        return None
     if any(type(value) is ClosedJaxpr for value in params.values()):
         return None  # kept here, it would never be freed
     if len(_templates) >= _CAPACITY:

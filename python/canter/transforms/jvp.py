@@ -14,7 +14,7 @@ from ..core import config, pytree
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
-from ..core.trace import Trace, Tracer, state, swap_trace
+from ..core.trace import Trace, Tracer, references, state, swap_trace
 from ..core.tracing import trace_to_jaxpr
 from .rules import instantiate_zeros
 from .zeros import Zero, tangents_by_flags
@@ -88,9 +88,11 @@ class JVPTrace(Trace):
         return primal if type(tangent) is Zero else JVPTracer(self, primal, tangent)
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        if references.in_use and primitive.call_primitive and references.concern(primitive, args, params):
+            return references.apply(primitive, args, params)
         primals, tangents, active = self.unpack(args)
         parent = self.parent
-        if not active:
+        if not active and not primitive.ref_allocating:
             previous = swap_trace(parent)
             try:
                 return parent.process(primitive, primals, params)

@@ -15,7 +15,7 @@ from ..core import config
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.primitive import Primitive
-from ..core.trace import eval_trace, state, swap_trace
+from ..core.trace import eval_trace, references, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, pvary_p, trace_to_jaxpr
 from .jvp import JVPTrace, JVPTracer, split_outputs
 from .partial_evaluation import call_equation, dce_jaxpr, known_results, without_debugging
@@ -192,7 +192,10 @@ def linearize_flat(
         check_leaks(
             trace, "the function being differentiated" if debug_info is None else debug_info.func_name
         )
-    return Linearized(primals_out, out_nonzeros, out_avals, tape.finish(outvars))
+    program = tape.finish(outvars)
+    if references.in_use and program.effects:
+        program = references.discharge_local(program)
+    return Linearized(primals_out, out_nonzeros, out_avals, program)
 
 
 class LinearizedJaxpr:
