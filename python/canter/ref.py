@@ -94,7 +94,7 @@ def _updated(method: str) -> Any:
         if not _is_whole(rest, _get_aval(window).shape):
             window = getattr(IndexUpdateHelper(window)[rest], method)(part)
         elif method == "set":
-            window = part if _get_aval(part).shape == _get_aval(window).shape else window
+            window = lax.convert_element_type(part, _get_aval(window).dtype)  # a number becomes an array
         else:
             window = lax.add(window, part)
         if not dynamic:
@@ -213,7 +213,7 @@ def _part(ref: Any, value: Any, indices: Any, operands: Any) -> Any:
     aval = _get_aval(value)
     if not aval.weak_type or aval.dtype == ref.dtype:
         return value
-    part = _part_aval(ref.aval, indices, [_get_aval(x) for x in operands])
+    part = _part_aval(ref.aval, indices, tuple(_get_aval(x) for x in operands))
     if aval.shape != part.shape or not np.can_cast(aval.dtype, ref.dtype, "same_kind"):
         return value  # which the primitive refuses
     from . import lax
@@ -489,10 +489,13 @@ def _method_addupdate(self: Any, x: Any, idx: _Index = ()) -> None:
     addupdate(self, idx, x)
 
 
-Ref.__getitem__ = lambda self, index: get(self, index)  # type: ignore[attr-defined]
-Ref.__setitem__ = lambda self, index, value: set(self, index, value)  # type: ignore[attr-defined]
-Ref.addupdate = _method_addupdate  # type: ignore[attr-defined]
-Ref.at = property(_At)  # type: ignore[attr-defined]
+for _name, _method in {
+    "__getitem__": lambda self, index: get(self, index),
+    "__setitem__": lambda self, index, value: set(self, index, value),
+    "addupdate": _method_addupdate,
+    "at": property(_At),
+}.items():
+    setattr(Ref, _name, _method)
 
 
 def _for_references(name: str, own: Any) -> Any:
@@ -512,14 +515,18 @@ def _for_references(name: str, own: Any) -> Any:
 def _install_on_tracers() -> None:
     from .numpy import array_methods  # noqa: F401  (gives tracers the methods of arrays)
 
-    _Tracer.__getitem__ = _for_references("__getitem__", get)  # type: ignore[attr-defined]
-    _Tracer.__setitem__ = _for_references("__setitem__", set)  # type: ignore[attr-defined]
-    _Tracer.addupdate = _method_addupdate  # type: ignore[attr-defined]
     plain_at = _Tracer.__dict__["at"]
-    _Tracer.at = property(  # type: ignore[attr-defined]
+    own_at = property(
         lambda self: _At(self) if type(self.aval) is AbstractRef else plain_at.fget(self),
         doc=plain_at.__doc__,
     )
+    for name, method in {
+        "__getitem__": _for_references("__getitem__", get),
+        "__setitem__": _for_references("__setitem__", set),
+        "addupdate": _method_addupdate,
+        "at": own_at,
+    }.items():
+        setattr(_Tracer, name, method)
 
 
 _install_on_tracers()

@@ -49,7 +49,8 @@ class PullBack(Partial):
           >>> total[...].tolist()
           [6.0, 6.0, 6.0]
         """
-        tree = self.func.in_tree
+        static: Any = self.func
+        tree = static.in_tree
         if len(refs) != len(tree.children()):
             raise TypeError(f"with_refs takes one tree an argument: {len(tree.children())}, not {len(refs)}.")
         places = pytree.flatten_axes("with_refs", tree, tuple(refs))

@@ -126,20 +126,12 @@ def _with_axis(ref: Any, dim: int, indices: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*indices[:dim], slice(0, ref.shape[dim], 1), *indices[dim:])
 
 
-def _place_of_axis(dim: int, indices: tuple[Any, ...], operands: Sequence[Any]) -> int | None:
-    """Where a batch axis of a reference is in a part of it; None where arrays of indices stand before it."""
-    given = iter(operands)
-    place = 0
-    for entry in indices[:dim]:
-        if isinstance(entry, slice):
-            place += 1
-        elif isinstance(entry, Operand):
-            own = get_aval(next(given)).shape
-            if entry.size is not None:
-                place += 1
-            elif own:
-                return None
-    return place
+def _place_of_axis(dim: int, indices: tuple[Any, ...]) -> int:
+    """Where a batch axis of a reference is in a part of it, of which no index is an array with dimensions."""
+    return sum(
+        isinstance(entry, slice) or (isinstance(entry, Operand) and entry.size is not None)
+        for entry in indices[:dim]
+    )
 
 
 def _is_plain(indices: tuple[Any, ...], operands: Sequence[Any]) -> bool:
@@ -158,7 +150,7 @@ def _access(trace: Any, args: Any, dims: Any, num_values: int, indices: Any) -> 
     ref, dim, operands = args[0], dims[0], args[1 + num_values :]
     if dim is None or any(d is not None for d in dims[1 + num_values :]) or not _is_plain(indices, operands):
         return None
-    place = _place_of_axis(dim, indices, operands)
+    place = _place_of_axis(dim, indices)
     values = [
         moveaxis(bdim_at_front(x, d, trace.size), 0, place)
         for x, d in zip(args[1 : 1 + num_values], dims[1 : 1 + num_values], strict=True)
