@@ -64,10 +64,6 @@ from jaxlib._jax.config import Config, trace_context, trace_context_names, unset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# When the value of an array is read, jaxlib imports this module of jax, and does without it where it is missing. It
-# asks anew for each array: to look along sys.path would take a tenth of a millisecond and more, this takes none.
-sys.modules.setdefault("jax._src.sharding_impls", None)  # type: ignore[arg-type]
-
 __all__ = [
     "Array",
     "ArrayCopySemantics",
@@ -107,6 +103,7 @@ __all__ = [
     "dlpack_version",
     "guard_lib",
     "hlo_module_cost_analysis",
+    "host_value",
     "jax_jit",
     "jaxlib_version",
     "make_array",
@@ -121,6 +118,7 @@ __all__ = [
     "set_tracer_class",
     "trace_context",
     "trace_context_names",
+    "start_copy_to_host",
     "tracebacks_enabled",
     "unset",
     "xla_flags_device_count",
@@ -257,6 +255,30 @@ def make_cpu_client(
         collectives=collectives,
         num_devices=num_devices,
     )
+
+
+# --- values ------------------------------------------------------------------------------------
+
+
+def host_value(array: Any) -> tuple[Any, bool]:
+    """The value of an array on one device as a NumPy array, and whether it is a copy."""
+    _expect_no_jax()
+    return array._single_device_array_to_np_array_did_copy()
+
+
+def start_copy_to_host(array: Any) -> None:
+    """Starts to copy the value of an array to the host."""
+    _expect_no_jax()
+    array._copy_single_device_array_to_host_async()
+
+
+def _expect_no_jax() -> None:
+    """Spares a search for a module of jax, without which jaxlib does.
+
+    It is asked for anew at each of these calls. To look along sys.path takes a tenth of a millisecond and more;
+    what is known to be missing takes none.
+    """
+    sys.modules.setdefault("jax._src.sharding_impls", None)  # type: ignore[arg-type]
 
 
 # --- dlpack ------------------------------------------------------------------------------------

@@ -58,7 +58,6 @@ _cpp_is_ready = ArrayImpl.is_ready
 _cpp_clone = ArrayImpl.clone
 _cpp_platform = ArrayImpl.platform
 _cpp_layout = ArrayImpl._pjrt_layout.fget
-_cpp_copy_async = ArrayImpl._copy_single_device_array_to_host_async
 _cpp_size = ArrayImpl.on_device_size_in_bytes
 _cpp_pointer = ArrayImpl.unsafe_buffer_pointer
 
@@ -146,7 +145,7 @@ def _value(self: Any) -> np.ndarray:
         except (BufferError, ValueError):
             pass
     if type(sharding) is SingleDeviceSharding or sharding.is_fully_replicated:
-        host, copied = self._single_device_array_to_np_array_did_copy()
+        host, copied = jaxlib_door.host_value(self)
     else:
         host, copied = _assemble(self, sharding), True
     host.flags.writeable = False
@@ -188,10 +187,10 @@ def _copy_to_host_async(self: Any) -> None:
     if self._npy_value is not None:
         return
     if type(self._sharding) is SingleDeviceSharding or self._sharding.is_fully_replicated:
-        _cpp_copy_async(self)
+        jaxlib_door.start_copy_to_host(self)
     else:
         for part in self._arrays:
-            _cpp_copy_async(part)
+            jaxlib_door.start_copy_to_host(part)
 
 
 def _bool(self: Any) -> bool:

@@ -13,6 +13,7 @@ from canter_pjrt.jaxlib_door import (
     SingleDeviceSharding,
     array_to_dlpack,
     dlpack_to_array,
+    host_value,
     make_array,
 )
 
@@ -167,7 +168,7 @@ def _adopt(external: Any, device: Any, kind: int, copy: bool | None) -> Any:
     except (JaxRuntimeError, TypeError, ValueError, BufferError) as error:
         return _adopt_host_copy(external, kind, copy, error)
     # C++ knows shape and dtype of what it adopted, but leaves the aval to us. A view of host memory is free.
-    host, _ = array._single_device_array_to_np_array_did_copy()
+    host, _ = host_value(array)
     dtype = dtypes.canonicalize_dtype(host.dtype)
     if dtype != host.dtype:
         if copy is False:
