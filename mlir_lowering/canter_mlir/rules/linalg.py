@@ -16,6 +16,7 @@ from canter.core.avals import ShapedArray
 from ..mlir_door import stablehlo_attributes
 from ..registry import Rule, lower_fun, register_table
 from .control_flow import while_loop
+from .elementwise import _real_dtype
 from .kernels import (
     INT32,
     Matrix,
@@ -264,6 +265,8 @@ def _qr_cpu(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma:
     aval = ctx.avals_in[0]
     _, rows, columns = shapes(aval)
     rank = min(rows, columns)
+    if pivoting and not rank:  # LAPACK divides by the number of rows
+        return list(_qr_program(ctx, x, pivoting=True, full_matrices=full_matrices))
     taus_aval = like(aval, rank)
     pivots: Any = None
     outs: tuple[Any, ...]
@@ -308,6 +311,17 @@ def _eigh_cpu(
     return nan_where_failed(ctx, info, aval.shape[:-2], [v, w], [aval, values])
 
 
+def _count_infinities(ctx: Any, x: Any, aval: Any) -> Any:
+    """How many elements of each matrix are not finite."""
+    real = ShapedArray(aval.shape, _real_dtype(aval.dtype) if aval.dtype.kind == "c" else aval.dtype)
+    finite = ctx.op(
+        "stablehlo.is_finite", (ctx.op("stablehlo.abs", (x,), real),), real.update(dtype=np.dtype(bool))
+    )
+    counts = ShapedArray(aval.shape, INT32)
+    found = ctx.op("stablehlo.select", (finite, ctx.full(0, counts), ctx.full(1, counts)), counts)
+    return reduce_with(ctx, "stablehlo.add", found, 0, (aval.ndim - 2, aval.ndim - 1), info_of(aval))
+
+
 def _svd_cpu(
     ctx: Any,
     x: Any,
@@ -321,6 +335,8 @@ def _svd_cpu(
     batch, rows, columns = shapes(aval)
     rank = min(rows, columns)
     full_range(ctx, subset_by_index, rank)
+    if not rank:
+        return list(_svd_program(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))
     names = ("DEFAULT", "QR", "DIVIDE_AND_CONQUER")
     routine = "gesvd" if check_algorithm(ctx, algorithm, names, "the CPU") == "QR" else "gesdd"
     u_aval = like(aval, rows, rows if full_matrices else rank)
@@ -328,6 +344,8 @@ def _svd_cpu(
     values = ctx.avals_out[0]
     config = {"mode": _code(ctx, "N" if not compute_uv else "A" if full_matrices else "S")}
     outs = (Matrix(aval), values, Matrix(u_aval), Matrix(vt_aval), info_of(aval))
+    strange = _count_infinities(ctx, x, aval)
+    x = nan_where_failed(ctx, strange, batch, [x], [aval])[0]  # infinities keep LAPACK busy forever
     _, s, u, vt, info = lapack_call(ctx, routine, (x,), (Matrix(aval),), outs, config, {0: 0})
     results = [s, u, vt] if compute_uv else [s]
     return nan_where_failed(ctx, info, batch, results, ctx.avals_out)
@@ -464,6 +482,8 @@ def _geqrf(ctx: Any, x: Any, *, use_magma: Any = None) -> Any:
 
 
 _solve_tridiagonal_program = program("algorithms.solve_tridiagonal", False)
+_svd_program = program("algorithms.polar_svd", True)
+_qr_program = program("algorithms.plain_qr", True)
 _geqrf_program = program("algorithms.householder_qr", True)
 
 register_table(
@@ -474,7 +494,7 @@ register_table(
         "householder_product": program("algorithms.leading_columns", False),
         "lu": program("algorithms.plain_lu", True),
         "ormqr": program("algorithms.apply_reflectors", False),
-        "qr": program("algorithms.plain_qr", True),
+        "qr": _qr_program,
         "schur": program("iterations.plain_schur", True),
         "eig": program("iterations.plain_eig", True),
         "tridiagonal": program("algorithms.tridiagonal", True),

@@ -125,6 +125,10 @@ def _ormqr(ctx: Any, x: Any, taus: Any, c: Any, *, left: bool, transpose: bool) 
     return _call(ctx, "solver", "ormqr_ffi", (x, taus, c), kinds, (Matrix(c_aval),), config, {0: 2})[0]
 
 
+_plain_qr = program("algorithms.plain_qr", True)
+_plain_svd = program("algorithms.polar_svd", True)
+
+
 def _magma(ctx: Any, use: bool | None) -> dict[str, Any]:
     return {"magma": ctx.types.string("auto" if use is None else "on" if use else "off")}
 
@@ -132,6 +136,8 @@ def _magma(ctx: Any, use: bool | None) -> dict[str, Any]:
 def _qr(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any = None) -> list[Any]:
     aval = ctx.avals_in[0]
     _, rows, columns = shapes(aval)
+    if pivoting and not min(rows, columns):
+        return list(_plain_qr(ctx, x, pivoting=True, full_matrices=full_matrices))
     taus_aval = like(aval, min(rows, columns))
     order: list[Any] = []
     if pivoting:
@@ -195,6 +201,8 @@ def _svd(
     aval = ctx.avals_in[0]
     batch, rows, columns = shapes(aval)
     full_range(ctx, subset_by_index, min(rows, columns))
+    if not min(rows, columns):
+        return list(_plain_svd(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))
     name = check_algorithm(ctx, algorithm, _SVD_ALGORITHMS[ctx.platform], f"'{ctx.platform}'")
     if name == "DEFAULT":
         name = "JACOBI" if max(rows, columns) <= _LARGEST_FOR_JACOBI else "QR"

@@ -95,9 +95,10 @@ def qdwh(
             "decompose the adjoint instead."
         )
     if dynamic_shape is not None:
-        inside = ops.lt(
-            ops.broadcasted_iota(np.int32, aval.shape, len(aval.shape) - 2), dynamic_shape[0]
-        ) & ops.lt(ops.broadcasted_iota(np.int32, aval.shape, len(aval.shape) - 1), dynamic_shape[1])
+        rank = len(aval.shape)
+        row, column = (ops.broadcasted_iota(np.int32, aval.shape, rank - 2 + k) for k in (0, 1))
+        height, width = (ops.convert_element_type(size, np.int32) for size in dynamic_shape)
+        inside = ops.bitwise_and(ops.lt(row, height), ops.lt(column, width))
         x = ops.select(inside, x, ops.full_like(x, 0))
     options = {
         "is_hermitian": bool(is_hermitian),
