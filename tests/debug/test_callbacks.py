@@ -531,3 +531,16 @@ def test_the_device_that_calls_can_be_chosen():
         program(ct.devices()[3])(x)
     with pytest.raises(NotImplementedError, match="SingleDeviceSharding"):
         ct.pure_callback(np.sin, x, x, sharding=x.sharding)
+
+
+def test_64_bits_in_threads_of_the_runtime():
+    n = 400
+    x = np.linspace(0, 1, n * n).reshape(n, n)
+
+    def host(a):
+        assert a.dtype == np.float64 and cnp.asarray(np.float64(1)).dtype == np.float64
+        return np.asarray(cnp.sin(a))
+
+    with ct.enable_x64(True):
+        f = ct.jit(lambda x: sum(ct.pure_callback(host, x, x @ x + i) for i in range(3)))
+        np.testing.assert_allclose(f(x), sum(np.sin(x @ x + i) for i in range(3)), rtol=0, atol=1e-11)

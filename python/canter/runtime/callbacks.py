@@ -13,7 +13,7 @@ import numpy as np
 
 from canter_pjrt.jaxlib_door import batched_device_put
 
-from ..core import dtypes, pytree
+from ..core import config, dtypes, pytree
 from ..core.avals import ShapedArray, abstract_token, get_aval
 from ..core.effects import ordered_debug_effect
 from ..core.errors import api_boundary
@@ -50,16 +50,19 @@ def host_function(call: Any) -> Callable[..., tuple[Any, ...]]:
     """
     expected = [aval for aval in call.result_avals if aval is not abstract_token]
     tokens = (None,) * (len(call.result_avals) - len(expected))
+    device = local_devices(backend="cpu")[0]
+    wide = dtypes.x64_enabled()  # threads of the runtime do not know of the user's setting
 
     def run(*operands: Any) -> tuple[Any, ...]:
         previous = swap_trace(eval_trace)  # the runtime may call in a thread that is tracing
         try:
-            arrays = [
-                _array(x, aval)
-                for x, aval in zip(operands, call.operand_avals, strict=True)
-                if aval is not abstract_token
-            ]
-            return tokens + tuple(_host_results(call.callback, call.callback(*arrays), expected))
+            with config.enable_x64(wide):
+                arrays = [
+                    _array(x, aval, device)
+                    for x, aval in zip(operands, call.operand_avals, strict=True)
+                    if aval is not abstract_token
+                ]
+                return tokens + tuple(_host_results(call.callback, call.callback(*arrays), expected))
         except BaseException as error:
             remember_failure(error)
             raise
@@ -69,22 +72,25 @@ def host_function(call: Any) -> Callable[..., tuple[Any, ...]]:
     return run
 
 
-def _array(host: np.ndarray, aval: Any) -> Any:
+def _array(host: np.ndarray, aval: Any, device: Any) -> Any:
     """An array on the CPU that is there at once: it takes over the memory instead of copying it.
 
     A copy would be made by threads of the runtime, all of which may be waiting for a callback.
     """
-    device = local_devices(backend="cpu")[0]
     physical = ShapedArray(host.shape, host.dtype)
     array = batched_device_put(physical, sharding_of(device), [_aligned(host)], [device], committed=False)
     return aval.dtype.from_physical(array) if isinstance(aval.dtype, dtypes.ExtendedDType) else array
 
 
+def _address(host: np.ndarray) -> int:
+    return host.__array_interface__["data"][0]
+
+
 def _aligned(host: np.ndarray) -> np.ndarray:
-    if host.ctypes.data % _ALIGNMENT == 0 and host.flags.c_contiguous:
+    if _address(host) % _ALIGNMENT == 0 and host.flags.c_contiguous:
         return host
     memory = np.empty(host.nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
+    start = -_address(memory) % _ALIGNMENT
     aligned = memory[start : start + host.nbytes].view(host.dtype).reshape(host.shape)
     np.copyto(aligned, host)
     return aligned
@@ -92,15 +98,22 @@ def _aligned(host: np.ndarray) -> np.ndarray:
 
 def _host_results(callback: Any, results: Sequence[Any], avals: Sequence[Any]) -> list[np.ndarray]:
     """What a callback has given as NumPy arrays of the types that it had promised."""
-    name = getattr(getattr(callback, "callback_func", callback), "__name__", repr(callback))
     if len(results) != len(avals):
         raise ValueError(
-            f"The callback {name} returned {len(results)} arrays, but result_shape_dtypes promised {len(avals)}."
+            f"The callback {_name(callback)} returned {len(results)} arrays, but result_shape_dtypes promised "
+            f"{len(avals)}."
         )
-    return [_host_result(name, i, x, aval) for i, (x, aval) in enumerate(zip(results, avals, strict=True))]
+    return [
+        _host_result(callback, i, x, aval) for i, (x, aval) in enumerate(zip(results, avals, strict=True))
+    ]
 
 
-def _host_result(name: str, position: int, value: Any, aval: Any) -> np.ndarray:
+def _name(callback: Any) -> str:
+    function = getattr(callback, "callback_func", callback)
+    return getattr(function, "__name__", None) or repr(function)
+
+
+def _host_result(callback: Any, position: int, value: Any, aval: Any) -> np.ndarray:
     expected = aval
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         value = aval.dtype.to_physical(value)
@@ -109,7 +122,7 @@ def _host_result(name: str, position: int, value: Any, aval: Any) -> np.ndarray:
     host = np.asarray(value)
     if host.shape != expected.shape or dtypes.canonicalize_dtype(host.dtype) != expected.dtype:
         raise ValueError(
-            f"The callback {name} returned {host.dtype}{list(host.shape)} as result {position}, but "
+            f"The callback {_name(callback)} returned {host.dtype}{list(host.shape)} as result {position}, but "
             f"result_shape_dtypes promised {aval.dtype}{list(aval.shape)}. Let it return an array of this type, "
             "for example np.asarray(result, dtype)."
         )
