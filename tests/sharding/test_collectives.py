@@ -211,6 +211,14 @@ def test_ragged_all_to_all():
     np.testing.assert_array_equal(f(rows, starts, sizes, targets, sizes.T), wanted)
 
 
+@ct.custom_vjp
+def scaled(a, w):
+    return a * w
+
+
+scaled.defvjp(lambda a, w: (a * w, (a, w)), lambda res, g: (g * res[1], (g * res[0]).sum()))
+
+
 BODIES = {
     "psum": lambda a, w: lax.psum(a * w, "x"),
     "pmean of squares": lambda a, w: lax.pmean(a * a * w, ("x", "y")),
@@ -223,11 +231,24 @@ BODIES = {
     "index": lambda a, w: a * w * lax.axis_index("x"),
     "scan": lambda a, w: lax.scan(lambda c, _: (cnp.tanh(c * w) + lax.psum(c, "x"), None), a, None, length=2)[0],
     "branches": lambda a, w: lax.cond(a[0, 0] > 0, lambda a, w: a * w, lambda a, w: cnp.sin(a), a, w),
+    "branches, captured": lambda a, w: lax.cond(a[0, 0] > 0, lambda: a * w, lambda: cnp.sin(a)),
+    "own derivative": lambda a, w: scaled(a, w),
     "remat": lambda a, w: ct.checkpoint(lambda a, w: lax.psum(cnp.sin(a) * w, "x") * a)(a, w),
     "vmap inside": lambda a, w: ct.vmap(lambda r: lax.psum(r * w, ("i", "x")), axis_name="i")(a),
     "jit inside": lambda a, w: ct.jit(lambda a, w: lax.psum(a, "x") * w)(a, w),
     "gradient inside": lambda a, w: ct.grad(lambda w: (lax.psum(a * w * w, "x")).sum())(w) * a,
 }  # fmt: skip
+
+
+def _mapped_product(check_vma):
+    """What a function with a reverse rule only is to forward mode."""
+    options = {"in_specs": (P("x"), P()), "out_specs": P(("x", "y")), "check_vma": check_vma}
+
+    def body(a, w):
+        out = a * w
+        return lax.pcast(out, "y", to="varying") if check_vma else out
+
+    return ct.shard_map(body, mesh=mesh(), **options)
 
 
 @pytest.mark.parametrize("check_vma", [True, False])
@@ -253,7 +274,8 @@ def test_derivatives_and_batches(check_vma):
         outs = {}
         for name in names:
             f = mapped(name)
-            out, tangent = ct.jvp(f, (x, w), (dx, dw))
+            forward = f if name != "own derivative" else _mapped_product(check_vma)
+            out, tangent = ct.jvp(forward, (x, w), (dx, dw))
             weights = cnp.cos(cnp.arange(out.size, dtype=out.dtype)).reshape(out.shape)
             _, pull = ct.vjp(f, x, w)
             batch = ct.vmap(f, (0, None))(cnp.stack([x, x + dx]), w)

@@ -162,3 +162,14 @@ def test_layouts():
     assert ct.device_put(np.zeros((8, 4)), x.format).sharding == named("x")
     with pytest.raises(NotImplementedError, match="row-major"):
         with_layout_constraint(x, Layout((1, 0)))
+
+
+def test_the_names_of_the_module():
+    names = """AbstractDevice AbstractMesh AxisType ManualAxisType Mesh NamedSharding PartitionSpec Sharding
+    SingleDeviceSharding auto_axes explicit_axes get_abstract_mesh get_mesh make_single_device_sharding reshard
+    set_mesh use_abstract_mesh""".split()
+    for name in (*names, "use_mesh"):
+        assert callable(getattr(ct.sharding, name)) and name in dir(ct.sharding)
+    assert isinstance(named("x"), ct.sharding.Sharding)
+    with pytest.raises(AttributeError, match="did you mean"):
+        _ = ct.sharding.NamedShard

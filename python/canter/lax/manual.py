@@ -53,7 +53,15 @@ psum_invariant_p = Primitive("psum_invariant")
 psum_invariant_p.def_abstract_eval(lambda x, *, axes: x.strip_weak_type())
 psum_invariant_p.varying_rule = lambda own, *, axes: own[0] - frozenset(axes)
 deflinear(psum_invariant_p, lambda ct, x, *, axes: [pvary_p.bind(ct, axes=axes)])
-deflinear(pvary_p, lambda ct, x, *, axes: [psum_invariant_p.bind(ct, axes=axes)])
+
+
+def _pvary_transpose(ct: Any, x: Any, *, axes: Any) -> list[Any]:
+    """The sum over the axes along which the operand did not vary already."""
+    missing = tuple(name for name in axes if name not in x.aval.vma)
+    return [psum_invariant_p.bind(ct, axes=missing) if missing else ct]
+
+
+deflinear(pvary_p, _pvary_transpose)
 defvectorized(psum_invariant_p)
 defvectorized(pvary_p)
 pvary_p.impl = lambda x, *, axes: x

@@ -485,7 +485,7 @@ def memory_of_results(closed: ClosedJaxpr) -> tuple[Any, ...]:
     """For each result what `device_put` brought it to, where that is another memory; else None."""
     found = closed.memo.get("memories")
     if found is None:
-        targets = {}
+        targets: dict[Any, Any] = {}
         for eqn in closed.jaxpr.eqns:
             if eqn.primitive.name == "device_put":
                 targets.update(zip(eqn.outvars, eqn.params["devices"], strict=True))

@@ -161,6 +161,8 @@ def select_branch(
         avals = [get_aval(leaf) for leaf in leaves]
     traced = [trace_function(fun, in_tree, avals, where) for fun in functions]
     programs = [program for program, _ in traced]
+    if varying:
+        programs = [_with_varying_constants(program, tuple(varying)) for program in programs]
     out_tree = traced[0][1]
     # The branch that is written first is the one to which the others are compared.
     for label, (program, tree) in zip(labels, traced, strict=True):
@@ -172,6 +174,27 @@ def select_branch(
     ordered = tuple(branches[::-1] if backwards else branches)
     outs = cond_p.bind(index, *consts, *leaves, branches=ordered, **params)
     return out_tree.unflatten(outs)
+
+
+def _with_varying_constants(program: ClosedJaxpr, axes: tuple[Any, ...]) -> ClosedJaxpr:
+    """A branch that not all devices take, with what it captured cast to varying outside of it.
+
+    The transpose of the cast is a sum over devices: inside the branch, the others would be missing.
+    """
+    consts = [vary(const, axes) for const in program.consts]
+    if all(new is old for new, old in zip(consts, program.consts, strict=True)):
+        return program
+    count = len(consts)
+    avals = [*map(get_aval, consts), *program.in_avals]
+    traced = trace_to_jaxpr(
+        lambda *xs: eval_jaxpr(program.jaxpr, xs[:count], *xs[count:]),
+        avals,
+        debug_info=program.jaxpr.debug_info,
+    )
+    jaxpr = traced.jaxpr
+    variables = [*jaxpr.invars[:count], *jaxpr.constvars]
+    opened = jaxpr.replace(constvars=variables, invars=jaxpr.invars[count:])
+    return ClosedJaxpr(opened, [*consts, *traced.consts])
 
 
 def _check_branches(where: str, first: str, second: str, a: Any, a_tree: Any, b: Any, b_tree: Any) -> None:
