@@ -19,7 +19,8 @@ FRAMEWORKS = ("canter", "jax", "torch")
 class Call:
     """One of the calls of a row of many."""
 
-    ratio: float  # of the shortest samples, which noise hardly touches
+    ratio: float  # of the shortest samples
+    interval: tuple[float, float] | None  # as in `Figure`, of samples of the same round
     ceiling: float | None
     passed: bool
 
@@ -55,7 +56,7 @@ def figure_of(row: Row, samples: Samples) -> Figure:
     }
     calls: dict[str, Call] = {}
     if row.each:
-        calls = _calls(row, medians)
+        calls = _calls(row, samples, medians)
         values = {name: median(list(fields.values())) for name, fields in medians.items()}
         ratio = median([call.ratio for call in calls.values()])  # None without a peer
     elif row.growth:
@@ -80,14 +81,17 @@ def _keeps(ceiling: float | None, ratio: float | None, interval: tuple[float, fl
     return (ratio if interval is None else min(interval[0], ratio)) <= ceiling
 
 
-def _calls(row: Row, taken: dict[str, dict[str, float]]) -> dict[str, Call]:
+def _calls(row: Row, samples: Samples, taken: dict[str, dict[str, float]]) -> dict[str, Call]:
     own, peer = taken.get("canter", {}), taken.get("jax", {})
     ratios = {name: own[name] / peer[name] for name in own if name in peer}
     dearest_first = sorted(ratios, key=ratios.__getitem__, reverse=True)
-    return {
-        name: Call(ratios[name], ceiling := row.ceiling_of(name), ceiling is None or ratios[name] <= ceiling)
-        for name in dearest_first
-    }
+    calls = {}
+    for name in dearest_first:
+        ceiling, interval = row.ceiling_of(name), _interval(name, samples)
+        calls[name] = Call(
+            ratios[name], interval, ceiling, _keeps(ceiling, ratios[name], interval) is not False
+        )
+    return calls
 
 
 def _interval(field: str, samples: Samples) -> tuple[float, float] | None:
@@ -135,15 +139,26 @@ def table(figures: list[Figure]) -> str:
 def dearest(figure: Figure, least: int = 10) -> str:
     """The calls of a row of many that are above their ceiling, and the next ones, at least so many in all."""
     over = sum(not call.passed for call in figure.calls.values())
-    ordered = sorted(figure.calls.items(), key=lambda item: item[1].passed)  # stable: by ratio within both
+    # Stable: by ratio among those above their ceiling, those that noise may have put there, and the others.
+    ordered = sorted(
+        figure.calls.items(), key=lambda item: ("OVER", "even", "ok").index(_verdict(item[1])[:4])
+    )
     lines = [f"{figure.name}: {over} of {len(figure.calls)} calls are above their ceiling; the dearest:"]
     for name, call in ordered[: max(least, over)]:
         own, peer = (figure.detail[framework][name] for framework in ("canter", "jax"))
         lines.append(
             f"  {name:<28} {_short(own):>6} {figure.unit} {_short(peer):>6} {figure.unit}  {call.ratio:.2f}"
-            f"  {'' if call.ceiling is None else f'{call.ceiling:.2f}'}  {'ok' if call.passed else 'OVER'}".rstrip()
+            f"  {'' if call.ceiling is None else f'{call.ceiling:.2f}'}  {_verdict(call)}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _verdict(call: Call) -> str:
+    if not call.passed:
+        return "OVER"
+    if call.interval and call.ceiling is not None and call.ratio > call.ceiling:
+        return f"even: {call.interval[0]:.2f} to {call.interval[1]:.2f}"
+    return "ok"
 
 
 def _short(value: float) -> str:
