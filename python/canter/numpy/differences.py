@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from canter import lax
+from canter.core import dtypes
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -283,9 +284,8 @@ def _unwrap(p: Any, discont: Any, period: Any, *, axis: int) -> Any:
 
 @composite(static_argnames=("mode", "flip", "precision", "preferred_element_type"))
 def _convolve(a: Any, v: Any, *, mode: str, flip: bool, precision: Any, preferred_element_type: Any) -> Any:
-    a, v = (as_array(x) for x in (promote_dtypes(a, v)))
-    if dtype_rank(dtype_of(a)) == 0:
-        raise TypeError("convolve and correlate do not take booleans: convert them to integers.")
+    whole = preferred_element_type is not None and not is_inexact(dtypes.dtype(preferred_element_type))
+    a, v = (as_array(x) for x in (promote_dtypes if whole else promote_dtypes_inexact)(a, v))
     swapped = shape_of(a)[0] < shape_of(v)[0]
     if not flip:
         v = bodies.conjugate(v)

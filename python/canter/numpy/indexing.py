@@ -451,6 +451,8 @@ def take(
         raise NotImplementedError("The 'raise' mode to canter.numpy.take is not supported.")
     if mode not in _TAKE_MODES:
         raise ValueError(f"take: unknown mode {mode!r}; use 'fill', 'clip' or 'wrap'.")
+    if dtype_rank(dtype_of(indices)) == 0:
+        indices = convert(as_array(indices), np.dtype(np.int32))
     if dtype_rank(dtype_of(indices)) != 1:
         raise TypeError(
             f"take requires integer indices, got dtype {dtype_of(indices)}. Convert them with astype(int)."

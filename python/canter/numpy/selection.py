@@ -671,13 +671,19 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return _interp(x, xp, fp, low, high, period, modes=modes)
 
 
+def _real_dtype(dtype: Any) -> Any:
+    """The dtype of the parts of complex numbers; real dtypes stay."""
+    return dtypes.finfo(dtype).dtype if dtype_rank(dtype) == 3 else dtype
+
+
 @composite(static_argnames=("modes",))
 def _interp(x: Any, xp: Any, fp: Any, left: Any, right: Any, period: Any, *, modes: tuple[Any, ...]) -> Any:
     from .indexing import take
     from .sorting import argsort, searchsorted
 
-    x, xp = promote_dtypes_inexact(x, xp)
-    (fp,) = promote_dtypes_inexact(fp)
+    common = dtype_of(promote_dtypes_inexact(x, xp, fp)[2])
+    x, xp = (convert(a, _real_dtype(common)) for a in (x, xp))
+    fp = convert(fp, common)
     if period is not None:
         period = lax.abs(convert(as_array(period), dtype_of(x)))
         x, xp = bodies.remainder(x, period), bodies.remainder(xp, period)

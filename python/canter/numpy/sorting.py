@@ -564,7 +564,7 @@ _METHODS = ("default", "scan", "scan_unrolled", "sort", "compare_all")
 
 def _is_before(a: Any, v: Any, side: str) -> Any:
     """Whether elements of a go before v; nan goes last."""
-    before = lax.lt(a, v) if side == "left" else lax.le(a, v)
+    before = bodies.less(a, v) if side == "left" else bodies.less_equal(a, v)
     if is_inexact(dtype_of(a)):
         nan_v = bodies.isnan(v)
         last = lax.bitwise_and(nan_v, lax.bitwise_not(bodies.isnan(a))) if side == "left" else nan_v

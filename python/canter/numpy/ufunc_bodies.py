@@ -266,7 +266,19 @@ def logical_xor(x: Any, y: Any) -> Any:
     return lax.bitwise_xor(to_bool(x), to_bool(y))
 
 
+def _whole(x: Any, y: Any) -> tuple[Any, Any]:
+    """Booleans as integers."""
+    if _kind(x) == 0:
+        x, y = (convert(operand, dtypes.canonicalize_dtype(int)) for operand in (x, y))
+    return x, y
+
+
+def left_shift(x: Any, y: Any) -> Any:
+    return lax.shift_left(*_whole(x, y))
+
+
 def right_shift(x: Any, y: Any) -> Any:
+    x, y = _whole(x, y)
     shift = lax.shift_right_logical if _is_unsigned(x) else lax.shift_right_arithmetic
     return shift(x, y)
 
@@ -298,6 +310,7 @@ def floor_divide(x: Any, y: Any) -> Any:
 
 def remainder(x: Any, y: Any) -> Any:
     _refuse_complex("remainder", x)
+    x, y = _whole(x, y)
     zero = const(x, 0)
     if _kind(x) < 2:
         y = where(lax.eq(y, const(y, 0)), const(y, 1), y)  # x % 0 is 0 for integers
@@ -311,6 +324,7 @@ def remainder(x: Any, y: Any) -> Any:
 
 def fmod(x: Any, y: Any) -> Any:
     _refuse_complex("fmod", x)
+    x, y = _whole(x, y)
     if _kind(x) < 2:
         y = where(lax.eq(y, const(y, 0)), const(y, 1), y)
     return lax.rem(x, y)

@@ -170,7 +170,7 @@ _BINARY: tuple[tuple[Any, ...], ...] = (
      "[6, 3]", "1", "Array([7, 3], dtype=int32)"),
     ("bitwise_xor", lax.bitwise_xor, PAIR, "The bits set in one only",
      "[6, 3]", "1", "Array([7, 2], dtype=int32)"),
-    ("left_shift", lax.shift_left, PAIR, "x with its bits shifted left by y",
+    ("left_shift", bodies.left_shift, PAIR, "x with its bits shifted left by y",
      "[1, 3]", "2", "Array([ 4, 12], dtype=int32)"),
     ("right_shift", bodies.right_shift, PAIR, "x with its bits shifted right by y, keeping the sign",
      "[8, -8]", "1", "Array([ 4, -4], dtype=int32)"),
