@@ -10,6 +10,7 @@ import canter as ct
 import canter.numpy as cnp
 from canter import lax
 from canter.lax import linalg_algorithms as algorithms, linalg_iterations as iterations
+from canter.sharding import Mesh, NamedSharding, PartitionSpec
 
 L = lax.linalg
 DTYPES = [np.float32, np.float64, np.complex64, np.complex128]
@@ -223,6 +224,21 @@ def test_qdwh_and_its_options():
         close(part[:, 2], np.zeros(5))
     with pytest.raises(ValueError, match="as many rows"):
         L.qdwh(x.T)
+
+
+def test_batches_over_devices_stay_there():
+    mesh = Mesh(np.array(ct.devices()[:4]), ("x",))
+    x = numbers(8, 3, 3, dtype=np.float32)
+    spread = ct.device_put(x, NamedSharding(mesh, PartitionSpec("x")))
+
+    def everything(x):
+        return L.cholesky(x @ x.mT), L.svd(x)[1], L.eigh(x)[1], L.lu(x)[0], L.qr(x)[0], L.schur(x)[0]
+
+    compiled = ct.jit(everything).lower(spread).compile()
+    assert "all-gather" not in compiled.as_text()
+    for got, want in zip(compiled(spread), ct.jit(everything)(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+        assert got.sharding.spec[0] == "x"
 
 
 def test_tridiagonal_systems_need_pivots():

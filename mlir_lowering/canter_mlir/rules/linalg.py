@@ -53,6 +53,8 @@ def _register_lapack() -> None:
     for name, capsule in jaxlib_door.lapack.registrations().items():
         if name.endswith("_ffi"):
             jaxlib_door.register_custom_call_target(name, capsule, platform="cpu", api_version=1)
+            # Batches that are spread over devices stay so: each has matrices of its own to decompose.
+            jaxlib_door.register_custom_call_as_batch_partitionable(name)
     _registered = True
 
 
