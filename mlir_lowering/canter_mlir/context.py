@@ -69,7 +69,7 @@ class ModuleContext:
         self.rules: dict[Any, Any] = {}
         self._rules_of: dict[str, dict[Any, Any]] = {}
         self.has_outside_rules = False
-        self.small_loops: bool | None = None  # whether all loops so far are small; None: there is none
+        self.small_loops = False  # whether the CPU is to run all loops as one piece of code each
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
         # block starts with none: what it emits is out of sight afterwards.
         self.block_constants: dict[Any, Any] = {}

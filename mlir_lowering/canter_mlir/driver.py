@@ -15,7 +15,7 @@ from .body import PLATFORM_INDEX, fill_function
 from .context import ModuleContext
 from .locations import Locations
 from .mlir_door import context_for_module, ir
-from .small_loops import small_loop_bytes, small_loops_attribute
+from .small_loops import only_small_loops, small_loop_bytes, small_loops_attribute
 
 __all__ = ["ProgramPlacement", "lower_jaxpr_to_module", "match_donations"]
 
@@ -156,6 +156,7 @@ def lower_jaxpr_to_module(
             num_partitions = len(placement.device_ids)
             places = {number: place for place, number in enumerate(placement.device_ids)}
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks), places)
+        builder.small_loops = builder.platform == "cpu" and only_small_loops(closed_jaxpr.jaxpr)
         builder.decisions = decisions
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.

@@ -8,14 +8,14 @@ loops of a module are of simple operations on few numbers, a mark on the module 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from canter.core.jaxpr import ClosedJaxpr, Jaxpr, jaxprs_in_params
+from canter.core.jaxpr import Jaxpr, jaxprs_in_params
 
 from .registry import ElementwiseOp, find_rule
 
-__all__ = ["note_loop", "small_loop_bytes", "small_loops_attribute"]
+__all__ = ["only_small_loops", "small_loop_bytes", "small_loops_attribute"]
 
 # The attribute of the module, and its value: the bytes a step may touch.
 small_loops_attribute, small_loop_bytes = "canter.small_loops", 1 << 16
@@ -30,20 +30,36 @@ _PLAIN = frozenset(
     "or pad pow reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum reduce_xor rem reshape rev round "
     "select_n sign slice split square squeeze stack stop_gradient transpose unstack xor".split()
 )
+_LOOPS = frozenset(["scan", "while"])
 _CALLS = frozenset("closed_call cond core_call custom_jvp_call custom_vjp_call jit pjit scan while".split())
 
 
-def note_loop(ctx: Any, *programs: ClosedJaxpr) -> None:
-    """Takes notice of a loop of these programs: the module is marked if all its loops are small."""
-    module = ctx.module_context
-    if module.small_loops is not False:
-        module.small_loops = ctx.platform == "cpu" and _are_small(programs)
+def only_small_loops(jaxpr: Jaxpr) -> bool:
+    """True when a program has loops, and all of them are of few, small and simple operations."""
+    found = [_are_small(programs) for programs in _loops(jaxpr, set())]
+    return bool(found) and all(found)
 
 
-def _are_small(programs: Sequence[ClosedJaxpr]) -> bool:
+def _loops(jaxpr: Jaxpr, seen: set[int]) -> Iterator[list[Jaxpr]]:
+    """The programs of each outermost loop."""
+    for eqn in jaxpr.eqns:
+        if not eqn.primitive.multiple_results:
+            continue  # whatever has an inner program gives a list of results
+        inner = list(jaxprs_in_params(eqn.params))
+        is_unrolled = eqn.params.get("unroll", 1) >= eqn.params.get("length", 2)
+        if eqn.primitive.name in _LOOPS and not is_unrolled:
+            yield inner
+            continue
+        for program in inner:
+            if id(program) not in seen:
+                seen.add(id(program))
+                yield from _loops(program, seen)
+
+
+def _are_small(programs: Sequence[Jaxpr]) -> bool:
     left = _MOST_EQUATIONS
     for program in programs:
-        left = -1 if left < 0 or program.effects else _budget_after(program.jaxpr, left)
+        left = -1 if left < 0 or program.effects else _budget_after(program, left)
     return left >= 0
 
 

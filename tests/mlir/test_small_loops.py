@@ -81,3 +81,27 @@ def test_results_are_those_of_the_loop():
             [np.float64(x) + sign * step * (i == k) for k, x in enumerate(LEAVES)] for sign in (1, -1)
         )
         np.testing.assert_allclose(got, (in_python(up) - in_python(down)) / (2 * step), rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_many_small_arrays_are_read_and_written_together():
+    def stacked(xs):
+        def body(carry, x):
+            scalars, pairs, whole = x
+            total = sum(scalars) + sum(p.sum() for p in pairs)
+            return carry + total, ([s * carry for s in scalars], [p + carry for p in pairs], whole + 1)
+
+        return lax.scan(body, np.float32(0), xs, reverse=True, unroll=2)
+
+    generator = np.random.default_rng(0)
+    scalars = [generator.normal(size=7).astype(np.float32) for _ in range(5)]
+    pairs = [generator.normal(size=(7, 2)).astype(np.float32) for _ in range(4)]
+    xs = (scalars, pairs, np.arange(7))
+    text = str(lower_jaxpr_to_module(ct.make_jaxpr(stacked)(xs)))
+    assert "tensor<7x13xf32>" in text and text.count("stablehlo.dynamic_update_slice") == 6  # of three steps
+    last, (by_carry, shifted, counted) = ct.jit(stacked)(xs)
+    with ct.disable_jit():
+        want_last, (want_by_carry, want_shifted, want_counted) = stacked(xs)
+    np.testing.assert_allclose(last, want_last, rtol=1e-5)
+    np.testing.assert_array_equal(counted, want_counted)
+    for got, want in zip([*by_carry, *shifted], [*want_by_carry, *want_shifted], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)

@@ -11,8 +11,8 @@ from canter.core.avals import ShapedArray, abstract_token
 from canter.core.effects import no_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 
+from ..packing import Packing
 from ..registry import register_table
-from ..small_loops import note_loop
 from .shapes import concatenate, dynamic_slice, dynamic_update_slice, reshape, slice_
 
 __all__: list[str] = []
@@ -114,7 +114,6 @@ def _while(
     body_nconsts: int,
     checkpoints: Any = None,
 ) -> list[Any]:
-    note_loop(ctx, cond_jaxpr, body_jaxpr)
     # Constants of condition and body need not be in the state: the regions see what is outside.
     cond_consts = operands[:cond_nconsts]
     body_consts = operands[cond_nconsts : cond_nconsts + body_nconsts]
@@ -251,6 +250,7 @@ class _Scan:
         self.carry_avals = list(ctx.avals_out[:num_carry])
         self.x_avals = list(ctx.avals_in[num_consts + num_carry :])
         self.y_avals = list(ctx.avals_out[num_carry:])
+        self.packed_xs, self.packed_ys = Packing(self.x_avals), Packing(self.y_avals)
 
     def step(self, carry: Sequence[Any], rows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """New carry and the rows of the outputs."""
@@ -280,9 +280,12 @@ class _Scan:
         """A loop that takes `unroll` steps at a time; the steps left over follow it."""
         ctx, body = self.ctx, self.body
         turns = length // unroll
-        ys = [ctx.full(0, aval) for aval in self.y_avals]
+        if ctx.module_context.small_loops:  # for kernels of their own, rows are better read one by one
+            self.packed_xs, self.packed_ys = Packing(self.x_avals, 8), Packing(self.y_avals, 8)
+        self.xs = self.packed_xs.join(ctx, self.xs, (length,))
+        ys = [ctx.full(0, aval) for aval in self.packed_ys.avals]
         zero = ctx.constant(0, _COUNTER.dtype)
-        avals = [_COUNTER, *self.carry_avals, *self.y_avals]
+        avals = [_COUNTER, *self.carry_avals, *self.packed_ys.avals]
 
         def condition(state: list[Any]) -> Any:
             return ctx.compare("LT", state[0], ctx.constant(turns * unroll, _COUNTER.dtype), _COUNTER)
@@ -302,19 +305,17 @@ class _Scan:
         carry, outputs = results[: self.num_carry], results[self.num_carry :]
         for count in range(turns * unroll, length):
             carry, outputs = self.step_at(ctx.constant(count, _COUNTER.dtype), length, carry, outputs)
-        return [*carry, *outputs]
+        return [*carry, *self.packed_ys.part(ctx, outputs, (length,))]
 
     def step_at(self, count: Any, length: int, carry: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
         """One step of the loop, reading and writing the rows at a counter."""
         body, row = self.body, count
         if self.reverse:
             row = body.op("stablehlo.subtract", (body.constant(length - 1, _COUNTER.dtype), count), _COUNTER)
-        rows = [_read_row(body, x, aval, row) for x, aval in zip(self.xs, self.x_avals, strict=True)]
-        carry, ys = self.step(carry, rows)
-        written = [
-            _write_row(body, array, aval, y, row)
-            for array, aval, y in zip(outputs, self.y_avals, ys, strict=True)
-        ]
+        rows = [_read_row(body, x, aval, row) for x, aval in zip(self.xs, self.packed_xs.avals, strict=True)]
+        carry, ys = self.step(carry, self.packed_xs.part(body, rows))
+        new_rows = zip(outputs, self.packed_ys.avals, self.packed_ys.join(body, ys), strict=True)
+        written = [_write_row(body, array, aval, y, row) for array, aval, y in new_rows]
         return carry, written
 
 
@@ -342,7 +343,6 @@ def _scan(
     unroll = max(1, min(int(unroll), length))
     if unroll >= length:
         return scan.unrolled(length)
-    note_loop(ctx, jaxpr)
     return scan.looped(length, unroll)
 
 
