@@ -51,6 +51,7 @@ class References:
       in_use: False as long as nobody has made one, so that nothing has to look for them.
       concern: (primitive, args, params) -> whether a primitive with inner programs handles references.
       apply: (primitive, args, params) -> its results, by a program that handles values instead.
+      concern_when_run, run: the same for evaluation, which also lowers values of high types.
       check_results: (trace, variables of its results) raises where one is a reference.
       check_arguments: (leaves, names, captured constants, where) raises where one reference comes twice.
       discharge_local: closed jaxpr -> the same without the references that it makes for itself.
@@ -59,6 +60,8 @@ class References:
     in_use = False
     concern: Callable[..., bool]
     apply: Callable[..., Any]
+    concern_when_run: Callable[..., bool]
+    run: Callable[..., Any]
     check_arguments: Callable[..., None]
     check_results: Callable[..., None]
     discharge_local: Callable[..., Any]
@@ -112,8 +115,12 @@ class EvalTrace(Trace):
     evaluate: Callable[..., Any]
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
-        if references.in_use and primitive.call_primitive and references.concern(primitive, args, params):
-            return references.apply(primitive, args, params)
+        if (
+            references.in_use
+            and primitive.call_primitive
+            and references.concern_when_run(primitive, args, params)
+        ):
+            return references.run(primitive, args, params)
         impl = primitive.impl
         if impl is not None:
             return impl(*args, **params)

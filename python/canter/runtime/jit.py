@@ -36,6 +36,7 @@ from ..core import pytree
 from ..core.avals import get_aval
 from ..core.config import explain_cache_misses, no_tracing, trace_context
 from ..core.errors import api_boundary, filter_traceback
+from ..core.high import is_high
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
 from ..core.state import is_ref
@@ -113,7 +114,10 @@ class TracedProgram:
         self.equation_params: dict[Any, dict[str, Any]] = {}
 
     def takes_references(self, call: Call) -> bool:
-        """Whether an argument or a constant is a mutable reference."""
+        """Whether an argument or a constant is a mutable reference, or a value is of a high type."""
+        closed = self.lifted
+        if any(map(is_high, closed.in_avals)) or any(map(is_high, closed.out_avals)):
+            return True
         return any(map(is_ref, call.leaves)) or any(map(is_ref, self.constants))
 
 

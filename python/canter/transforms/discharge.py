@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..core.avals import get_aval
+from ..core.high import high_effects, is_high
 from ..core.jaxpr import ClosedJaxpr, Literal, jaxprs_in_params
 from ..core.primitive import Primitive
 from ..core.source import summarize
 from ..core.state import PRIMITIVES, AbstractRef, Ref, get_p, has_ref_effects, is_ref, swap_p
 from ..core.trace import references, state
-from ..core.tracing import trace_to_jaxpr
+from ..core.tracing import infer_avals, trace_to_jaxpr
 from .call_primitives import call_p, closed_call_p
 from .jit_call import call as call_jit, jit_p
+from .lowering_high import arrays_of, lowered_program, types_of, values_of
 from .remat import remat_p
 
 __all__ = [
@@ -109,8 +112,12 @@ def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
             if primitive in PRIMITIVES:
                 assert primitive.impl is not None
                 results = primitive.impl(*operands, **eqn.params)
+            elif primitive.call_primitive and _is_high_call(operands, eqn.params):
+                results = _apply_high(primitive, operands, eqn.params, _apply_to_cells)
             elif primitive.call_primitive and _concern(primitive, operands, eqn.params):
-                results = _apply(primitive, operands, eqn.params, read=_read_cell, write=_write_cell)
+                results = _apply_to_cells(primitive, operands, eqn.params)
+            elif hasattr(primitive, "to_lojax"):
+                results = primitive.to_lojax(*operands, **eqn.params)
             elif any(isinstance(x, Ref) for x in operands):
                 raise TypeError(
                     f"{primitive.name} takes arrays, not mutable references: read the reference with `ref[...]`"
@@ -122,6 +129,64 @@ def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
     finally:
         state.traceback = outer
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
+
+
+def _apply_to_cells(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    if not _concern(primitive, args, params):
+        return primitive.bind(*args, **params)
+    return _apply(primitive, args, params, read=_read_cell, write=_write_cell)
+
+
+def _is_high_value(value: Any) -> bool:
+    return is_high(get_aval(value))
+
+
+def _is_high_call(args: Sequence[Any], params: dict[str, Any]) -> bool:
+    """Whether a primitive with inner programs has values of high types, or high primitives, in or around them."""
+    if any(map(_is_high_value, args)):
+        return True
+    return any(
+        any(map(is_high, jaxpr.out_avals)) or any(effect in high_effects for effect in jaxpr.effects or ())
+        for jaxpr in jaxprs_in_params(params)
+    )
+
+
+def _apply_high(
+    primitive: Primitive, args: Sequence[Any], params: dict[str, Any], apply: Callable[..., Any]
+) -> Any:
+    """Applies a primitive with inner programs to the arrays that values of high types consist of."""
+    out_avals, _ = infer_avals(primitive, tuple(map(get_aval, args)), params)
+    lowered = dict(params)
+    for name, value in params.items():
+        programs = value if isinstance(value, tuple) else (value,)
+        if programs and all(isinstance(program, ClosedJaxpr) for program in programs):
+            new = tuple(lowered_program(program, evaluate_with_cells) for program in programs)
+            lowered[name] = new if isinstance(value, tuple) else new[0]
+    for name, flags in _COUNTS.items():
+        if name in params:  # how many of the operands, from where on
+            start = sum(params[other] for other in flags)
+            lowered[name] = len(types_of([get_aval(x) for x in args[start : start + params[name]]]))
+    low_args = arrays_of(args)
+    if primitive is jit_p:
+        outs = call_jit(lowered["jaxpr"], low_args, lowered)
+    else:
+        for value in lowered.values():
+            programs = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(program, ClosedJaxpr) and program.consts for program in programs):
+                raise NotImplementedError(
+                    f"A rule of a high primitive inside '{primitive.name}' captures an array: make it an operand."
+                )
+        outs = apply(primitive, low_args, lowered)
+    return values_of(out_avals, outs)
+
+
+# Parameters that count operands, with those that count the operands before.
+_COUNTS: dict[str, tuple[str, ...]] = {
+    "num_consts": (),
+    "num_carry": ("num_consts",),
+    "cond_nconsts": (),
+    "body_nconsts": ("cond_nconsts",),
+}
 
 
 def _read_cell(cell: Ref) -> Any:
@@ -171,7 +236,19 @@ def _apply(
 
 
 def _discharge_local(closed: ClosedJaxpr) -> ClosedJaxpr:
-    return discharge_local(closed) if has_ref_effects(closed.effects) else closed
+    effects = closed.effects
+    concerned = has_ref_effects(effects) or (effects and any(effect in high_effects for effect in effects))
+    return discharge_local(closed) if concerned else closed
+
+
+def _concern_when_run(primitive: Primitive, args: Any, params: dict[str, Any]) -> bool:
+    return _concern(primitive, args, params) or _is_high_call(args, params)
+
+
+def _run(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+    if _is_high_call(args, params):
+        return _apply_high(primitive, args, params, lambda p, xs, given: p.bind(*xs, **given))
+    return _apply(primitive, args, params)
 
 
 def _check_arguments(leaves: Sequence[Any], names: Any, constants: Sequence[Any], where: str) -> None:
@@ -217,6 +294,8 @@ references.check_arguments = _check_arguments
 references.check_results = _check_results
 references.concern = _concern
 references.apply = _apply
+references.concern_when_run = _concern_when_run
+references.run = _run
 references.discharge_local = _discharge_local
 
 

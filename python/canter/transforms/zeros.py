@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core.avals import get_aval
+from ..core.high import is_high
 
 __all__ = ["UndefinedPrimal", "Zero", "has_tangents", "is_undefined_primal", "tangents_by_flags"]
 
@@ -60,7 +61,10 @@ def is_undefined_primal(value: Any) -> bool:
 
 def has_tangents(aval: Any) -> bool:
     """True when values of an aval can be differentiated by: those of floats and complex numbers."""
-    return aval.to_tangent_aval() is aval  # it is itself for these alone
+    tangent = aval.to_tangent_aval()
+    return tangent is aval or (
+        is_high(aval) and has_tangents(tangent)
+    )  # of arrays it is itself for these alone
 
 
 def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Iterable[Any]) -> list[Any]:
