@@ -232,7 +232,7 @@ ERRORS = [
     (conv(x, k, (1, 1), "SAME", dimension_numbers=("NCH", "OIHW", "NCHW")), TypeError, ["4 letters"]),
     (conv(x, k, (1, 1), "SAME", dimension_numbers=("NNHW", "OIHW", "NCHW")), TypeError, ["repeats"]),
     (conv(x, k, (1, 1), "SAME", dimension_numbers="NCHW"), TypeError, ["three strings"]),
-    (conv(x, k, (1, 1), "SAME", out_sharding="x"), NotImplementedError, ["out_sharding"]),
+    (conv(x, k, (1, 1), "SAME", out_sharding="x"), TypeError, ["sharding"]),
 ]
 
 

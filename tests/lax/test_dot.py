@@ -186,7 +186,7 @@ ERRORS = [
     (dot(x23, x23, (((-1,), (1,)), ((), ()))), TypeError, ["lhs", "[0, 2)", "(-1,)"]),
     (dot(x23, x23, (((1, 1), (1, 1)), ((), ()))), TypeError, ["distinct", "(1, 1)"]),
     (dot(x23, x23.T, ((1,), (0,))), TypeError, ["dimension_numbers", "((1,), (0,))"]),
-    (dot(x23, x23.T, out_sharding=3), NotImplementedError, ["out_sharding"]),
+    (dot(x23, x23.T, out_sharding=3), TypeError, ["sharding"]),
     (dot(x23, x23.T, precision="bogus"), ValueError, ["'bogus'", "'highest'"]),
     (dot(x23.astype(int), x23.T.astype(int), preferred_element_type="int8"), TypeError, ["narrower", "int8"]),
     (dot(x23 * 1j, x23.T * 1j, preferred_element_type="float32"), TypeError, ["float32", "complex64"]),

@@ -259,7 +259,7 @@ F, N = np.ones((3, 4), np.float32), np.ones((3, 4), np.int32)
             r"padding must be a name or a pair",
             lambda: lax.reduce_window(F, 0.0, lax.add, (2, 2), (1, 1), (1, 1)),
         ),
-        (NotImplementedError, r"out_sharding", lambda: lax.reduce_sum(F, (0,), out_sharding="x")),
+        (TypeError, r"sharding", lambda: lax.reduce_sum(F, (0,), out_sharding="x")),
     ],
 )
 def test_errors(error, message, call):

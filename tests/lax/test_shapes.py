@@ -143,7 +143,7 @@ ERRORS = [
     (lambda: lax.reshape(x23, (-1,)), TypeError, ["reshape", "(-1,)", "(2, 3)"]),
     (lambda: lax.reshape(x23, (6,), (0, 0)), TypeError, ["reshape", "permutation", "(0, 0)"]),
     (lambda: lax.reshape(x23, (2.5,)), TypeError, ["reshape", "2.5"]),
-    (lambda: lax.reshape(x23, (6,), out_sharding="x"), NotImplementedError, ["out_sharding"]),
+    (lambda: lax.reshape(x23, (6,), out_sharding="x"), TypeError, ["sharding"]),
     (lambda: lax.collapse(x23, 1, 0), ValueError, ["collapse", "1:0", "(2, 3)"]),
     (lambda: lax.broadcast_shapes((2, 3), (4, 3)), ValueError, ["(2, 3)", "(4, 3)", "axis -2"]),
     (lambda: lax.broadcast_in_dim(x23, (2, 4), (0, 1)), TypeError, ["axis 1", "(2, 3)", "(2, 4)"]),

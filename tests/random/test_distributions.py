@@ -135,7 +135,7 @@ _MISTAKES = {
     "weights": (ValueError, lambda: random.choice(_KEY, 3, p=np.ones(2)), "same size"),
     "population": (TypeError, lambda: random.permutation(_KEY, 2.5), "integer"),
     "axis": (ValueError, lambda: random.permutation(_KEY, np.ones((2, 3)), axis=2), "axis"),
-    "sharding": (NotImplementedError, lambda: random.normal(_KEY, (2,), out_sharding=1), "out_sharding"),
+    "sharding": (TypeError, lambda: random.normal(_KEY, (2,), out_sharding=1), "sharding"),
     "covariance": (ValueError, lambda: random.multivariate_normal(_KEY, np.ones(2), np.eye(3)), "cov.shape"),
 }
 

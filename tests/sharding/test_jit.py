@@ -213,3 +213,32 @@ def test_message(name):
     with pytest.raises(kind, match=re.compile(words, re.DOTALL)) as caught:
         call()
     assert len(str(caught.value).splitlines()) <= 15
+
+
+def test_operations_that_lay_out_their_results():
+    explicit = ct.make_mesh((4, 2), ("x", "y"))
+    key = ct.random.key(0)
+    table = {
+        "dot_general": lambda x, s: lax.dot_general(x, x, (((1,), (1,)), ((), ())), out_sharding=s),
+        "reshape": lambda x, s: lax.reshape(x, (8, 4, 4), out_sharding=s),
+        "broadcast_in_dim": lambda x, s: lax.broadcast_in_dim(x, (8, 8, 16), (1, 2), out_sharding=s),
+        "iota": lambda x, s: lax.broadcasted_iota(np.int32, (8, 4), 0, out_sharding=s),
+        "full": lambda x, s: lax.full((8, 4), 1.0, sharding=s),
+        "reduce_sum": lambda x, s: lax.reduce_sum(x, (1,), out_sharding=s),
+        "einsum": lambda x, s: cnp.einsum("ij,kj->ik", x, x, out_sharding=s),
+        "zeros": lambda x, s: cnp.zeros((8, 2), out_sharding=s),
+        "normal": lambda x, s: ct.random.normal(key, (8, 2), out_sharding=s),
+        "initializer": lambda x, s: ct.nn.initializers.normal()(key, (8, 2), out_sharding=s),
+        "segment_sum": lambda x, s: ct.ops.segment_sum(x, np.arange(8), 8, out_sharding=s),
+    }
+    wanted = ct.NamedSharding(explicit, P("x"))
+    everything = lambda x, s: {name: f(x, s) for name, f in table.items()}
+    plain = everything(X, None)
+    with ct.set_mesh(explicit):
+        for given in (wanted, P("x")):
+            for found in (everything(X, given), ct.jit(everything, static_argnums=1)(X, given)):
+                for name, out in found.items():
+                    assert out.sharding.is_equivalent_to(wanted, out.ndim), name
+                    np.testing.assert_allclose(out, plain[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    with pytest.raises(TypeError, match="takes a sharding"):
+        lax.full((8,), 1.0, sharding=3)

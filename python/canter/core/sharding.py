@@ -477,8 +477,15 @@ def resolve(given: Any, function: str, option: str) -> Any:
         return NamedSharding(mesh, given)
     if isinstance(given, Device):
         return SingleDeviceSharding(given)
+    if given is None or isinstance(given, Sharding):
+        return given
     sharding = getattr(given, "sharding", None)  # a Format
-    return sharding if sharding is not None and not isinstance(given, Sharding) else given
+    if not isinstance(sharding, Sharding):
+        raise TypeError(
+            f"{function}: {option} takes a sharding, a PartitionSpec over the mesh in force, or None; got "
+            f"{given!r:.80} of type {type(given).__name__}."
+        )
+    return sharding
 
 
 def check_fits(sharding: Any, aval: Any, name: str, option: str) -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "normalize_axis",
     "ops",
     "publish",
+    "laid_out",
     "refuse_sharding",
     "shapes_text",
     "spread",
@@ -192,6 +193,13 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> int:
             f"{name}: axis {axis} is out of bounds for array of dimension {ndim}: axes go from {-ndim} to {ndim - 1}."
         )
     return axis % ndim
+
+
+def laid_out(x: Any, sharding: Any) -> Any:
+    """A result laid out over devices as its caller asked."""
+    from .sharding import with_sharding_constraint  # few programs need it
+
+    return with_sharding_constraint(x, sharding)
 
 
 def refuse_sharding(name: str, sharding: Any, parameter: str = "out_sharding") -> None:

@@ -25,6 +25,7 @@ from .common import (
     check_dtype,
     check_shape,
     defzero,
+    laid_out,
     ops,
     refuse_sharding,
 )
@@ -333,7 +334,7 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
       dtype: an integer, floating or complex dtype.
       shape: of the result.
       dimension: along which the elements are 0, 1, ...; along the others they repeat.
-      out_sharding: not supported yet; must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: the dtype is of another kind, or the shape is not made of known, nonnegative integers.
@@ -346,7 +347,8 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
       [[0, 1], [0, 1]]
     """
     dtype = dtypes.check_user_dtype_supported(dtype, "iota")
-    refuse_sharding("broadcasted_iota", out_sharding)
+    if out_sharding is not None:
+        return laid_out(broadcasted_iota(dtype, shape, dimension), out_sharding)
     return iota_p.bind(
         dtype=dtype, shape=check_shape("iota", shape), dimension=dimension.__index__(), sharding=None
     )
@@ -373,7 +375,7 @@ def full(
       shape: of the result.
       fill_value: a number, or an array without dimensions.
       dtype: of the result; None means that of `fill_value`.
-      sharding: not supported yet; must be None.
+      sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: `fill_value` has dimensions, or the shape is not made of known, nonnegative integers.
@@ -384,7 +386,8 @@ def full(
       >>> np.asarray(lax.full((2,), 7)).tolist()
       [7, 7]
     """
-    refuse_sharding("full", sharding, "sharding")
+    if sharding is not None:
+        return laid_out(full(shape, fill_value, dtype), sharding)
     aval = get_aval(fill_value)
     if aval.shape:
         raise TypeError(
@@ -420,7 +423,7 @@ def full_like(
       fill_value: a number, or an array without dimensions.
       dtype: of the result; None means that of `x`.
       shape: of the result; None means that of `x`.
-      sharding: not supported yet; must be None.
+      sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: `fill_value` has dimensions.
@@ -431,7 +434,8 @@ def full_like(
       >>> np.asarray(lax.full_like(np.zeros((2,)), 7)).tolist()
       [7.0, 7.0]
     """
-    refuse_sharding("full_like", sharding, "sharding")
+    if sharding is not None:
+        return laid_out(full_like(x, fill_value, dtype, shape), sharding)
     weak_type = False
     if dtype is not None:
         new_dtype = dtypes.check_user_dtype_supported(dtype, "full_like")

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
 from ..transforms.rules import defbilinear, moveaxis
-from .common import ops, refuse_sharding
+from .common import laid_out, ops
 from .conv_shapes import (
     ConvDimensionNumbers,
     conv_dimension_numbers,
@@ -68,7 +68,7 @@ def conv_general_dilated(
       batch_group_count: into how many groups the batch is divided; each makes a group of output features.
       precision: see `canonicalize_precision`.
       preferred_element_type: dtype of the result; None is that of the operands.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       The result: batch, feature and spatial axes in the layout asked for.
@@ -83,7 +83,23 @@ def conv_general_dilated(
       >>> lax.conv_general_dilated(cnp.ones((1, 3, 8, 8)), cnp.ones((4, 3, 3, 3)), (2, 2), "SAME").shape
       (1, 4, 4, 4)
     """
-    refuse_sharding("conv_general_dilated", out_sharding)
+    if out_sharding is not None:
+        return laid_out(
+            conv_general_dilated(
+                lhs,
+                rhs,
+                window_strides,
+                padding,
+                lhs_dilation,
+                rhs_dilation,
+                dimension_numbers,
+                feature_group_count,
+                batch_group_count,
+                precision,
+                preferred_element_type,
+            ),
+            out_sharding,
+        )
     numbers = conv_dimension_numbers(shape_of(lhs), shape_of(rhs), dimension_numbers)
     spatial = len(numbers.lhs_spec) - 2
     strides = int_tuple(window_strides, "conv_general_dilated")

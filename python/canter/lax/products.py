@@ -13,7 +13,7 @@ from ..core.avals import ShapedArray
 from ..core.config import default_matmul_precision
 from ..core.primitive import Primitive
 from ..transforms.rules import defbilinear
-from .common import ops, refuse_sharding
+from .common import laid_out, ops
 from .shapes import aval_of, int_tuple, shape_of, transpose
 
 __all__ = [
@@ -259,7 +259,7 @@ def dot_general(
       precision: see `canonicalize_precision`.
       preferred_element_type: dtype of the result, and of the sums where the backend allows; None is
         the promoted dtype of the operands.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of the batch axes, the other axes of `lhs`, and the other axes of `rhs`.
@@ -274,7 +274,10 @@ def dot_general(
       >>> lax.dot_general(cnp.ones((2, 3)), cnp.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
       (2, 4)
     """
-    refuse_sharding("dot_general", out_sharding)
+    if out_sharding is not None:
+        return laid_out(
+            dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding
+        )
     return dot_general_p.bind(
         lhs,
         rhs,
@@ -323,7 +326,7 @@ def dot(
       dimension_numbers: as for `dot_general`.
       precision: see `canonicalize_precision`.
       preferred_element_type: dtype of the result; None is the promoted dtype of the operands.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       The product.

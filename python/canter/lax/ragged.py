@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import dtypes
-from .common import ops, refuse_sharding
+from .common import laid_out, ops
 from .products import dot_general
 from .shapes import aval_of, expand_dims, int_tuple, shape_of, transpose
 
@@ -56,7 +56,7 @@ def ragged_dot(
       precision: as for `dot_general`.
       preferred_element_type: dtype of the result; None is the promoted dtype of the operands.
       group_offset: not supported, must be None.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       The products, shape `(m, n)`.
@@ -101,7 +101,7 @@ def ragged_dot_general(
       precision: as for `dot_general`.
       preferred_element_type: dtype of the result; None is the promoted dtype of the operands.
       group_offset: not supported, must be None.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       The product.
@@ -118,7 +118,19 @@ def ragged_dot_general(
       >>> lax.ragged_dot_general(x, cnp.ones((3, 1)), cnp.array([1, 2]), columns).tolist()
       [[[1.0]], [[2.0]]]
     """
-    refuse_sharding("ragged_dot_general", out_sharding)
+    if out_sharding is not None:
+        return laid_out(
+            ragged_dot_general(
+                lhs,
+                rhs,
+                group_sizes,
+                ragged_dot_dimension_numbers,
+                precision,
+                preferred_element_type,
+                group_offset,
+            ),
+            out_sharding,
+        )
     if group_offset is not None:
         raise NotImplementedError(
             "ragged_dot_general: group_offset is not supported; shift group_sizes instead."

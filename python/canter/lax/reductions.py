@@ -27,9 +27,9 @@ from .common import (
     check_dtype,
     const,
     defzero,
+    laid_out,
     ops,
     publish,
-    refuse_sharding,
 )
 
 # --- one operand, one monoid ----------------------------------------------------------------------
@@ -136,7 +136,7 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
     Args:
       operand: array, NumPy array or number of an integer, floating or complex dtype.
       axes: dimensions that vanish, each in [0, operand.ndim).
-      out_sharding: not supported yet; must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of the operand's dtype, without these dimensions.
@@ -152,7 +152,8 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
       5.0
     """
     if out_sharding is not None:
-        refuse_sharding("reduce_sum", out_sharding)
+        if out_sharding is not None:
+            return laid_out(reduce_sum(operand, axes), out_sharding)
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 
 
@@ -372,7 +373,7 @@ def reduce(
       computation: takes two trees of scalars and returns one. It must be associative, for the order
         in which elements are combined is not determined, and `init_values` its neutral element.
       dimensions: the dimensions that vanish.
-      out_sharding: not supported yet; must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       A tree of the operands' structure, without these dimensions.
@@ -387,7 +388,8 @@ def reduce(
       >>> float(lax.reduce(np.float32([1, 2, 3]), 0.0, lax.add, (0,)))
       6.0
     """
-    refuse_sharding("reduce", out_sharding)
+    if out_sharding is not None:
+        return laid_out(reduce(operands, init_values, computation, dimensions), out_sharding)
     flat, treedef = pytree.tree_flatten(operands)
     flat_inits, init_treedef = pytree.tree_flatten(init_values)
     if treedef != init_treedef or not flat:

@@ -35,7 +35,7 @@ def rng_bit_generator(
       shape: of the result.
       dtype: uint8, uint16, uint32 or uint64.
       algorithm: a `RandomAlgorithm`, or its name: "default", "three_fry", "philox".
-      out_sharding: not supported yet; must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       The next state, and the bits.

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.avals import ShapedArray, get_aval
 from ..core.primitive import Primitive
 from ..transforms.rules import deflinear, moveaxis
-from .common import normalize_axis, ops, refuse_sharding
+from .common import laid_out, normalize_axis, ops
 
 __all__ = [
     "broadcast",
@@ -98,7 +98,7 @@ def reshape(
       new_sizes: the new shape; every size is given (there is no -1 here).
       dimensions: the order in which the axes of `operand` are read, as if it were first transposed
         by this permutation. None is the natural order.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of shape `new_sizes`.
@@ -120,7 +120,8 @@ def reshape(
     elif dimensions is None and aval.shape == shape and out_sharding is None:
         return operand
     shape = int_tuple(shape, "reshape")
-    refuse_sharding("reshape", out_sharding)
+    if out_sharding is not None:
+        return laid_out(reshape(operand, new_sizes, dimensions), out_sharding)
     if dimensions is not None:
         dimensions = int_tuple(dimensions, "reshape")
         if dimensions == tuple(range(len(aval.shape))):
@@ -256,7 +257,7 @@ def broadcast_in_dim(
       shape: the shape of the result.
       broadcast_dimensions: for each axis of `operand`, the axis of the result it becomes. Its size
         must be 1 or the size there.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of shape `shape`.
@@ -270,7 +271,8 @@ def broadcast_in_dim(
       >>> lax.broadcast_in_dim(cnp.arange(2), (2, 3), (0,)).tolist()
       [[0, 0, 0], [1, 1, 1]]
     """
-    refuse_sharding("broadcast_in_dim", out_sharding)
+    if out_sharding is not None:
+        return laid_out(broadcast_in_dim(operand, shape, broadcast_dimensions), out_sharding)
     shape = int_tuple(shape, "broadcast_in_dim")
     dims = int_tuple(broadcast_dimensions, "broadcast_in_dim")
     aval = getattr(operand, "aval", None)
@@ -285,7 +287,7 @@ def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -
     Args:
       operand: array of any shape and dtype.
       sizes: the sizes of the new axes.
-      out_sharding: not supported, must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Returns:
       An array of shape `(*sizes, *operand.shape)`.

@@ -13,7 +13,7 @@ from ..core.primitive import Primitive
 from ..core.tokens import Token
 from ..transforms import rules
 from ..transforms.rules import Zero, deflinear, is_undefined_primal
-from .common import Array, ArrayLike, DTypeLike, check_shape, refuse_sharding
+from .common import Array, ArrayLike, DTypeLike, check_shape, laid_out
 from .conversion import as_array
 
 __all__ = [
@@ -83,7 +83,7 @@ def empty(shape: Any, dtype: DTypeLike, *, out_sharding: Any = None) -> Array:
     Args:
       shape: of the result, a size or a sequence of sizes.
       dtype: of the result.
-      out_sharding: not supported yet; must be None.
+      out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
       TypeError: the shape is not made of known, nonnegative integers.
@@ -93,7 +93,8 @@ def empty(shape: Any, dtype: DTypeLike, *, out_sharding: Any = None) -> Array:
       >>> lax.empty((2, 3), "float32").shape
       (2, 3)
     """
-    refuse_sharding("empty", out_sharding)
+    if out_sharding is not None:
+        return laid_out(empty(shape, dtype), out_sharding)
     if not isinstance(dtype, dtypes.ExtendedDType):
         dtype = dtypes.check_user_dtype_supported(dtype, "empty")
     return empty_p.bind(dtype=dtype, out_sharding=None, shape=check_shape("empty", shape))
