@@ -342,3 +342,27 @@ def test_types_of_values():
     assert float in xla.canonicalize_dtype_handlers
     assert xla.canonicalize_dtype_handlers[np.ndarray](np.ones(2)).dtype == np.float32
     assert isinstance(ct.devices()[0].client, xla.Backend)
+
+
+def test_the_mesh_in_force():
+    from canter.interpreters import pxla
+
+    assert pxla.thread_resources.env.physical_mesh.empty
+    mesh = ct.sharding.Mesh(np.array(ct.devices()[:1]), ("x",))
+    with mesh:
+        assert pxla.thread_resources.env.physical_mesh == mesh
+        assert pxla.thread_resources.env.resource_axes == {"x"}
+    assert pxla.thread_resources.env.physical_mesh.empty
+    _, options = pxla.create_compile_options(None, False, [False], [False], None, mesh.devices, {})
+    assert options.num_partitions == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["core", "core.primitives", "linear_util", "random", "backend", "sharding", "mlir"]
+)
+def test_every_listed_name_is_there(name):
+    import importlib
+
+    module = importlib.import_module(f"canter.extend.{name}")
+    listed = [public for public in dir(module) if not public.startswith("_")]
+    assert listed and all(hasattr(module, public) for public in listed)

@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["create_compile_options"]
+from ..core.mesh import current_context as _current_context, empty_mesh as _empty_mesh
+
+__all__ = ["create_compile_options", "thread_resources"]
+
+Index = int | slice | tuple[int | slice, ...]
+MeshAxisName = Any
+ArrayMapping = OrderedDict[Any, int]
+
+
+class _ResourceEnv:
+    """What `with mesh:` has put in force in this thread.
+
+    Attributes:
+      physical_mesh: the mesh, or an empty one.
+    """
+
+    @property
+    def physical_mesh(self) -> Any:
+        return _current_context().physical or _empty_mesh
+
+    @property
+    def resource_axes(self) -> set[Any]:
+        return set(self.physical_mesh.axis_names)
+
+    @property
+    def shape(self) -> OrderedDict[Any, int]:
+        return self.physical_mesh.shape
+
+    def __repr__(self) -> str:
+        return f"ResourceEnv(mesh={self.physical_mesh!r})"
+
+
+class _ThreadResources:
+    """Holds what is in force in this thread, as its attribute `env`."""
+
+    env = _ResourceEnv()
+
+
+thread_resources = _ThreadResources()
 
 
 def create_compile_options(

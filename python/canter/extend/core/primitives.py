@@ -9,7 +9,7 @@ __getattr__, __dir__ = _lazy_names(
         "argmin_p asin_p asinh_p atan2_p atan_p atanh_p axis_index_p bessel_i0e_p bessel_i1e_p "
         "bitcast_convert_type_p broadcast_in_dim_p cbrt_p ceil_p clamp_p clz_p complex_p concatenate_p cond_p conj_p "
         "conv_general_dilated_p convert_element_type_p copy_p cos_p cosh_p create_token_p cumlogsumexp_p cummax_p "
-        "cummin_p cumprod_p cumsum_p digamma_p div_p dot_general_p dynamic_slice_p dynamic_update_slice_p empty2_p "
+        "cummin_p cumprod_p cumsum_p digamma_p div_p dot_general_p dynamic_slice_p dynamic_update_slice_p "
         "eq_p eq_to_p erf_inv_p erf_p erfc_p exp2_p exp_p expm1_p fft_p floor_p gather_p ge_p gt_p igamma_grad_a_p "
         "igamma_p igammac_p imag_p integer_pow_p iota_p is_finite_p le_p le_to_p lgamma_p linear_solve_p log1p_p "
         "log_p logistic_p lt_p lt_to_p max_p min_p mul_p ne_p neg_p nextafter_p not_p or_p pad_p pmax_p pmin_p "
@@ -24,8 +24,6 @@ __getattr__, __dir__ = _lazy_names(
         "canter.lax.linalg": "cholesky_p eig_p eigh_p hessenberg_p householder_product_p lu_p qr_p schur_p svd_p "
         "triangular_solve_p tridiagonal_p tridiagonal_solve_p",
         "canter.lax.threefry": "threefry2x32_p",
-        "canter.random.keys": "random_bits_p random_fold_in_p random_seed_p random_split_p",
-        "canter.random.gamma": "random_gamma_p",
         "canter.core.state": "get_p swap_p",
         "canter.runtime.device_put": "device_put_p",
         "canter.transforms.call_primitives": "call_p closed_call_p",
