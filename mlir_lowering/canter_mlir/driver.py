@@ -156,7 +156,7 @@ def lower_jaxpr_to_module(
             num_partitions = len(placement.device_ids)
             places = {number: place for place, number in enumerate(placement.device_ids)}
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks), places)
-        builder.small_loops = builder.platform == "cpu" and only_small_loops(closed_jaxpr.jaxpr)
+        builder.small_loops = builder.platforms == ("cpu",) and only_small_loops(closed_jaxpr.jaxpr)
         builder.decisions = decisions
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
