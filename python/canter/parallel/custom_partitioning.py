@@ -54,7 +54,7 @@ class custom_partitioning:
     >>> @custom_partitioning
     ... def double(x):
     ...     return x + x
-    >>> double.def_partition(
+    >>> _ = double.def_partition(
     ...     partition=lambda mesh, args, result: (mesh, lambda x: x + x, result.sharding, (args[0].sharding,)),
     ...     sharding_rule="i -> i",
     ... )
