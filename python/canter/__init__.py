@@ -31,13 +31,16 @@ if TYPE_CHECKING:
         default_prng_impl as default_prng_impl,
         disable_jit as disable_jit,
         enable_checks as enable_checks,
+        enable_custom_prng as enable_custom_prng,
         enable_x64 as enable_x64,
         explain_cache_misses as explain_cache_misses,
+        legacy_prng_key as legacy_prng_key,
         log_compiles as log_compiles,
         no_execution as no_execution,
         no_tracing as no_tracing,
         numpy_dtype_promotion as numpy_dtype_promotion,
         numpy_rank_promotion as numpy_rank_promotion,
+        threefry_partitionable as threefry_partitionable,
         transfer_guard as transfer_guard,
         transfer_guard_device_to_device as transfer_guard_device_to_device,
         transfer_guard_device_to_host as transfer_guard_device_to_host,
@@ -122,9 +125,9 @@ _names: dict[str, str] = {
     for module, publics in {
         "core.avals": "typeof",
         "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
-        "default_matmul_precision default_prng_impl disable_jit enable_checks enable_x64 "
-        "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion numpy_rank_promotion "
-        "transfer_guard transfer_guard_device_to_device "
+        "default_matmul_precision default_prng_impl disable_jit enable_checks enable_custom_prng enable_x64 "
+        "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion "
+        "legacy_prng_key threefry_partitionable numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
         "transfer_guard_device_to_host transfer_guard_host_to_device",
         "core.dtypes": "float0",
         "core.mesh": "set_mesh",

@@ -15,10 +15,17 @@ def _threefry2x32(*words: Any) -> Any:
     return threefry_rounds(*words)
 
 
+def _random_gamma(keys: Any, alpha: Any, *, log_space: bool) -> Any:
+    from canter.lax.threefry import sampler_programs
+
+    return sampler_programs["random_gamma"](keys, alpha, log_space=log_space)
+
+
 register_table(
     {
         "random_wrap": lambda ctx, words, *, impl: [words],
         "random_unwrap": lambda ctx, keys: [keys],
+        "random_gamma": cache_lowering(lower_fun(_random_gamma, multiple_results=False)),
         "threefry2x32": cache_lowering(lower_fun(_threefry2x32)),
     }
 )

@@ -272,10 +272,23 @@ default_prng_impl = _flag(
     "default_prng_impl", "threefry2x32", _one_of("threefry2x32", "rbg", "unsafe_rbg"),
     "Generator behind new random keys.", jit_key=True,
 )  # fmt: skip
+threefry_partitionable = _flag(
+    "threefry_partitionable", True, _boolean,
+    "Whether Threefry draws each number from a counter of its own; off, from halves of one range.", jit_key=True,
+)  # fmt: skip
 debug_nans = _flag(
     "debug_nans", False, _boolean, "Whether a NaN in a result raises FloatingPointError.", jit_key=True
 )
 debug_infs = _flag("debug_infs", False, _boolean, "Whether an infinity in a result raises.", jit_key=True)
+
+# Flags of random keys.
+enable_custom_prng = _flag(
+    "enable_custom_prng", False, _boolean, "Whether random.PRNGKey gives keys of a key dtype."
+)
+legacy_prng_key = _flag(
+    "legacy_prng_key", "allow", _one_of("allow", "warn", "error"),
+    "What happens when a raw array of words is used as a random key.",
+)  # fmt: skip
 
 # Flags of tracing, errors and printing.
 check_tracer_leaks = _flag(
@@ -393,14 +406,11 @@ _FIXED: dict[str, Any] = {
     "array_garbage_collection_guard": None,
     "compilation_cache_max_size": -1,
     "debug_key_reuse": False,
-    "enable_custom_prng": False,
     "include_full_tracebacks_in_locations": True,
-    "legacy_prng_key": "allow",
     "persistent_cache_enable_xla_caches": "none",
     "pjrt_client_create_options": None,
     "pmap_shmap_merge": True,
     "softmax_custom_jvp": True,
-    "threefry_partitionable": True,
     "use_direct_linearize": True,
     "use_shardy_partitioner": True,
 }

@@ -27,8 +27,8 @@ __all__ = ["ResizeMethod", "resize", "scale_and_translate"]
 class ResizeMethod(enum.Enum):
     """How values between the elements of an image are found.
 
-    NEAREST takes the nearest element; LINEAR interpolates; CUBIC is Keys' kernel; LANCZOS3 and LANCZOS5 are
-    windowed sinc functions.
+    NEAREST takes the nearest element; LINEAR interpolates; CUBIC is Keys' kernel, CUBIC_PYTORCH that with the
+    steeper slope that PyTorch has; LANCZOS3 and LANCZOS5 are windowed sinc functions.
     """
 
     NEAREST = 0
@@ -36,6 +36,7 @@ class ResizeMethod(enum.Enum):
     LANCZOS3 = 2
     LANCZOS5 = 3
     CUBIC = 4
+    CUBIC_PYTORCH = 5
 
     @staticmethod
     def from_string(s: str) -> ResizeMethod:
@@ -53,6 +54,7 @@ _NAMES = {
     "nearest": ResizeMethod.NEAREST,
     **dict.fromkeys(("linear", "bilinear", "trilinear", "triangle"), ResizeMethod.LINEAR),
     **dict.fromkeys(("cubic", "bicubic", "tricubic"), ResizeMethod.CUBIC),
+    "cubic-pytorch": ResizeMethod.CUBIC_PYTORCH,
     "lanczos3": ResizeMethod.LANCZOS3,
     "lanczos5": ResizeMethod.LANCZOS5,
 }
@@ -62,11 +64,15 @@ def _triangle(x: Any) -> Any:
     return cnp.maximum(0, 1 - x)
 
 
-def _keys(x: Any) -> Any:
-    """Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2."""
-    near = ((1.5 * x - 2.5) * x) * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return cnp.where(x >= 2, 0, cnp.where(x >= 1, far, near))
+def _keys(slope: float) -> Callable[[Any], Any]:
+    """Keys, "Cubic convolution interpolation for digital image processing", 1981, with a slope at distance 1."""
+
+    def kernel(x: Any) -> Any:
+        near = (((slope + 2) * x - (slope + 3)) * x) * x + 1
+        far = ((slope * x - 5 * slope) * x + 8 * slope) * x - 4 * slope
+        return cnp.where(x >= 2, 0, cnp.where(x >= 1, far, near))
+
+    return kernel
 
 
 def _lanczos(radius: int) -> Callable[[Any], Any]:
@@ -80,7 +86,8 @@ def _lanczos(radius: int) -> Callable[[Any], Any]:
 
 _KERNELS: dict[ResizeMethod, Callable[[Any], Any]] = {
     ResizeMethod.LINEAR: _triangle,
-    ResizeMethod.CUBIC: _keys,
+    ResizeMethod.CUBIC: _keys(-0.5),
+    ResizeMethod.CUBIC_PYTORCH: _keys(-0.75),
     ResizeMethod.LANCZOS3: _lanczos(3),
     ResizeMethod.LANCZOS5: _lanczos(5),
 }

@@ -5,6 +5,7 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from ..core.primitive import Primitive
 from ..transforms.rules import broadcast_batch
 from .arithmetic import add, bitwise_or, bitwise_xor, shift_left, shift_right_logical
 
-__all__ = ["threefry2x32_p", "threefry_rounds"]
+__all__ = ["sampler_programs", "threefry2x32_p", "threefry_rounds"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 _UINT32 = np.dtype(np.uint32)
+
+#: Primitives that are programs of canter.random, by name: filled there, used by the lowering.
+sampler_programs: dict[str, Callable[..., Any]] = {}
 
 threefry2x32_p = Primitive("threefry2x32", multiple_results=True)
 

@@ -434,3 +434,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
         return weights if out_sharding is None else lax.with_sharding_constraint(weights, out_sharding)
 
     return init
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

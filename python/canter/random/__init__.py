@@ -32,6 +32,7 @@ from .gamma import (
     gamma as gamma,
     generalized_normal as generalized_normal,
     loggamma as loggamma,
+    random_gamma_p as random_gamma_p,
     t as t,
 )
 from .keys import (
@@ -70,3 +71,57 @@ for _name in (
     "poisson rademacher randint rayleigh t triangular truncated_normal uniform wald"
 ).split():
     globals()[_name] = _lays_out(globals()[_name])
+__all__ = [
+    "PRNGKey",
+    "ball",
+    "bernoulli",
+    "beta",
+    "binomial",
+    "bits",
+    "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
+    "clone",
+    "dirichlet",
+    "double_sided_maxwell",
+    "exponential",
+    "f",
+    "fold_in",
+    "gamma",
+    "generalized_normal",
+    "geometric",
+    "gumbel",
+    "key",
+    "key_data",
+    "key_dtype",
+    "key_impl",
+    "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
+    "maxwell",
+    "multinomial",
+    "multivariate_normal",
+    "normal",
+    "orthogonal",
+    "pareto",
+    "permutation",
+    "poisson",
+    "rademacher",
+    "randint",
+    "random_gamma_p",
+    "rayleigh",
+    "split",
+    "t",
+    "triangular",
+    "truncated_normal",
+    "uniform",
+    "wald",
+    "weibull_min",
+    "wrap_key_data",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,16 +9,30 @@ import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
+from canter.core.avals import get_aval
+from canter.core.primitive import Primitive
+from canter.lax.threefry import sampler_programs
 from canter.numpy.util import broadcast_to, convert, shape_of
 from canter.runtime.jit import jit
-from canter.transforms.custom_rules import custom_jvp
+from canter.transforms.rules import Zero
 from canter.transforms.vmap import vmap
 
 from .arguments import STATIC, as_number, parameter_shape, prepare, sample_shape
 from .bodies import exponential_body, halves, normal_body, rademacher_body, uniform_body
-from .keys import PRNGImpl
+from .keys import PRNGImpl, random_wrap_p, raw_key
 
-__all__ = ["ball", "beta", "chisquare", "dirichlet", "f", "gamma", "generalized_normal", "loggamma", "t"]
+__all__ = [
+    "ball",
+    "beta",
+    "chisquare",
+    "dirichlet",
+    "f",
+    "gamma",
+    "generalized_normal",
+    "loggamma",
+    "random_gamma_p",
+    "t",
+]
 
 Shape = tuple[int, ...]
 
@@ -68,43 +82,56 @@ def _gamma_one(words: Any, alpha: Any, *, impl: PRNGImpl, dtype: Any, log_space:
     return (d * cube) * boost
 
 
-@custom_jvp
-def _following(alpha: Any, sample: Any) -> Any:
-    """A sample whose derivative by alpha is that of a path of equal quantiles."""
-    return sample
+# --- samples as a primitive, which keeps its name in a program ------------------------------------
+
+random_gamma_p = Primitive("random_gamma")
 
 
-@_following.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    out = _following(*primals)
-    return out, tangents[0] * lax.random_gamma_grad(primals[0], out)
+def _samples(keys: Any, alpha: Any, *, log_space: bool) -> Any:
+    """Samples of the gamma distribution, or their logarithms; each from a key of its own."""
+    raw = raw_key("gamma", keys)
+    aval = get_aval(alpha)
+    size = math.prod(aval.shape)
+
+    def one(words: Any, alpha: Any) -> Any:
+        return _gamma_one(words, alpha, impl=raw.impl, dtype=aval.dtype, log_space=log_space)
+
+    if not size:
+        return alpha
+    each = raw.impl.split(raw.words, (size,))
+    return lax.reshape(vmap(one)(each, lax.reshape(alpha, (size,))), aval.shape)
 
 
-@custom_jvp
-def _following_log(alpha: Any, log_sample: Any) -> Any:
-    return log_sample
-
-
-@_following_log.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    out = _following_log(*primals)
+def _gamma_jvp(primals: Any, tangents: Any, *, log_space: bool) -> Any:
+    """The path of equal quantiles."""
+    keys, alpha = primals
+    out = random_gamma_p.bind(keys, alpha, log_space=log_space)
+    if type(tangents[1]) is Zero:
+        return out, tangents[1]
+    if not log_space:
+        return out, tangents[1] * lax.random_gamma_grad(alpha, out)
     sample = lax.exp(out)
-    tiny = dtypes.finfo(shape_dtype := sample.dtype).tiny
-    sample = cnp.where(sample == 0, shape_dtype.type(tiny), sample)
-    return out, tangents[0] * (lax.random_gamma_grad(primals[0], sample) / sample)
+    tiny = sample.dtype.type(dtypes.finfo(sample.dtype).tiny)
+    sample = cnp.where(sample == 0, tiny, sample)
+    return out, tangents[1] * (lax.random_gamma_grad(alpha, sample) / sample)
+
+
+def _gamma_batch(args: Any, dims: Any, *, log_space: bool) -> Any:
+    sampler = vmap(lambda keys, alpha: _samples(keys, alpha, log_space=log_space), in_axes=tuple(dims))
+    return sampler(*args), 0
+
+
+random_gamma_p.def_abstract_eval(lambda keys, alpha, *, log_space: alpha.update(weak_type=False))
+random_gamma_p.def_batching(_gamma_batch)
+random_gamma_p.def_impl(jit(_samples, static_argnames=("log_space",)))
+random_gamma_p.def_jvp(_gamma_jvp)
+sampler_programs["random_gamma"] = _samples
 
 
 def gamma_body(words: Any, alpha: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, log_space: bool) -> Any:
-    """Samples of the gamma distribution, or their logarithms; each from a key of its own."""
+    """Samples of the gamma distribution, or their logarithms, of a shape."""
     alpha = broadcast_to(convert(alpha, dtype), shape)
-    fixed = lax.reshape(lax.stop_gradient(alpha), (math.prod(shape),))
-    keys = impl.split(words, (math.prod(shape),))
-
-    def one(words: Any, alpha: Any) -> Any:
-        return _gamma_one(words, alpha, impl=impl, dtype=dtype, log_space=log_space)
-
-    samples = lax.reshape(vmap(one)(keys, fixed), shape) if fixed.size else alpha
-    return (_following_log if log_space else _following)(alpha, samples)
+    return random_gamma_p.bind(random_wrap_p.bind(words, impl=impl), alpha, log_space=log_space)
 
 
 # --- bodies: compiled on arrays, one call in a trace ----------------------------------------------

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import lax
-from ..core import config, dtypes
+from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.primitive import Primitive
 from ..core.pytree_registry import register_array_wrapper
 from ..core.trace import Tracer
-from ..runtime.array import Array
+from ..runtime.array import Array, Shard
 from ..runtime.composite import composite
 from ..transforms.rules import moveaxis
 from . import threefry
@@ -268,6 +268,42 @@ class PRNGKeyArray(Array):
         trailing = range(self.ndim, self.ndim + len(self._impl.key_shape))
         return self._over(self._base_array.transpose(*order, *trailing))
 
+    def swapaxes(self, axis1: int, axis2: int) -> PRNGKeyArray:
+        """Exchanges two dimensions."""
+        axis1, axis2 = axis1 % self.ndim, axis2 % self.ndim
+        return self._over(self._base_array.swapaxes(axis1, axis2))
+
+    def take(self, indices: Any, axis: int | None = None, **options: Any) -> PRNGKeyArray:
+        """Keys at places along an axis, or among all."""
+        keys = self.ravel() if axis is None else self
+        return self._over(keys._base_array.take(indices, (axis or 0) % keys.ndim, **options))
+
+    @property
+    def addressable_shards(self) -> list[Any]:
+        return self._shards(self._base_array.addressable_shards)
+
+    @property
+    def global_shards(self) -> list[Any]:
+        return self._shards(self._base_array.global_shards)
+
+    def _shards(self, shards: Any) -> list[Any]:
+        words = len(self._impl.key_shape)
+        return [
+            Shard(
+                s.device,
+                s.index[: len(s.index) - words],
+                s.replica_id,
+                None if s.data is None else self._over(s.data),
+            )
+            for s in shards
+        ]
+
+    def on_device_size_in_bytes(self) -> int:
+        return self._base_array.on_device_size_in_bytes()
+
+    def unsafe_buffer_pointer(self) -> int:
+        return self._base_array.unsafe_buffer_pointer()
+
     def squeeze(self, axis: Any = None) -> PRNGKeyArray:
         axes = [d for d, n in enumerate(self.shape) if n == 1] if axis is None else np.atleast_1d(axis)
         return self._over(self._base_array.squeeze(tuple(int(a) % self.ndim for a in axes)))
@@ -378,6 +414,17 @@ def _wrap(words: Any, *, impl: PRNGImpl) -> PRNGKeyArray:
     return PRNGKeyArray(impl, words)
 
 
+def _refuse_legacy(where: str) -> None:
+    """Warns of a raw array of words used as a key, or raises ValueError, as the flag says."""
+    message = (
+        f"random.{where}: a legacy uint32 key array is used as a random key. Make keys with random.key, or set the "
+        "flag legacy_prng_key to 'allow'."
+    )
+    if config.legacy_prng_key.value == "error":
+        raise ValueError(message)
+    source.warn(message)
+
+
 class RawKey(NamedTuple):
     """A key taken apart: its words, its implementation, and whether it was of a key dtype."""
 
@@ -414,6 +461,8 @@ def raw_key(where: str, value: Any, single: bool = True) -> RawKey:
                 f"{type(value).__name__}. Make one with random.key(seed), and new ones from it with random.split."
             )
         _check_words(get_aval(value), impl)
+        if config.legacy_prng_key.value != "allow":
+            _refuse_legacy(where)
         raw = RawKey(value, impl, False)
     ndim = len(raw.words.shape) - len(raw.impl.key_shape)
     if single and ndim:
@@ -484,7 +533,7 @@ def _chosen_impl(where: str, impl: Any, dtype: Any) -> PRNGImpl:
 
 
 def PRNGKey(seed: Any, *, impl: Any = None) -> Any:
-    """A raw random key from an integer: an array of its words.
+    """A raw random key from an integer: an array of its words, or a key as of `key` under enable_custom_prng.
 
     Args, raised errors: as for `key`.
 
@@ -493,7 +542,9 @@ def PRNGKey(seed: Any, *, impl: Any = None) -> Any:
       >>> ct.random.PRNGKey(42).tolist()
       [0, 42]
     """
-    return _seed_words("PRNGKey", seed, find_impl(impl))
+    chosen = find_impl(impl)
+    words = _seed_words("PRNGKey", seed, chosen)
+    return random_wrap_p.bind(words, impl=chosen) if config.enable_custom_prng.value else words
 
 
 @composite(static_argnames=("impl", "shape"))
