@@ -27,8 +27,9 @@ __all__ = ["ResizeMethod", "resize", "scale_and_translate"]
 class ResizeMethod(enum.Enum):
     """How values between the elements of an image are found.
 
-    NEAREST takes the nearest element; LINEAR interpolates; CUBIC is Keys' kernel, CUBIC_PYTORCH that with the
-    steeper slope that PyTorch has; LANCZOS3 and LANCZOS5 are windowed sinc functions.
+    NEAREST takes the nearest element; LINEAR interpolates; CUBIC is Keys' kernel, CUBIC_PYTORCH that as PyTorch
+    has it (steeper, with repeated edges, where antialias is off); LANCZOS3 and LANCZOS5 are windowed sinc
+    functions; AREA takes the mean of what each new element covers.
     """
 
     NEAREST = 0
@@ -37,6 +38,7 @@ class ResizeMethod(enum.Enum):
     LANCZOS5 = 3
     CUBIC = 4
     CUBIC_PYTORCH = 5
+    AREA = 6
 
     @staticmethod
     def from_string(s: str) -> ResizeMethod:
@@ -54,6 +56,7 @@ _NAMES = {
     "nearest": ResizeMethod.NEAREST,
     **dict.fromkeys(("linear", "bilinear", "trilinear", "triangle"), ResizeMethod.LINEAR),
     **dict.fromkeys(("cubic", "bicubic", "tricubic"), ResizeMethod.CUBIC),
+    "area": ResizeMethod.AREA,
     "cubic-pytorch": ResizeMethod.CUBIC_PYTORCH,
     "lanczos3": ResizeMethod.LANCZOS3,
     "lanczos5": ResizeMethod.LANCZOS5,
@@ -87,7 +90,7 @@ def _lanczos(radius: int) -> Callable[[Any], Any]:
 _KERNELS: dict[ResizeMethod, Callable[[Any], Any]] = {
     ResizeMethod.LINEAR: _triangle,
     ResizeMethod.CUBIC: _keys(-0.5),
-    ResizeMethod.CUBIC_PYTORCH: _keys(-0.75),
+    ResizeMethod.CUBIC_PYTORCH: _keys(-0.5),  # where antialias is on, and else _keys(-0.75)
     ResizeMethod.LANCZOS3: _lanczos(3),
     ResizeMethod.LANCZOS5: _lanczos(5),
 }
@@ -100,8 +103,17 @@ def _weights(
     inverse = 1 / convert(scale, dtype)
     width = cnp.maximum(inverse, 1) if antialias else 1
     at = (cnp.arange(new, dtype=dtype) + 0.5) * inverse - convert(shift, dtype) * inverse - 0.5
-    distance = cnp.abs(at[None, :] - cnp.arange(size, dtype=dtype)[:, None]) / width
-    weights = _KERNELS[method](distance)
+    places = cnp.arange(size, dtype=dtype)[:, None]
+    if method is ResizeMethod.AREA:
+        low, high = at - inverse / 2, at + inverse / 2
+        weights = cnp.maximum(0, cnp.minimum(high, places + 0.5) - cnp.maximum(low, places - 0.5))
+    elif method is ResizeMethod.CUBIC_PYTORCH and not antialias:
+        # The kernel reaches two elements beyond the edges, which repeat there.
+        reach = cnp.arange(-2, size + 2, dtype=dtype)[:, None]
+        spread = _keys(-0.75)(cnp.abs(at[None, :] - reach))
+        weights = spread[2:-2].at[0].add(spread[0] + spread[1]).at[-1].add(spread[-2] + spread[-1])
+    else:
+        weights = _KERNELS[method](cnp.abs(at[None, :] - places) / width)
     total = cnp.sum(weights, axis=0, keepdims=True)
     usable = cnp.abs(total) > 1000 * float(np.finfo(np.float32).eps)
     weights = cnp.where(usable, weights / cnp.where(total != 0, total, 1), 0)
