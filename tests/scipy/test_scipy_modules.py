@@ -244,5 +244,5 @@ def test_examples(module):
         assert ">>>" in doc, name
         output: list[str] = []
         test = doctest.DocTestParser().get_doctest(inspect.cleandoc(doc), {}, name, None, 0)
-        doctest.DocTestRunner().run(test, out=output.append)
+        doctest.DocTestRunner(verbose=False).run(test, out=output.append)
         assert not output, "".join(output)

@@ -203,7 +203,7 @@ def test_refusals():
 
 
 def test_examples():
-    runner = doctest.DocTestRunner()
+    runner = doctest.DocTestRunner(verbose=False)
     for name in dir(special):
         doc = getattr(special, name).__doc__
         assert ">>>" in doc, name

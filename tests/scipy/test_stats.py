@@ -252,7 +252,7 @@ def _documented():
 
 
 def test_examples():
-    runner = doctest.DocTestRunner()
+    runner = doctest.DocTestRunner(verbose=False)
     for name, function in _documented():
         assert ">>>" in function.__doc__, name
         output: list[str] = []

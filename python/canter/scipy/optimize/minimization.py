@@ -211,7 +211,7 @@ def _settings(method: str, size: int, tol: float | None, options: Mapping[str, A
     for name in ("maxiter", "maxfun", "maxgrad"):
         if chosen[name] is None:
             chosen[name] = size * 200 if name == "maxiter" else np.iinfo(np.int32).max
-    chosen["maxls"] = operator.index(chosen.get("line_search_maxiter", chosen.get("maxls")))
+    chosen["maxls"] = operator.index(chosen["line_search_maxiter" if method == "bfgs" else "maxls"])
     return chosen
 
 

@@ -198,7 +198,7 @@ def _fresnel_values(x: Any) -> tuple[Any, Any]:
     sign = lax.sign(x)
     missing = x != x
     values = (where(near, near_s, far_s), where(near, near_c, far_c))
-    return tuple(where(missing, x, sign * value) for value in values)  # type: ignore[return-value]
+    return tuple(where(missing, x, sign * value) for value in values)
 
 
 @custom_jvp

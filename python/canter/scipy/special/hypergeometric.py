@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from canter.core import dtypes
 from canter.lax.common import const
 from canter.numpy.ufunc_bodies import where
 from canter.numpy.util import dtype_of, shape_of
-from canter.transforms.custom_rules import custom_jvp
+from canter.transforms.custom_rules import SymbolicZero, custom_jvp
 from canter.transforms.derivatives import jvp
 
 from .common import documented, in_single, is_double, real
@@ -51,22 +52,31 @@ def _with_parameter_derivatives(program: Callable[..., Any]) -> Callable[..., An
     """A function of real operands whose derivatives are those of its program, also in reverse mode.
 
     The loops in the program can be differentiated forwards only, but the derivative by each operand
-    is one number a point: what flows back through it is a product.
+    is one number a point: what flows back through it is a product. It is a function of this kind itself,
+    so that it has derivatives in turn.
     """
 
     @custom_jvp
     def function(*operands: Any) -> Any:
         return program(*operands)
 
-    @function.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    @functools.cache
+    def derivative(place: int) -> Callable[..., Any]:
+        def slope(*operands: Any) -> Any:
+            units = [lax.full_like(x, 1 if n == place else 0) for n, x in enumerate(operands)]
+            return jvp(program, operands, tuple(units))[1]
+
+        return _with_parameter_derivatives(slope)
+
+    def rule(primals: Any, tangents: Any) -> Any:
         value = function(*primals)
         total = lax.full_like(value, 0)
-        for i, tangent in enumerate(tangents):
-            unit = [lax.full_like(x, 1 if j == i else 0) for j, x in enumerate(primals)]
-            total = total + jvp(program, tuple(primals), tuple(unit))[1] * tangent
+        for place, tangent in enumerate(tangents):
+            if type(tangent) is not SymbolicZero:
+                total = total + derivative(place)(*primals) * tangent
         return value, total
 
+    function.defjvp(rule, symbolic_zeros=True)
     return function
 
 
@@ -131,7 +141,7 @@ def _gauss_series(a: Any, b: Any, c: Any, x: Any) -> Any:
 def _gamma_ratio(above: tuple[Any, Any], below: tuple[Any, Any]) -> Any:
     """gamma(p) gamma(q) / (gamma(r) gamma(s)), 0 where r or s is a pole."""
     pole = lax.bitwise_or(*map(_ends, below))
-    below = tuple(where(_ends(x), const(x, 1), x) for x in below)  # type: ignore[assignment]
+    below = tuple(where(_ends(x), const(x, 1), x) for x in below)
     size = sum(map(lax.lgamma, above)) - sum(map(lax.lgamma, below))
     sign = 1.0
     for x in (*above, *below):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def distribution(title: str, **parameters: str) -> Callable[[str, float], Callab
       >>> print(round(float(ct.scipy.stats.{where_from}({arguments})), 3))
       {value}
     """
-            return composite(function)
+            return cast(F, composite(function))
 
         return decorate
 

@@ -222,7 +222,7 @@ class Rotation(NamedTuple):
         shape = (4,) if num is None else (num, 4)
         return cls.from_quat(random.normal(random_key, shape))
 
-    def __getitem__(self, indexer: Any) -> Rotation:  # type: ignore[override]
+    def __getitem__(self, indexer: Any) -> Rotation:
         if self.single:
             raise TypeError("Single rotation is not subscriptable.")
         return Rotation(self.quat[indexer])
@@ -232,7 +232,7 @@ class Rotation(NamedTuple):
             raise TypeError("Single rotation has no len().")
         return self.quat.shape[0]
 
-    def __mul__(self, other: Any) -> Rotation:  # type: ignore[override]
+    def __mul__(self, other: Any) -> Rotation:
         """The rotation `other` and then this one."""
         return Rotation(_unit(_product(self.quat, other.quat)))
 

@@ -53,8 +53,8 @@ class Slerp(NamedTuple):
             raise ValueError(f"Slerp: the times must be of one dimension, got {times.shape}.")
         if times.shape[0] != len(rotations):
             raise ValueError(f"Slerp: there are {times.shape[0]} times, but {len(rotations)} rotations.")
-        within = rotations[:-1].inv() * rotations[1:]
-        return cls(times, cnp.diff(times), rotations[:-1], within.as_rotvec())
+        start, end = Rotation(rotations.quat[:-1]), Rotation(rotations.quat[1:])
+        return cls(times, cnp.diff(times), start, (start.inv() * end).as_rotvec())
 
     def __call__(self, times: Any) -> Rotation:
         """The rotations at times (), or (m,)."""
@@ -63,4 +63,6 @@ class Slerp(NamedTuple):
             raise ValueError(f"Slerp: times must have at most one dimension, got {times.shape}.")
         place = cnp.clip(cnp.searchsorted(self.times, times, side="left") - 1, 0, self.timedelta.shape[0] - 1)
         share = (times - self.times[place]) / self.timedelta[place]
-        return self.rotations[place] * Rotation.from_rotvec(self.rotvecs[place] * share[..., None])
+        return Rotation(self.rotations.quat[place]) * Rotation.from_rotvec(
+            self.rotvecs[place] * share[..., None]
+        )
