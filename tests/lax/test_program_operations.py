@@ -190,7 +190,9 @@ def test_dce_sink_keeps_what_nothing_reads():
         "custom_call @dce_sink"
         in ct.jit(fun, static_argnames="prevent_mlir_dce").lower(1.0, prevent_mlir_dce=True).as_text()
     )
-    assert ct.jit(fun)(2.0) == 8 and lax.dce_sink(X) is None
+    assert ct.jit(fun)(2.0) == 8 and lax.dce_sink(X) is None and lax.dce_sink(2.0) is None
+    looped = ct.jit(lambda x: lax.fori_loop(0, 2, lambda _, y: fun(y), x))
+    assert looped(1.5) == 1.5**9 and ct.grad(ct.checkpoint(fun))(2.0) == 12
 
 
 def test_tokens():

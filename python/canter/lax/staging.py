@@ -8,7 +8,14 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import AbstractToken, ShapedArray, abstract_token, get_aval
-from ..core.effects import Effect
+from ..core.effects import (
+    Effect,
+    control_flow_allowed_effects,
+    custom_derivatives_allowed_effects,
+    lowerable_effects,
+    partial_eval_kept_effects,
+    remat_allowed_effects,
+)
 from ..core.primitive import Primitive
 from ..core.tokens import Token
 from ..transforms import rules
@@ -113,6 +120,14 @@ class _KeptEffect(Effect):
         return "Kept"
 
 
+for _allowed in (
+    lowerable_effects,
+    control_flow_allowed_effects,
+    custom_derivatives_allowed_effects,
+    remat_allowed_effects,
+    partial_eval_kept_effects,
+):
+    _allowed.add_type(_KeptEffect)
 _kept = frozenset({_KeptEffect()})
 dce_sink_p = Primitive("dce_sink", multiple_results=True)
 
@@ -137,6 +152,11 @@ def dce_sink(val: Any, *, prevent_mlir_dce: bool = False) -> None:
         dce_sink_p.bind(leaf, prevent_mlir_dce=bool(prevent_mlir_dce))
 
 
+def _sink_impl(x: Any, **params: Any) -> list[Any]:
+    get_aval(x)  # raises for what is no array
+    return []
+
+
 def _sink_jvp(primals: Any, tangents: Any, **params: Any) -> Any:
     return dce_sink_p.bind(*primals, **params), []
 
@@ -146,7 +166,7 @@ def _sink_batch(args: Any, dims: Any, **params: Any) -> Any:
 
 
 dce_sink_p.def_effectful_abstract_eval(lambda x, *, prevent_mlir_dce: ([], _kept))
-dce_sink_p.def_impl(lambda x, *, prevent_mlir_dce: get_aval(x) and [])
+dce_sink_p.def_impl(_sink_impl)
 dce_sink_p.def_jvp(_sink_jvp)
 dce_sink_p.def_transpose(lambda cts, x, **params: [Zero(x.aval) if is_undefined_primal(x) else None])
 dce_sink_p.def_batching(_sink_batch)
