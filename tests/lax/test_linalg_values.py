@@ -77,8 +77,7 @@ def test_defining_equations(dtype):
         close(adjoint(u) @ u, np.broadcast_to(np.eye(4), (2, 4, 4)), dtype)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
-@pytest.mark.parametrize("shape", [(4, 3), (3, 4)])
+@pytest.mark.parametrize("dtype, shape", [(np.float64, (3, 4)), (np.complex128, (4, 3))])
 def test_programs_without_a_library(dtype, shape):
     x, square, c = numbers(*shape, dtype=dtype), numbers(4, 4, dtype=dtype), numbers(shape[0], 2, dtype=dtype)
 
