@@ -102,3 +102,13 @@ def test_sum_of_cotangents_of_which_one_has_no_batch_axis():
     np.testing.assert_allclose(ct.vmap(f, in_axes=(None, 0))(y, x), 3.0 + 2.0 * x)
     twice = ct.vmap(ct.vmap(f, in_axes=(0, None)), in_axes=(None, 0))(x, x)
     np.testing.assert_allclose(twice, 3.0 * x[None] + 2.0 * x[:, None])
+
+
+def test_sum_match_sums_what_has_no_axis_to_go_to():
+    def total(x, y):
+        return x * y, y
+
+    x = np.arange(6.0, dtype=np.float32).reshape(3, 2)
+    products, same = ct.vmap(total, in_axes=(0, None), out_axes=None, sum_match=True)(x, 2.0)
+    np.testing.assert_allclose(products, 2 * x.sum(0))
+    assert float(same) == 2.0

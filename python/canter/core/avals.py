@@ -263,11 +263,11 @@ def valid_jaxtype(value: Any) -> bool:
     return True
 
 
-def typeof(value: Any) -> Any:
+def typeof(x: Any) -> Any:
     """The type of a value as the tracer sees it: its aval.
 
     Args:
-      value: an array, a tracer, a NumPy array or a number.
+      x: an array, a tracer, a NumPy array or a number.
 
     Raises:
       TypeError: the value is none of these.
@@ -277,7 +277,7 @@ def typeof(value: Any) -> Any:
       >>> ct.typeof(1.0)
       ShapedArray(float32[], weak_type=True)
     """
-    return get_aval(value)
+    return get_aval(x)
 
 
 def typematch(a: AbstractValue, b: AbstractValue) -> bool:

@@ -85,17 +85,13 @@ class Flag(Config):
             self.on_change(value, False)
         self.set_global(value)
 
-    def __call__(self, value: Any = _NOT_GIVEN, /, **keyword: Any) -> FlagContext:
+    def __call__(self, new_val: Any = _NOT_GIVEN) -> FlagContext:
         """A context manager, or decorator, that sets the flag in this thread."""
-        if keyword:
-            if value is not _NOT_GIVEN or len(keyword) > 1 or not {"new_val", "disable"} >= set(keyword):
-                raise TypeError(f"{self.flag_name}() takes one value; got {sorted(keyword)}.")
-            (value,) = keyword.values()
-        if value is _NOT_GIVEN:
+        if new_val is _NOT_GIVEN:
             if not isinstance(self.default, bool):
                 raise TypeError(f"{self.flag_name}() needs a value, as in `with {self.flag_name}(...):`.")
-            value = True
-        return FlagContext(((self, self._parsed(value, self.flag_name)),))
+            new_val = True
+        return FlagContext(((self, self._parsed(new_val, self.flag_name)),))
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -105,6 +101,14 @@ class Flag(Config):
 
     def __repr__(self) -> str:
         return f"<flag {self.flag_name} = {self.value!r}>"
+
+
+class _DisableFlag(Flag):
+    """The flag whose value has a name of its own as an argument."""
+
+    def __call__(self, disable: Any = True) -> FlagContext:
+        """A context manager, or decorator, that sets the flag in this thread."""
+        return super().__call__(disable)
 
 
 class FlagContext:
@@ -242,7 +246,8 @@ flags: dict[str, Flag] = {}
 
 
 def _flag(name: str, default: Any, parse: Callable[[Any], Any], help: str, **options: Any) -> Flag:
-    flag = flags[name] = Flag(name, default, parse, help, **options)
+    kind = _DisableFlag if name == "disable_jit" else Flag
+    flag = flags[name] = kind(name, default, parse, help, **options)
     return flag
 
 
@@ -363,11 +368,11 @@ raise_persistent_cache_errors = _flag(
 )
 
 
-def transfer_guard(value: str) -> FlagContext:
+def transfer_guard(new_val: str) -> FlagContext:
     """Sets all three transfer guards in this thread, for a block or a decorated function.
 
     Args:
-      value: 'allow', 'log', 'disallow', 'log_explicit' or 'disallow_explicit'; the last two also
+      new_val: 'allow', 'log', 'disallow', 'log_explicit' or 'disallow_explicit'; the last two also
         cover copies asked for by `device_put` and `device_get`.
 
     Raises:
@@ -378,7 +383,7 @@ def transfer_guard(value: str) -> FlagContext:
     ...     pass
     """
     guards = (transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host)
-    return FlagContext(tuple((guard, guard._parsed(value, "transfer_guard")) for guard in guards))
+    return FlagContext(tuple((guard, guard._parsed(new_val, "transfer_guard")) for guard in guards))
 
 
 def checking_leaks() -> FlagContext:

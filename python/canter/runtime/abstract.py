@@ -63,7 +63,7 @@ def make_jaxpr(
 
 
 @api_boundary
-def eval_shape(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of a function's results, without computing anything.
 
     Args:

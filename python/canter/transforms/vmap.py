@@ -27,6 +27,7 @@ def vmap(
     axis_name: Hashable | None = None,
     axis_size: int | None = None,
     spmd_axis_name: Hashable | tuple[Hashable, ...] | None = None,
+    sum_match: bool = False,
 ) -> Callable[P, R]:
     """Maps a function over an axis of its arguments, as one vectorized program.
 
@@ -41,6 +42,8 @@ def vmap(
       axis_size: the size of the axis; needed only when no argument is mapped.
       spmd_axis_name: mesh axes over which the mapped axis is sharded where a sharding constraint
         is met inside.
+      sum_match: whether results that depend on the axis are summed over it where `out_axes` is None,
+        instead of being an error.
 
     Returns:
       A function of the same arguments, each with the mapped axis.
@@ -85,7 +88,7 @@ def vmap(
         outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, spmd_axis_name)
         wanted = _flat_out_axes(flat.out_tree, out_axes)
         results = [
-            _place_output(fun, size, dim, want, x, flat.out_tree, i)
+            _place_output(fun, size, dim, want, x, flat.out_tree, i, sum_match)
             for i, (x, dim, want) in enumerate(zip(outs, out_dims, wanted, strict=True))
         ]
         return flat.out_tree.unflatten(results)
@@ -187,10 +190,12 @@ def _flat_out_axes(out_tree: Any, out_axes: Any) -> list[Any]:
     return pytree.flatten_axes("vmap out_axes", out_tree, out_axes)
 
 
-def _place_output(fun: Any, size: int, dim: int | None, want: Any, x: Any, tree: Any, index: int) -> Any:
+def _place_output(
+    fun: Any, size: int, dim: int | None, want: Any, x: Any, tree: Any, index: int, sum_match: bool
+) -> Any:
     if want is None:
-        if dim is None:
-            return x
+        if dim is None or sum_match:
+            return matchaxis(size, dim, None, x, sum_match=True)
         path = pytree.keystr(pytree.tree_leaves_with_path(tree.unflatten(range(tree.num_leaves)))[index][0])
         raise ValueError(
             f"{_vmap_of(fun)}: out_axes is None for result{path or ' 0'}, but that result depends on the mapped axis. "
