@@ -46,7 +46,7 @@ class gaussian_kde:
       >>> import canter as ct
       >>> kde = ct.scipy.stats.gaussian_kde(ct.numpy.array([1.0, 2.0, 4.0]))
       >>> print(round(float(kde(2.0)[0]), 3))
-      0.201
+      0.215
     """
 
     neff: Any
