@@ -462,7 +462,7 @@ F, N, B = np.ones((3, 4), np.float32), np.ones((3, 4), np.int32), np.ones((3, 4)
         (TypeError, r"nonnegative, got \(-3,\)", lambda: lax.iota(int, -3)),
         (ValueError, r"dimension=2 for shape=\(3, 4\)", lambda: lax.broadcasted_iota(int, (3, 4), 2)),
         (TypeError, r"scalar fill_value, got fill_value.shape \(3, 4\)", lambda: lax.full((3,), F)),
-        (NotImplementedError, r"no sharding yet", lambda: lax.full((3,), 1.0, sharding="x")),
+        (TypeError, r"takes a sharding", lambda: lax.full((3,), 1.0, sharding="x")),
         (TypeError, r"list", lambda: lax.add(F, [1.0])),
         (TypeError, r"not a valid array type", lambda: lax.exp(None)),
         (ValueError, r"AWAY|RoundingMethod", lambda: lax.round(F, 7)),

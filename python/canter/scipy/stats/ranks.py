@@ -207,7 +207,7 @@ def sem(
 
     Example:
       >>> import canter as ct
-      >>> print(ct.scipy.stats.sem(ct.numpy.array([1.0, 3.0])))
+      >>> print(ct.scipy.stats.sem(ct.numpy.array([1.0, 3.0])).round(3))
       1.0
     """
     check_arraylike("sem", a)
