@@ -246,8 +246,8 @@ def _spence(x: Any) -> Any:
 @documented(
     "spence",
     "The dilogarithm at 1 - x: the integral of log(t) / (1 - t) from 1 to x; NaN below 0.",
-    "spence(1.0)",
-    "0.0",
+    "spence(2.0).round(3)",
+    "-0.822",
 )
 def spence(x: Any) -> Any:
     return in_single(_spence)(*real("spence", x))

@@ -16,7 +16,7 @@ __all__ = ["cdf", "logpdf", "pdf"]
 _method = distribution("the generalized normal distribution", beta="the exponent, positive")
 
 
-@_method("0.5, 3.0", -0.706)
+@_method("0.5, 3.0", -0.705)
 def logpdf(x: Any, beta: Any) -> Any:
     x, beta = promote_args_inexact("gennorm.logpdf", x, beta)
     return lax.log(beta) - math.log(2) - lax.lgamma(1 / beta) - cnp.power(lax.abs(x), beta)
@@ -27,7 +27,7 @@ def pdf(x: Any, beta: Any) -> Any:
     return lax.exp(logpdf(x, beta))
 
 
-@_method("0.5, 3.0", 0.771)
+@_method("0.5, 3.0", 0.772)
 def cdf(x: Any, beta: Any) -> Any:
     x, beta = promote_args_inexact("gennorm.cdf", x, beta)
     return 0.5 * (1 + lax.sign(x) * special.gammainc(1 / beta, cnp.power(lax.abs(x), beta)))

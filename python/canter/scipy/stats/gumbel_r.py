@@ -41,7 +41,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return gumbel.above(standardize("gumbel_r.sf", x, loc, scale)[0])
 
 
-@_method("0.5", -0.787)
+@_method("0.5", -0.788)
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return gumbel.log_above(standardize("gumbel_r.logsf", x, loc, scale)[0])
 

@@ -47,7 +47,7 @@ _LARGE_MEAN = 100.0
 _TERMS = 240
 
 
-@_method("1.5", 1.573)
+@_method("1.5", 1.539)
 def entropy(mu: Any, loc: Any = 0) -> Any:
     mu, _ = promote_args_inexact("poisson.entropy", mu, loc)
     large = mu > _LARGE_MEAN

@@ -62,23 +62,23 @@ def _log_share(z: Any, low: Any, high: Any, a: Any, b: Any) -> Any:
     return where(z != z, z, _log_mass(low, high) - _log_mass(a, b))
 
 
-@_method("0.5, -1.0, 2.0", -0.43)
+@_method("0.5, -1.0, 2.0", -0.429)
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z, a, b, _ = _checked("truncnorm.logcdf", x, a, b, loc, scale)
     return _log_share(z, a, lax.min(lax.max(z, a), b), a, b)
 
 
-@_method("0.5, -1.0, 2.0", 0.65)
+@_method("0.5, -1.0, 2.0", 0.651)
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return lax.exp(logcdf(x, a, b, loc, scale))
 
 
-@_method("0.5, -1.0, 2.0", -1.05)
+@_method("0.5, -1.0, 2.0", -1.052)
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z, a, b, _ = _checked("truncnorm.logsf", x, a, b, loc, scale)
     return _log_share(z, lax.min(lax.max(z, a), b), b, a, b)
 
 
-@_method("0.5, -1.0, 2.0", 0.35)
+@_method("0.5, -1.0, 2.0", 0.349)
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return lax.exp(logsf(x, a, b, loc, scale))
