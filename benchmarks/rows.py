@@ -58,8 +58,8 @@ ROWS = (
     _row("trace_vmap", "trace of vmap, per equation", "us", 0.5),
     _row("trace_grad", "trace of grad, per forward equation", "us", 0.18),
     _row("lower", "lower, per equation", "us", 0.35),
-    _row("gpt_trace", "GPT step, 12 layers: trace", "s", 0.35, "gpt12", field="trace", fresh=True, rounds=3),
-    _row("gpt_lower", "GPT step, 12 layers: lower", "s", 0.35, "gpt12", field="lower", fresh=True, rounds=3),
+    _row("gpt_trace", "GPT step, 12 layers: trace", "s", 0.35, "gpt12", field="trace", fresh=True, rounds=7),
+    _row("gpt_lower", "GPT step, 12 layers: lower", "s", 0.35, "gpt12", field="lower", fresh=True, rounds=7),
     _row(
         "gpt_compile",
         "GPT step, 12 layers: compile",
@@ -68,9 +68,9 @@ ROWS = (
         "gpt12",
         field="compile",
         fresh=True,
-        rounds=3,
+        rounds=7,
     ),
-    _row("gpt_step", "GPT step, 12 layers: run", "ms", 1.0, "gpt12", field="step", fresh=True, rounds=3),
+    _row("gpt_step", "GPT step, 12 layers: run", "ms", 1.0, "gpt12", field="step", fresh=True, rounds=7),
     _row("gpt4_step", "GPT step, 4 layers of width 256: run", "ms", None, peers=WITH_TORCH, rounds=5),
     _row("nested_gpt", "vmap of jvp of grad of checkpoint of a GPT: trace", "s", 0.35, rounds=5),
     _row("scan_grad", "grad of a scan, 600 steps of 60 scalars, in runs of the scan", "x", 0.3, rounds=9),
@@ -91,10 +91,10 @@ ROWS = (
         families=tuple((name, 0.5) for name in FAST_FAMILIES),
         rounds=8,
     ),
-    _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
-    _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=3),
-    _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
-    _row("grow_lower", "lower, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=5),
+    _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
+    _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
+    _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
+    _row("grow_lower", "lower, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
 )
 
 UNITS = {
