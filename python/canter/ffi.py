@@ -19,11 +19,8 @@ from canter_pjrt import jaxlib_door as _door
 from .core.avals import AbstractToken as _AbstractToken, ShapedArray as _ShapedArray, get_aval as _get_aval
 from .core.errors import api_boundary as _api_boundary
 from .lax.callbacks import VMAP_METHODS as _VMAP_METHODS
-from .lax.foreign import (
-    FrozenDict as _FrozenDict,
-    HashableArray as _HashableArray,
-    ffi_call_p as _ffi_call_p,
-)
+from .lax.foreign import ffi_call_p as _ffi_call_p
+from .lax.parameters import FrozenDict as _FrozenDict, HashableArray as _HashableArray
 
 __all__ = [
     "build_ffi_lowering_function",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from canter.lax.foreign import plain
+from canter.lax.parameters import plain
 
 from ..attributes import ir_attribute
 from ..mlir_door import ir, stablehlo_attributes

@@ -10,7 +10,7 @@ import numpy as np
 
 from canter.core.avals import abstract_token
 from canter.core.jaxpr import ClosedJaxpr
-from canter.lax.composites import HashableArray
+from canter.lax.parameters import HashableArray
 from canter.lax.scaled import decomposed
 
 from ..body import private_function

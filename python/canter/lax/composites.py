@@ -17,31 +17,12 @@ from ..transforms.calling import FlatFunction, debug_info
 from ..transforms.jit_call import jit_p
 from ..transforms.partial_evaluation import close_over_nothing
 from .control_flow.common import check_callable, flatten_operands
+from .parameters import HashableArray
 
-__all__ = ["HashableArray", "composite"]
+__all__ = ["composite"]
 
 composite_p = Primitive("composite", multiple_results=True)
 composite_p.call_primitive = True
-
-
-class HashableArray:
-    """A NumPy array among the attributes of an equation: compared and hashed by what it holds."""
-
-    __slots__ = ("_key", "val")
-
-    def __init__(self, val: np.ndarray):
-        self.val = np.array(val)
-        self.val.flags.writeable = False
-        self._key = self.val.shape, self.val.dtype, self.val.tobytes()
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HashableArray) and self._key == other._key
-
-    def __repr__(self) -> str:
-        return f"HashableArray({self.val!r})"
 
 
 def composite(decomposition: Callable[..., Any], name: str, version: int = 0) -> Callable[..., Any]:

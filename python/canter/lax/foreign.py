@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..core.effects import Effect, control_flow_allowed_effects, lowerable_effects, no_effects
 from ..core.primitive import Primitive
 from .callbacks import batch_by_method, grown_avals
 
-__all__ = ["FfiEffect", "FrozenDict", "HashableArray", "ffi_call_p", "plain"]
+__all__ = ["FfiEffect", "ffi_call_p"]
 
 
 class FfiEffect(Effect):
@@ -31,51 +29,6 @@ class FfiEffect(Effect):
 lowerable_effects.add_type(FfiEffect)
 control_flow_allowed_effects.add_type(FfiEffect)
 _effects = frozenset((FfiEffect(),))
-
-
-class HashableArray:
-    """A NumPy array that is a parameter of an equation: compared by its elements."""
-
-    __slots__ = ("_key", "value")
-
-    def __init__(self, value: np.ndarray):
-        self.value = np.array(value)
-        self.value.flags.writeable = False
-        self._key = (self.value.dtype, self.value.shape, self.value.tobytes())
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HashableArray) and self._key == other._key
-
-    def __repr__(self) -> str:
-        return f"HashableArray({self.value!r})"
-
-
-class FrozenDict:
-    """A dictionary that is a parameter of an equation: compared by its items."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: dict[str, Any]):
-        self.value = dict(value)
-
-    def __hash__(self) -> int:
-        return hash(tuple(sorted(self.value.items())))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FrozenDict) and self.value == other.value
-
-    def __repr__(self) -> str:
-        return f"FrozenDict({self.value!r})"
-
-
-def plain(value: Any) -> Any:
-    """A parameter as the attribute that the user gave."""
-    if isinstance(value, FrozenDict):
-        return {key: plain(item) for key, item in value.value.items()}
-    return value.value if isinstance(value, HashableArray) else value
 
 
 ffi_call_p = Primitive("ffi_call", multiple_results=True)
