@@ -73,6 +73,9 @@ def test_counts():
     assert jaxpr_util.primitives_by_shape(closed)["sin :: float32[3]"] == 3
     lines = jaxpr_util.source_locations(closed)
     assert sum(lines.values()) == sum(counts.values()) and all(__file__ in line for line in lines)
+    here = ct.make_jaxpr(lambda x: lax.cond(x.sum() > 0, lax.sin, lax.cos, x))(np.ones(3, np.float32))
+    again = jaxpr_util.source_locations(here)
+    assert not set(again) & set(lines)  # though the same functions were traced for another line before
     by_source = jaxpr_util.primitives_by_source(closed)
     assert any(key.startswith("sin @ ") and count == 2 for key, count in by_source.items())
     out = io.StringIO()
