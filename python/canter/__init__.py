@@ -165,7 +165,7 @@ _names: dict[str, str] = {
 
 _submodules = frozenset(
     "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose debug dlpack dtypes errors "
-    "experimental extend ffi flatten_util image interpreters lax memory nn numpy ops random ref scipy sharding "
+    "experimental export extend ffi flatten_util image interpreters lax memory nn numpy ops random ref scipy sharding "
     "stages tree tree_util typing".split()
 )
 

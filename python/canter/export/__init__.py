@@ -1,0 +1,44 @@
+"""Programs that outlive the process that traced them: exported, written to bytes, read back, called.
+
+Names and parameters are those of `jax.export`, and so is the format of the bytes. Each name is loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .exported import (
+        DisabledSafetyCheck as DisabledSafetyCheck,
+        Exported as Exported,
+        maximum_supported_calling_convention_version as maximum_supported_calling_convention_version,
+        minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
+    )
+
+# Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
+_names: dict[str, str] = {
+    name: module
+    for module, names in {
+        "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
+        "minimum_supported_calling_convention_version",
+    }.items()
+    for name in names.split()
+}
+
+__all__ = list(_names)
+
+
+def __getattr__(name: str) -> Any:
+    module = _names.get(name)
+    if module is None:
+        from ..core.errors import unknown_attribute
+
+        raise unknown_attribute(__name__, name, __dir__())
+    value = getattr(_import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_names})
