@@ -24,9 +24,13 @@ from .jaxlib_door import DeviceList, JaxRuntimeError, jaxlib_version
 
 __all__ = [
     "CacheSettings",
+    "Entry",
     "default_directory",
+    "entries",
+    "is_sound",
     "key",
     "load",
+    "remove",
     "settings",
     "statistics",
     "store",
@@ -307,6 +311,48 @@ def _write(path: Path, data: bytes) -> None:
     except BaseException:
         _remove(Path(temporary))
         raise
+
+
+class Entry(NamedTuple):
+    """A program in the cache: its key, its size in bytes on disk, and when it was last used (Unix time)."""
+
+    name: str
+    size: int
+    last_used: float
+
+
+def entries(directory: str) -> list[Entry]:
+    """What a folder of the cache holds, the latest used first; nothing where there is no such folder.
+
+    Raises:
+      OSError: the folder cannot be read.
+    """
+    found = []
+    if os.path.exists(directory):
+        for file in os.scandir(directory):
+            if file.name.endswith(_SUFFIX):
+                status = file.stat()
+                found.append(Entry(file.name.removesuffix(_SUFFIX), status.st_size, status.st_mtime))
+    return sorted(found, key=lambda entry: -entry.last_used)
+
+
+def is_sound(directory: str, name: str) -> bool:
+    """Whether an entry can be read and is as it was written."""
+    try:
+        _unpack(Path(directory, name + _SUFFIX).read_bytes())
+    except (OSError, ValueError, zlib.error):
+        return False
+    return True
+
+
+def remove(directory: str, names: Sequence[str]) -> None:
+    """Removes entries; one that another process has removed meanwhile is no error.
+
+    Raises:
+      OSError: an entry cannot be removed.
+    """
+    for name in names:
+        Path(directory, name + _SUFFIX).unlink(missing_ok=True)
 
 
 def _evict(directory: Path, max_bytes: int) -> None:
