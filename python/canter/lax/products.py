@@ -481,16 +481,29 @@ def _operand_cotangent(
     ct_batch = tuple(range(len(batch)))
     first = len(batch) + (len(kept) if linear_is_lhs else 0)
     ct_other = tuple(range(first, first + len(other_kept)))
-    product = dot_general_p.bind(
-        ct, other, dimension_numbers=((ct_other, other_kept), (ct_batch, other_batch)), **params
-    )
-    # Its axes: batch, those kept of `linear`, the contracting ones in the order in which `other` has them.
     order = sorted(range(len(contract)), key=other_contract.__getitem__)
-    axes = (*batch, *kept, *(contract[i] for i in order))
-    result = transpose(product, tuple(sorted(range(len(axes)), key=axes.__getitem__)))
+    contracted = tuple(contract[i] for i in order)
+    numbers = ((ct_other, other_kept), (ct_batch, other_batch))
+    # The axes of `ct @ other` are: batch, those kept of `linear`, the contracting ones in the order of `other`.
+    # Where `other @ ct` has them in their places, that spares a transposition, and XLA a copy of the operands.
+    axes = (*batch, *kept, *contracted)
+    swapped = (*batch, *contracted, *kept)
+    if axes != (in_place := tuple(range(len(axes)))) and swapped == in_place and _is_symmetric(params):
+        precision = params["precision"]
+        params = params | {"precision": precision[::-1] if type(precision) is tuple else precision}
+        numbers = ((other_kept, ct_other), (other_batch, ct_batch))
+        result = dot_general_p.bind(other, ct, dimension_numbers=numbers, **params)
+    else:
+        product = dot_general_p.bind(ct, other, dimension_numbers=numbers, **params)
+        result = transpose(product, tuple(sorted(range(len(axes)), key=axes.__getitem__)))
     if aval_of(result).dtype != aval.dtype:
         result = ops.convert_element_type(result, aval.dtype)
     return result
+
+
+def _is_symmetric(params: dict[str, Any]) -> bool:
+    """Whether a product's parameters say the same of both operands, or can be reversed."""
+    return params["out_sharding"] is None and isinstance(params["precision"], (tuple, Precision, type(None)))
 
 
 def _dot_transpose_lhs(ct: Any, lhs: Any, rhs: Any, *, dimension_numbers: Any, **params: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
+from .recomputation import recompute_cheap_results
 
 __all__ = ["outline_repetitions", "outlined_call_p"]
 
@@ -65,7 +66,7 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         new_eqns.extend(_outlined(eqns, repetition, last_use))
         position = repetition.start + repetition.period * repetition.repeats
     new_eqns.extend(eqns[position:])
-    return jaxpr.replace(eqns=new_eqns)
+    return recompute_cheap_results(jaxpr.replace(eqns=new_eqns), outlined_call_p)
 
 
 def _outline_inside(eqn: JaxprEqn) -> JaxprEqn:

@@ -1,0 +1,268 @@
+"""What an outlined call keeps for later calls: no more than it has to store anyway.
+
+The backward half of a layer reads what its forward half computed. Inside one program the compiler stores
+little of that: it repeats cheap arithmetic where it is used, fused into the operation that reads it. A call
+is a wall for that choice, so it is made here. Of a call's results that only later equations read, those that
+are cheap arithmetic over values which the call stores in any case (its arguments, results and operands of its
+matrix products, reductions) are dropped, and the readers repeat the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+
+__all__ = ["recompute_cheap_results"]
+
+# What a compiler fuses into its readers at next to no cost. Transcendental functions are stored.
+_CHEAP = frozenset(
+    "abs add add_any and broadcast_in_dim ceil clamp convert_element_type copy div eq expand_dims floor ge gt "
+    "imag integer_pow iota is_finite le lt max min mul ne neg not or real reduce_precision reshape round rsqrt "
+    "select_n sign sqrt square squeeze stop_gradient sub xor".split()
+)
+# Their operands are stored whole before they run.
+_STORING = frozenset(("dot_general", "conv_general_dilated", "ragged_dot_general"))
+
+
+def recompute_cheap_results(jaxpr: Jaxpr, call: Any) -> Jaxpr:
+    """The program with fewer results kept between its outlined calls.
+
+    Args:
+      jaxpr: a program with outlined calls, without dead code.
+      call: the primitive of the calls; those of one function share the parameter `jaxpr`.
+    """
+    for n in range(len(_functions(jaxpr, call))):
+        jaxpr = _Rewriting(jaxpr, call, _functions(jaxpr, call)[n]).result()
+    return jaxpr
+
+
+def _functions(jaxpr: Jaxpr, call: Any) -> list[int]:
+    """Identities of the called functions, in the order of their first calls."""
+    return list(dict.fromkeys(id(eqn.params["jaxpr"]) for eqn in jaxpr.eqns if eqn.primitive is call))
+
+
+class Cone(NamedTuple):
+    """The cheap equations that make one value, in order, and the stored values that they begin from."""
+
+    eqns: tuple[JaxprEqn, ...]
+    leaves: tuple[Var, ...]
+
+
+class _Rewriting:
+    """One function whose results are looked at, with its calls and those who read their results."""
+
+    def __init__(self, jaxpr: Jaxpr, call: Any, function: int):
+        self.jaxpr, self.call, self.function = jaxpr, call, function
+        self.calls = [eqn for eqn in jaxpr.eqns if self._is_call(eqn)]
+        self.body: Jaxpr = self.calls[0].params["jaxpr"].jaxpr
+        self.cones = _cones(self.body)
+        # Of each result: the call that gives it, and its place.
+        self.origins = {v: (n, j) for n, eqn in enumerate(self.calls) for j, v in enumerate(eqn.outvars)}
+
+    def _is_call(self, eqn: JaxprEqn) -> bool:
+        return eqn.primitive is self.call and id(eqn.params["jaxpr"]) == self.function
+
+    def result(self) -> Jaxpr:
+        readers = self._readers()
+        cones = {j: cone for j, cone in self.cones.items() if j not in self._kept(readers)}
+        if not cones or not _is_smaller(self.body, cones):
+            return self.jaxpr
+        return _Rewritten(self, readers, cones).jaxpr()
+
+    def _readers(self) -> dict[int, _Reader]:
+        """The other functions whose calls can repeat the arithmetic themselves."""
+        calls: dict[int, list[JaxprEqn]] = {}
+        for eqn in self.jaxpr.eqns:
+            if eqn.primitive is self.call and id(eqn.params["jaxpr"]) != self.function:
+                calls.setdefault(id(eqn.params["jaxpr"]), []).append(eqn)
+        return {key: _Reader(group, self.origins, self.cones) for key, group in calls.items()}
+
+    def _kept(self, readers: dict[int, _Reader]) -> set[int]:
+        """Places of results that the program itself, the next call of the function, or another call needs."""
+        kept = {self.origins[v][1] for v in self.jaxpr.outvars if v in self.origins}
+        for eqn in self.jaxpr.eqns:
+            if eqn.primitive is not self.call:
+                continue
+            reader = readers.get(id(eqn.params["jaxpr"]))
+            for i, v in enumerate(eqn.invars):
+                if v in self.origins and (reader is None or i not in reader.places):
+                    kept.add(self.origins[v][1])
+        return kept
+
+
+class _Reader:
+    """A function whose n-th call reads results of one call of another function, at the same places each time.
+
+    Attributes:
+      places: of the arguments that can be recomputed: place of the argument -> place of the result.
+      sources: of each call, by the identity of its equation: the call that it reads from.
+    """
+
+    def __init__(
+        self, calls: Sequence[JaxprEqn], origins: dict[Var, tuple[int, int]], cones: dict[int, Cone]
+    ):
+        self.places: dict[int, int] = {}
+        self.sources: dict[int, int] = {}
+        for i in range(len(calls[0].invars)):
+            found = [origins.get(eqn.invars[i]) for eqn in calls]
+            if None in found:
+                continue
+            numbers, places = zip(*found, strict=True)  # type: ignore[arg-type]
+            if len(set(places)) > 1 or places[0] not in cones:
+                continue
+            sources = {id(eqn): n for eqn, n in zip(calls, numbers, strict=True)}
+            if not self.places:
+                self.sources = sources
+            if sources == self.sources:
+                self.places[i] = places[0]
+
+
+def _cones(body: Jaxpr) -> dict[int, Cone]:
+    """Of the results that are cheap arithmetic over stored values: how they are made."""
+    made_by = {v: n for n, eqn in enumerate(body.eqns) for v in eqn.outvars}
+    stored = {v for eqn in body.eqns if eqn.primitive.name in _STORING for v in eqn.invars}
+    for eqn in body.eqns:
+        if eqn.primitive.name not in _CHEAP:
+            stored.update(eqn.outvars)
+    cones = {}
+    for j, v in enumerate(body.outvars):
+        if v in made_by and v not in stored:
+            cones[j] = _cone(body.eqns, v, made_by, stored)
+    return cones
+
+
+def _cone(eqns: Sequence[JaxprEqn], value: Var, made_by: dict[Var, int], stored: set[Any]) -> Cone:
+    needed: set[int] = set()
+    leaves: dict[Var, None] = {}
+    pending = [value]
+    while pending:
+        v = pending.pop()
+        if v in stored or v not in made_by:
+            leaves[v] = None
+        elif made_by[v] not in needed:
+            needed.add(made_by[v])
+            pending.extend(w for w in eqns[made_by[v]].invars if type(w) is not Literal)
+    return Cone(tuple(eqns[n] for n in sorted(needed)), tuple(leaves))
+
+
+def _is_smaller(body: Jaxpr, cones: dict[int, Cone]) -> bool:
+    """Whether what is stored anew takes no more memory than what is dropped."""
+    given = set(body.outvars) | set(body.invars)
+    dropped = {body.outvars[j] for j in cones}
+    added = {v for cone in cones.values() for v in cone.leaves} - given
+    return sum(map(_bytes, added)) <= sum(map(_bytes, dropped))
+
+
+def _bytes(v: Any) -> int:
+    return v.aval.size * v.aval.dtype.itemsize
+
+
+class _Rewritten:
+    """The program in which the results with cones are gone."""
+
+    def __init__(self, old: _Rewriting, readers: dict[int, _Reader], cones: dict[int, Cone]):
+        self.old, self.readers, self.cones = old, readers, cones
+        self.leaves = tuple(dict.fromkeys(v for cone in cones.values() for v in cone.leaves))
+        self.bodies: dict[int, ClosedJaxpr] = {}
+        arguments = set(old.body.invars)
+        kept = [v for j, v in enumerate(old.body.outvars) if j not in cones]
+        self.outvars = list(dict.fromkeys([*kept, *(v for v in self.leaves if v not in arguments)]))
+        body = old.body.replace(outvars=self.outvars, eqns=_without_dead_code(old.body.eqns, self.outvars))
+        self.body = ClosedJaxpr(body, ())
+        # Of each call: the program's variable of each stored value of the body.
+        self.values = [self._values(eqn) for eqn in old.calls]
+
+    def _values(self, eqn: JaxprEqn) -> dict[Var, Any]:
+        body, needed = self.old.body, set(self.leaves)
+        values = dict(zip(body.invars, eqn.invars, strict=True))
+        results = dict(zip(body.outvars, eqn.outvars, strict=True))
+        for v in self.outvars:
+            known = results.get(v)
+            if known is None or (v in needed and type(known) is DropVar):
+                known = Var(v.aval)
+            values[v] = known
+        return values
+
+    def jaxpr(self) -> Jaxpr:
+        eqns: list[JaxprEqn] = []
+        made: set[Var] = set()
+        number = 0
+        for eqn in self.old.jaxpr.eqns:
+            if self.old._is_call(eqn):
+                outvars = [self.values[number][v] for v in self.outvars]
+                eqns.append(eqn.replace(outvars=outvars, params={**eqn.params, "jaxpr": self.body}))
+                number += 1
+            elif eqn.primitive is self.old.call:
+                eqns.append(self._reading_call(eqn))
+            else:
+                for v in eqn.invars:
+                    if type(v) is not Literal and v not in made and self._place(v) in self.cones:
+                        made.add(v)
+                        eqns.extend(self._in_place(v))
+                eqns.append(eqn)
+        used = {v for eqn in eqns for v in eqn.invars if type(v) is not Literal} | set(self.old.jaxpr.outvars)
+        eqns = [self._dropping(eqn, used) if eqn.primitive is self.old.call else eqn for eqn in eqns]
+        return self.old.jaxpr.replace(eqns=eqns)
+
+    def _place(self, v: Var) -> int:
+        return self.old.origins.get(v, (0, -1))[1]
+
+    def _in_place(self, v: Var) -> list[JaxprEqn]:
+        """The equations that make a dropped result in the program itself."""
+        number, place = self.old.origins[v]
+        values = self.values[number]
+        names = {leaf: values[leaf] for leaf in self.cones[place].leaves} | {self.old.body.outvars[place]: v}
+        return _copied(self.cones[place].eqns, names)
+
+    def _reading_call(self, eqn: JaxprEqn) -> JaxprEqn:
+        """A call that takes the stored values in the place of dropped ones."""
+        reader = self.readers[id(eqn.params["jaxpr"])]
+        dropped = {i: j for i, j in reader.places.items() if j in self.cones}
+        if not dropped:
+            return eqn
+        leaves = tuple(dict.fromkeys(v for j in dropped.values() for v in self.cones[j].leaves))
+        key = id(eqn.params["jaxpr"])
+        if key not in self.bodies:
+            self.bodies[key] = self._reading_body(eqn.params["jaxpr"].jaxpr, dropped, leaves)
+        values = self.values[reader.sources[id(eqn)]]
+        invars = [v for i, v in enumerate(eqn.invars) if i not in dropped]
+        invars.extend(values[v] for v in leaves)
+        return eqn.replace(invars=invars, params={**eqn.params, "jaxpr": self.bodies[key]})
+
+    def _reading_body(self, body: Jaxpr, dropped: dict[int, int], leaves: Sequence[Var]) -> ClosedJaxpr:
+        names: dict[Var, Any] = {v: Var(v.aval) for v in leaves}
+        invars = [v for i, v in enumerate(body.invars) if i not in dropped] + list(names.values())
+        for i, j in dropped.items():
+            names.setdefault(self.old.body.outvars[j], body.invars[i])
+        made = {eqn: None for j in dropped.values() for eqn in self.cones[j].eqns}
+        order = {id(eqn): n for n, eqn in enumerate(self.old.body.eqns)}
+        eqns = _copied(sorted(made, key=lambda eqn: order[id(eqn)]), names)
+        return ClosedJaxpr(body.replace(invars=invars, eqns=[*eqns, *body.eqns]), ())
+
+    def _dropping(self, eqn: JaxprEqn, used: set[Var]) -> JaxprEqn:
+        outvars = [v if v in used or type(v) is DropVar else DropVar(v.aval) for v in eqn.outvars]
+        return eqn.replace(outvars=outvars)
+
+
+def _copied(eqns: Sequence[JaxprEqn], names: dict[Var, Any]) -> list[JaxprEqn]:
+    """Equations with their variables named anew; `names` has those that are known."""
+    names = dict(names)
+    result = []
+    for eqn in eqns:
+        invars = [v if type(v) is Literal else names[v] for v in eqn.invars]
+        for v in eqn.outvars:
+            names.setdefault(v, Var(v.aval))
+        result.append(eqn.replace(invars=invars, outvars=[names[v] for v in eqn.outvars]))
+    return result
+
+
+def _without_dead_code(eqns: Sequence[JaxprEqn], outvars: Sequence[Var]) -> list[JaxprEqn]:
+    used = set(outvars)
+    kept = []
+    for eqn in reversed(eqns):
+        if eqn.effects or not used.isdisjoint(eqn.outvars):
+            used.update(v for v in eqn.invars if type(v) is not Literal)
+            kept.append(eqn)
+    return kept[::-1]
