@@ -35,10 +35,14 @@ class ClientOptions(NamedTuple):
     Attributes:
       num_cpu_devices: virtual CPU devices; None leaves it to `XLA_FLAGS`, else there is one.
       platforms: platforms to start, by preference; None for all that are known.
+      visible_devices: ids of the devices that may be used, by platform; of others all may.
+      plugin_options: options for the clients of plugins.
     """
 
     num_cpu_devices: int | None = None
     platforms: tuple[str, ...] | None = None
+    visible_devices: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    plugin_options: tuple[tuple[str, Any], ...] = ()
 
 
 _DEFAULT = ClientOptions()
@@ -54,6 +58,7 @@ def _make_cpu(options: ClientOptions) -> Any:
 
 
 _platforms: dict[str, _Platform] = {"cpu": _Platform(_make_cpu, 0)}
+_from_plugins: dict[str, _Platform] | None = None  # None: not looked for yet
 _clients: dict[str, Any] = {}
 _failures: dict[str, str] = {}
 _lock = threading.RLock()
@@ -77,11 +82,51 @@ def register_platform(name: str, factory: Callable[[ClientOptions], Any], priori
         _failures.pop(name, None)
 
 
+def _all_platforms() -> dict[str, _Platform]:
+    """The platforms that were registered, and those of installed plugins."""
+    global _from_plugins
+    with _lock:
+        if _from_plugins is None:
+            from . import accelerators
+
+            _from_plugins = {}
+            found = accelerators.find()
+            for plugin in found.plugins:
+                _from_plugins[plugin.platform] = _Platform(_starter(plugin), plugin.priority)
+            for problem in found.problems:
+                _warn(problem)
+    return {**_from_plugins, **_platforms}
+
+
+def _starter(plugin: Any) -> Callable[[ClientOptions], Any]:
+    def make(options: ClientOptions) -> Any:
+        from . import accelerators
+
+        visible = dict(options.visible_devices).get(plugin.platform)
+        asked = options.platforms is not None
+        chosen = None if visible is None else list(visible)
+        return accelerators.start(plugin, chosen, dict(options.plugin_options), asked)
+
+    return make
+
+
+def _warn(message: str) -> None:
+    import warnings
+
+    # No line of the program is to blame, and none is shown: what is to be done fits one line.
+    warnings.warn(message, RuntimeWarning, stacklevel=1000)
+
+
 def known_platforms(options: ClientOptions | None = None) -> list[str]:
-    """Names of the platforms that may be started, the preferred one first."""
+    """Names of the platforms that may be started, the preferred one first.
+
+    Plugins that have to be asked for by name are not among them.
+    """
     if options is not None and options.platforms is not None:
         return list(options.platforms)
-    return sorted(_platforms, key=lambda name: -_platforms[name].priority)
+    platforms = _all_platforms()
+    usual = [name for name, platform in platforms.items() if platform.priority >= 0]
+    return sorted(usual, key=lambda name: -platforms[name].priority)
 
 
 def is_created(platform: str | None = None) -> bool:
@@ -104,8 +149,9 @@ def client(platform: str, options: ClientOptions = _DEFAULT) -> Any:
 
 
 def _create(platform: str, options: ClientOptions) -> Any:
-    if platform not in _platforms:
-        names = ", ".join(map(repr, known_platforms()))
+    known = _platforms.get(platform) or _all_platforms().get(platform)
+    if known is None:
+        names = ", ".join(map(repr, _all_platforms()))
         raise BackendError(
             f"There is no platform {platform!r}. Platforms of this installation: {names}. A platform of an "
             "accelerator comes with an extra of the package, such as pip install 'canter[cuda12]'."
@@ -118,9 +164,11 @@ def _create(platform: str, options: ClientOptions) -> Any:
     if platform in _failures:
         raise BackendError(_failures[platform])
     try:
-        made = _platforms[platform].factory(options)
+        made = known.factory(options)
     except Exception as error:
         _failures[platform] = f"Platform {platform!r} cannot be started: {error}"
+        if type(error).__name__ == "PluginError" and options.platforms is None:
+            _warn(f"{error} (until then the other platforms are used)")
         raise BackendError(_failures[platform]) from error
     _clients[platform] = made
     return made
@@ -160,6 +208,8 @@ def clients(options: ClientOptions = _DEFAULT) -> dict[str, Any]:
 
 def clear() -> None:
     """Forgets all clients; arrays and executables that still exist keep theirs alive."""
+    global _from_plugins
     with _lock:
         _clients.clear()
         _failures.clear()
+        _from_plugins = None

@@ -110,7 +110,9 @@ __all__ = [
     "make_cpu_client",
     "mlir_conversions",
     "pjit",
+    "platform_of",
     "pytree",
+    "quiet",
     "set_disable_jit_state",
     "set_enable_x64_state",
     "set_post_hook_state",
@@ -229,6 +231,20 @@ def xla_flags_device_count() -> int | None:
     return None
 
 
+def quiet(level: int = 1) -> None:
+    """Has the runtime write no messages below a level (1: warnings), unless TF_CPP_MIN_LOG_LEVEL decides."""
+    from jaxlib import utils  # type: ignore[attr-defined]
+
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        utils.absl_set_min_log_level(level)
+
+
+def platform_of(device: Any) -> str:
+    """For which platform programs of a device are lowered: 'cuda' or 'rocm' where the device says 'gpu'."""
+    platform = device.platform
+    return getattr(device.client, "_raw_platform", platform).lower() if platform == "gpu" else platform
+
+
 def make_cpu_client(
     num_devices: int | None = None,
     *,
@@ -243,10 +259,9 @@ def make_cpu_client(
     Client creation writes INFO lines of its own; TF_CPP_MIN_LOG_LEVEL, where the user has set it,
     decides instead of us.
     """
-    from jaxlib import utils, xla_client  # type: ignore[attr-defined]
+    from jaxlib import xla_client
 
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        utils.absl_set_min_log_level(1)
+    quiet()
     return xla_client.make_cpu_client(
         asynchronous=asynchronous,
         distributed_client=distributed_client,

@@ -216,6 +216,43 @@ def _device(value: Any) -> Any:
     raise ValueError("a device such as canter.devices('cpu')[0], or a platform's name such as 'cpu'")
 
 
+def _device_ids(value: Any) -> str:
+    """Ids as text, "0,2"; a list of them is as good."""
+    text = (
+        value
+        if isinstance(value, str)
+        else ",".join(map(str, value))
+        if isinstance(value, (list, tuple))
+        else ""
+    )
+    ids = [part.strip() for part in text.split(",")]
+    if text != "all" and not all(part.isdigit() for part in ids):
+        raise ValueError("'all' or ids of devices such as '0,2'")
+    return text if text == "all" else ",".join(ids)
+
+
+def _plugin_options(value: Any) -> tuple[tuple[str, Any], ...]:
+    """Options by name: a mapping, or text as in "allocator:bfc;memory_fraction:0.5"."""
+    if isinstance(value, str):
+        pairs = [part.partition(":") for part in value.split(";") if part]
+        if not all(name and colon for name, colon, _ in pairs):
+            raise ValueError("text such as 'memory_fraction:0.5;preallocate:false', or a mapping")
+        value = {name.strip(): _plugin_value(text.strip()) for name, _, text in pairs}
+    try:
+        return tuple(sorted(dict(value).items()))
+    except (TypeError, ValueError):
+        raise ValueError("text such as 'memory_fraction:0.5;preallocate:false', or a mapping") from None
+
+
+def _plugin_value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
 _PRECISIONS = _one_of(
     "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "fastest",
     "ANY_F8_ANY_F8_F32", "ANY_F8_ANY_F8_F32_FAST_ACCUM", "ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM",
@@ -332,6 +369,16 @@ platforms = _flag(
 num_cpu_devices = _flag(
     "num_cpu_devices", -1, _number(int, -1), "How many virtual CPU devices to start; -1: one."
 )
+cuda_visible_devices = _flag(
+    "cuda_visible_devices", "all", _device_ids, "Ids of the NVIDIA GPUs that may be used, '0,2', or 'all'."
+)
+rocm_visible_devices = _flag(
+    "rocm_visible_devices", "all", _device_ids, "Ids of the AMD GPUs that may be used, '0,2', or 'all'."
+)
+pjrt_client_create_options = _flag(
+    "pjrt_client_create_options", None, _optional(_plugin_options),
+    "Options for the clients of plugins, such as 'memory_fraction:0.5;preallocate:false'.",
+)  # fmt: skip
 transfer_guard_host_to_device = _flag(
     "transfer_guard_host_to_device", None, _optional(_one_of(*_GUARD_LEVELS)),
     "What an implicit copy from host to device does.", on_change=_set_guard("host_to_device"),
@@ -413,7 +460,6 @@ _FIXED: dict[str, Any] = {
     "debug_key_reuse": False,
     "include_full_tracebacks_in_locations": True,
     "persistent_cache_enable_xla_caches": "none",
-    "pjrt_client_create_options": None,
     "pmap_shmap_merge": True,
     "softmax_custom_jvp": True,
     "use_direct_linearize": True,

@@ -46,7 +46,19 @@ def _client_options() -> clients.ClientOptions:
     platforms = config.platforms.value
     count = config.num_cpu_devices.value
     names = None if not platforms else tuple(name.strip() for name in platforms.split(",") if name.strip())
-    return clients.ClientOptions(num_cpu_devices=count if count > 0 else None, platforms=names)
+    visible = tuple(
+        (platform, tuple(int(part) for part in text.split(",")))
+        for platform, text in (
+            ("cuda", config.cuda_visible_devices.value), ("rocm", config.rocm_visible_devices.value)
+        )
+        if text != "all"
+    )  # fmt: skip
+    return clients.ClientOptions(
+        num_cpu_devices=count if count > 0 else None,
+        platforms=names,
+        visible_devices=visible,
+        plugin_options=tuple(config.pjrt_client_create_options.value or ()),
+    )
 
 
 def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:
@@ -64,11 +76,15 @@ def _says_what_is(flag: str, value: Any) -> bool:
     """Whether a value asks for what is running already."""
     if flag == "platforms":
         return value is not None and list(backends()) == [name.strip() for name in value.split(",")]
+    if flag != "num_cpu_devices":
+        return False
     cpu = backends().get("cpu")
     return cpu is not None and value == len(cpu.devices())
 
 
-for _flag in ("num_cpu_devices", "platforms"):
+for _flag in (
+    "num_cpu_devices", "platforms", "cuda_visible_devices", "rocm_visible_devices", "pjrt_client_create_options",
+):  # fmt: skip
     config.flags[_flag].on_change = _refuse_late_change(_flag)
 
 

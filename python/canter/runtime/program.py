@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler
+from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
 
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
@@ -525,7 +525,7 @@ def executable_for(
     if executable is None:
         arg_names, result_names = (None, None) if names is None else names()
         _log_compiling(closed, options)
-        lowered = lower(closed, options, (device.platform,), arg_names, result_names, layout)
+        lowered = lower(closed, options, (platform_of(device),), arg_names, result_names, layout)
         if lowered.donated and description is not None:
             kept_names = (
                 None if arg_names is None else [n for n, keep in zip(arg_names, lowered.kept) if keep]

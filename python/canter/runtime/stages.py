@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
+from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit, platform_of
 
 from ..core import pytree
 from ..core.avals import ShapedArray, get_aval
@@ -148,7 +148,7 @@ class Traced(_Stage):
                 "called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
             )
         place = jitted.place(program, call, [*program.constants, *call.leaves])
-        platforms = (place.device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        platforms = (platform_of(place.device),) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
         options = jitted.options_for(program, call)
         lowered = lower(program.lifted, options, platforms, *names, layout=place.layout)
@@ -252,7 +252,7 @@ class Lowered(_Stage):
                 f"The program was lowered for several platforms, {', '.join(self._lowered.platforms)}, and asks which "
                 "one it runs on. Lower it for one to compile it, or export it."
             )
-        if device.platform not in self._lowered.platforms:
+        if platform_of(device) not in self._lowered.platforms:
             raise ValueError(
                 f"The program was lowered for {', '.join(self._lowered.platforms)} and cannot be compiled for "
                 f"{device}. Export it, or lower it without lowering_platforms."
