@@ -168,13 +168,28 @@ def _for_each_platform(ctx: LoweringRuleContext, *operands: Any, **_: Any) -> li
 PLATFORM_INDEX = ShapedArray((), "int32")
 
 
-def _index_types(module: ModuleContext) -> list[Any]:
-    """The type of the argument that says on which platform a function runs, where there are several."""
-    return [module.types.of(PLATFORM_INDEX)] if len(module.platforms) > 1 else []
+def global_operands(module: ModuleContext) -> list[Any]:
+    """What every private function takes before its own arguments.
+
+    That is the index of the platform, where there are several, and the values of the dimension variables.
+    """
+    index = [module.platform_index] if len(module.platforms) > 1 else []
+    return [*index, *module.dimension_values.values()] if module.dimension_values else index
 
 
-def _index_operands(module: ModuleContext) -> list[Any]:
-    return [module.platform_index] if len(module.platforms) > 1 else []
+def _global_types(module: ModuleContext) -> list[Any]:
+    return [value.type for value in global_operands(module)]
+
+
+def _mark_globals(module: ModuleContext, function: Any, count: int, index: bool = True) -> None:
+    """Says of a function's leading arguments which ones they are: shapes are filled in for each value of these."""
+    if not module.dimension_values:
+        return
+    names = ["_platform_index"] if index and len(module.platforms) > 1 else []
+    names += module.dimension_values
+    attributes = [ir.DictAttr.get({"jax.global_constant": module.types.string(name)}) for name in names]
+    rest = [ir.DictAttr.get({})] * (count - len(names))
+    function.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes + rest)
 
 
 def _user_line(eqn: Any) -> str:
@@ -204,6 +219,7 @@ def fill_function(
     *,
     const_args: bool = False,
     arg_locations: Any = None,
+    on_entry: Any = None,
 ) -> None:
     """Gives a new function its body: the equations of a jaxpr and the return.
 
@@ -211,27 +227,39 @@ def fill_function(
       arg_types: types of its arguments. In a module for several platforms the index of the one it runs on is
         the first. Then a token for each ordered effect of the jaxpr comes first, and
         so it does among the results.
+      on_entry: called with the MLIR values of the jaxpr's arguments before its equations are lowered.
       const_args: the constants of the jaxpr are its next arguments, not constants of the module.
     """
     unknown = module.locations.unknown
     effects = closed.jaxpr.effects
     num_tokens = len(ordered_effects.filter_in(effects)) if effects else 0
-    outer_index = module.platform_index
+    outer_index, outer_dimensions = module.platform_index, module.dimension_values
     with module.block(function.regions[0], arg_types, arg_locations) as args:
         if len(module.platforms) > 1:
             module.platform_index, *args = args
+        if outer_dimensions:
+            args = _enter_dimensions(module, args)
         tokens, args = args[:num_tokens], args[num_tokens:]
         if const_args:
             count = len(closed.consts)
             consts, args = args[:count], args[count:]
         else:
             consts = [module.array(const, unknown) for const in closed.consts]
+        if on_entry is not None:
+            on_entry(args)
         with module.inner_tokens(effects, tokens, isolated=True):
             results = lower_equations(module, closed.jaxpr, consts, args, prefix)
             if num_tokens:
                 results = [*module.tokens_of(effects), *results]
         _create("func.return", (), results, loc=unknown)
-    module.platform_index = outer_index
+    module.platform_index, module.dimension_values = outer_index, outer_dimensions
+
+
+def _enter_dimensions(module: ModuleContext, args: Sequence[Any]) -> list[Any]:
+    """Takes the dimension variables from the leading arguments of a function, and gives the others."""
+    count = len(module.dimension_values)
+    module.dimension_values = dict(zip(module.dimension_values, args[:count], strict=True))
+    return list(args[count:])
 
 
 def _call(ctx: LoweringRuleContext, symbol: str, out_types: list[Any], operands: Sequence[Any]) -> list[Any]:
@@ -249,7 +277,7 @@ def call_jaxpr(
     symbol = private_function(module, closed, name)
     out_types = [types.of(aval) for aval in closed.jaxpr.out_avals]
     tokens = module.tokens_of(effects) if effects else None
-    operands = [*_index_operands(module), *(tokens or ()), *operands]
+    operands = [*global_operands(module), *(tokens or ()), *operands]
     if not tokens:
         return _call(ctx, symbol, out_types, operands)
     results = _call(ctx, symbol, [types.token()] * len(tokens) + out_types, operands)
@@ -277,9 +305,10 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
         if symbol is None:
             types = module.types
             tokens = [types.token()] * (len(ordered_effects.filter_in(jaxpr.effects)) if jaxpr.effects else 0)
-            in_types = _index_types(module) + tokens + [types.of(aval) for aval in jaxpr.in_avals]
+            in_types = _global_types(module) + tokens + [types.of(aval) for aval in jaxpr.in_avals]
             out_types = tokens + [types.of(aval) for aval in jaxpr.out_avals]
             symbol, function = module.new_function(name, in_types, out_types)
+            _mark_globals(module, function, len(in_types))
             fill_function(module, function, closed, in_types, ())
             if structure is not None:
                 module.functions[structure] = symbol
@@ -303,14 +332,20 @@ def call_rule(
         key = symbol = None
     if symbol is None:
         module.platform  # noqa: B018 (a function made for several platforms would have to know which)
-        in_types = [types.of(aval) for aval in ctx.avals_in]
+        outer_dimensions = module.dimension_values
+        sizes = [value.type for value in outer_dimensions.values()]
+        in_types = sizes + [types.of(aval) for aval in ctx.avals_in]
         symbol, function = module.new_function(ctx.primitive.name, in_types, out_types)
+        _mark_globals(module, function, len(in_types), index=False)
         inner = ctx.replace(location=module.locations.name(ctx.primitive.name), name_stack=())
         with module.block(function.regions[0], in_types) as args:
+            if outer_dimensions:
+                args = _enter_dimensions(module, args)
             results = rule(inner, *args, **params)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
             _create("func.return", (), results, loc=module.locations.unknown)
+        module.dimension_values = outer_dimensions
         if key is not None:
             module.functions[key] = symbol
             module.identified.append(key)
-    return _call(ctx, symbol, out_types, operands)
+    return _call(ctx, symbol, out_types, [*module.dimension_values.values(), *operands])

@@ -39,6 +39,7 @@ class ModuleContext:
       meshes: the meshes declared in the module, by symbol.
       manual: the region of manual axes around the operations being emitted, or None.
       chosen: the platform for which operations are being emitted; None where they are for several.
+      dimension_values: the value of each dimension variable, in a module for arrays of symbolic shapes.
       platform_index: in a module for several platforms, the value that says on which one it runs.
     """
 
@@ -55,6 +56,7 @@ class ModuleContext:
         self.platforms = tuple(platforms)
         self.chosen = self.platforms[0] if len(self.platforms) == 1 else None
         self.platform_index: Any = None
+        self.dimension_values: dict[str, Any] = {}
         self.device_places = device_places
         self.manual: Any = None
         self.meshes: dict[str, Any] = {}
@@ -220,6 +222,16 @@ class ModuleContext:
         if found is None:
             types = self.types
             scalar = self.constant(value, dtype, location)
+            if self.dimension_values:
+                from .dynamic import emit
+
+                attributes = types.named_ints("broadcast_dimensions", ())
+                aval = ShapedArray(shape, dtype)
+                operation = emit(
+                    self, "stablehlo.broadcast_in_dim", (scalar,), (aval,), attributes, 0, location
+                )
+                found = self.block_constants[key] = operation.result
+                return found
             found = _create(
                 "stablehlo.broadcast_in_dim",
                 (types.tensor(shape, dtype),),
@@ -238,13 +250,14 @@ class ModuleContext:
         if aval.shape and len(aval.shape) != len(shape):
             raise TypeError(f"An operand of shape {aval.shape} cannot be broadcast to {shape}.")
         dims = [*range(len(aval.shape)), *range(len(shape), len(shape) + len(element_shape(aval.dtype)))]
-        return _create(
-            "stablehlo.broadcast_in_dim",
-            (self.types.of(ShapedArray(shape, aval.dtype)),),
-            (value,),
-            self.types.named_ints("broadcast_dimensions", dims),
-            loc=location,
-        ).result
+        wide = ShapedArray(shape, aval.dtype)
+        attributes = self.types.named_ints("broadcast_dimensions", dims)
+        if self.dimension_values:
+            from .dynamic import emit
+
+            return emit(self, "stablehlo.broadcast_in_dim", (value,), (wide,), attributes, 0, location).result
+        kind = self.types.of(wide)
+        return _create("stablehlo.broadcast_in_dim", (kind,), (value,), attributes, loc=location).result
 
     def array(self, value: Any, location: Any) -> Any:
         """A captured array as a constant inside the module."""
@@ -335,8 +348,8 @@ class LoweringRuleContext:
 
     @property
     def dim_var_values(self) -> tuple[Any, ...]:
-        """The values of symbolic dimensions: none, as shapes are static."""
-        return ()
+        """The values of the dimension variables, in the order of their names."""
+        return tuple(self.module_context.dimension_values.values())
 
     def is_forward_compat(self) -> bool:
         """Whether the module must run on older runtimes: never, as exports are downgraded as a whole."""
@@ -354,6 +367,11 @@ class LoweringRuleContext:
         Returns:
           The result.
         """
+        module = self.module_context
+        if module.dimension_values:
+            from .dynamic import emit
+
+            return emit(module, name, operands, (aval_out,), attributes, 0, self.location).result
         kind = self.types.of(aval_out)
         return _create(name, (kind,), operands, attributes, None, 0, self.location).result
 
@@ -366,6 +384,11 @@ class LoweringRuleContext:
         regions: int = 0,
     ) -> Any:
         """Emits an operation of any number of results and regions, and returns the operation."""
+        module = self.module_context
+        if module.dimension_values:
+            from .dynamic import emit
+
+            return emit(module, name, operands, avals_out, attributes, regions, self.location)
         types = [self.types.of(aval) for aval in avals_out]
         return _create(name, types, operands, attributes, None, regions, loc=self.location)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from canter.core import config
@@ -13,6 +14,7 @@ from canter.core.tracing import paused_garbage_collection
 from . import rules
 from .body import PLATFORM_INDEX, fill_function
 from .context import ModuleContext
+from .dimension_arguments import bind_dimensions, has_symbolic_shapes
 from .locations import Locations
 from .mlir_door import context_for_module, ir
 from .small_loops import only_small_loops, small_loop_bytes, small_loops_attribute
@@ -156,7 +158,9 @@ def lower_jaxpr_to_module(
             num_partitions = len(placement.device_ids)
             places = {number: place for place, number in enumerate(placement.device_ids)}
         builder = ModuleContext(context, module, platforms, Locations(context, tracebacks), places)
-        builder.small_loops = builder.platforms == ("cpu",) and only_small_loops(closed_jaxpr.jaxpr)
+        symbolic = has_symbolic_shapes(closed_jaxpr.jaxpr.in_avals)
+        plain_cpu = builder.platforms == ("cpu",) and not symbolic
+        builder.small_loops = plain_cpu and only_small_loops(closed_jaxpr.jaxpr)
         builder.decisions = decisions
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
@@ -237,6 +241,11 @@ def _emit_main(
         function.attributes["arg_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, arg_attributes)))
     if result_names is not None or any(result_attributes):
         function.attributes["res_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, result_attributes)))
+    on_entry = None
+    if has_symbolic_shapes(jaxpr.in_avals):
+        builder.module.operation.attributes["jax.uses_shape_polymorphism"] = types.boolean(True)
+        own_names = [arg or f"args[{i}]" for i, arg in enumerate(arg_names or [None] * len(jaxpr.invars))]
+        on_entry = partial(bind_dimensions, builder, jaxpr.in_avals, names=own_names)
     locations = None
     if arg_names is not None:
         unknown = builder.locations.unknown
@@ -251,6 +260,7 @@ def _emit_main(
         (scope,),
         const_args=not embed_consts,
         arg_locations=locations,
+        on_entry=on_entry,
     )
 
 

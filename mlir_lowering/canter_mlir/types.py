@@ -6,18 +6,27 @@ A `TypeTable` belongs to one MLIR context and builds each type and attribute onc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
 from canter.core import dtypes
 from canter.core.avals import AbstractToken, ShapedArray
+from canter.core.dimensions import is_symbolic_dim
 
 from .mlir_door import ir, stablehlo_attributes
 from .registry import ir_type_handlers
 
-__all__ = ["TypeTable", "compare_type_name", "element_shape", "physical_aval", "physical_dtype", "value_key"]
+__all__ = [
+    "SymbolicInts",
+    "TypeTable",
+    "compare_type_name",
+    "element_shape",
+    "physical_aval",
+    "physical_dtype",
+    "value_key",
+]
 
 
 def _integer(width: int) -> Callable[[], Any]:
@@ -117,6 +126,12 @@ def value_key(value: Any) -> Any:
     return array.tobytes(), array.dtype
 
 
+class SymbolicInts(NamedTuple):
+    """Stands for an attribute of integers of which some are symbolic; `canter_mlir.dynamic` makes operands of it."""
+
+    values: tuple[Any, ...]
+
+
 class TypeTable:
     """Types and attributes of one MLIR context, each built once. Use inside `with context`.
 
@@ -170,7 +185,15 @@ class TypeTable:
         key = tuple(shape), dtype
         found = self.known.get(key)
         if found is None:
-            found = self.known[key] = ir.RankedTensorType.get(list(shape), self.element(dtype))
+            try:
+                found = ir.RankedTensorType.get(list(shape), self.element(dtype))
+            except TypeError:
+                if not any(map(is_symbolic_dim, shape)):
+                    raise
+                unknown = ir.ShapedType.get_dynamic_size()
+                sizes = [unknown if is_symbolic_dim(size) else size for size in shape]
+                found = ir.RankedTensorType.get(sizes, self.element(dtype))
+            self.known[key] = found
         return found
 
     def element(self, dtype: Any) -> Any:
@@ -200,6 +223,8 @@ class TypeTable:
         values = tuple(values)
         found = self._attributes.get(values)
         if found is None:
+            if any(map(is_symbolic_dim, values)):
+                return SymbolicInts(values)
             found = self._attributes[values] = ir.DenseI64ArrayAttr.get(list(map(int, values)))
         return found
 
@@ -249,6 +274,8 @@ class TypeTable:
     def matrix(self, rows: Sequence[Sequence[int]]) -> Any:
         """A dense attribute of 64-bit integers, such as the padding of a window."""
         rows = tuple(map(tuple, rows))
+        if any(is_symbolic_dim(number) for row in rows for number in row):
+            return SymbolicInts(rows)
 
         def build() -> Any:
             array = np.asarray(rows, np.int64).reshape(len(rows), -1 if rows else 2)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from canter.core.avals import ShapedArray, abstract_token
+from canter.core.dimensions import is_symbolic_dim, surely_less
 from canter.core.effects import no_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 
+from ..dynamic import dimension_value
 from ..packing import Packing
 from ..registry import register_table
 from .shapes import concatenate, dynamic_slice, dynamic_update_slice, reshape, slice_
@@ -279,6 +281,8 @@ class _Scan:
     def looped(self, length: int, unroll: int) -> list[Any]:
         """A loop that takes `unroll` steps at a time; the steps left over follow it."""
         ctx, body = self.ctx, self.body
+        if not surely_less(unroll, length):
+            unroll = 1
         turns = length // unroll
         if ctx.module_context.small_loops:  # for kernels of their own, rows are better read one by one
             self.packed_xs, self.packed_ys = Packing(self.x_avals, 8), Packing(self.y_avals, 8)
@@ -288,7 +292,7 @@ class _Scan:
         avals = [_COUNTER, *self.carry_avals, *self.packed_ys.avals]
 
         def condition(state: list[Any]) -> Any:
-            return ctx.compare("LT", state[0], ctx.constant(turns * unroll, _COUNTER.dtype), _COUNTER)
+            return ctx.compare("LT", state[0], _number(ctx, turns * unroll), _COUNTER)
 
         def advance(count: Any, steps: int) -> Any:
             return body.op("stablehlo.add", (count, body.constant(steps, _COUNTER.dtype)), _COUNTER)
@@ -303,20 +307,50 @@ class _Scan:
 
         results = while_loop(ctx, avals, [zero, *self.carry, *ys], condition, run, self.jaxpr.effects)[1:]
         carry, outputs = results[: self.num_carry], results[self.num_carry :]
+        if is_symbolic_dim(length):
+            return self.left_over(turns * unroll, length, carry, outputs)
         for count in range(turns * unroll, length):
             carry, outputs = self.step_at(ctx.constant(count, _COUNTER.dtype), length, carry, outputs)
+        return [*carry, *self.packed_ys.part(ctx, outputs, (length,))]
+
+    def left_over(self, done: Any, length: Any, carry: Any, outputs: Any) -> list[Any]:
+        """The steps after the last whole turn where their number is not known: a loop of single steps."""
+        if not is_symbolic_dim(length - done) and length - done == 0:
+            return [*carry, *self.packed_ys.part(self.ctx, outputs, (length,))]
+        ctx, body = self.ctx, self.body
+        avals = [_COUNTER, *self.carry_avals, *self.packed_ys.avals]
+
+        def run(state: list[Any]) -> list[Any]:
+            count = state[0]
+            own, rows = self.step_at(
+                count, length, state[1 : 1 + self.num_carry], state[1 + self.num_carry :]
+            )
+            following = body.op("stablehlo.add", (count, body.constant(1, _COUNTER.dtype)), _COUNTER)
+            return [following, *own, *rows]
+
+        def condition(state: list[Any]) -> Any:
+            return ctx.compare("LT", state[0], _number(ctx, length), _COUNTER)
+
+        state = [_number(ctx, done), *carry, *outputs]
+        results = while_loop(ctx, avals, state, condition, run, self.jaxpr.effects)[1:]
+        carry, outputs = results[: self.num_carry], results[self.num_carry :]
         return [*carry, *self.packed_ys.part(ctx, outputs, (length,))]
 
     def step_at(self, count: Any, length: int, carry: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
         """One step of the loop, reading and writing the rows at a counter."""
         body, row = self.body, count
         if self.reverse:
-            row = body.op("stablehlo.subtract", (body.constant(length - 1, _COUNTER.dtype), count), _COUNTER)
+            row = body.op("stablehlo.subtract", (_number(body, length - 1), count), _COUNTER)
         rows = [_read_row(body, x, aval, row) for x, aval in zip(self.xs, self.packed_xs.avals, strict=True)]
         carry, ys = self.step(carry, self.packed_xs.part(body, rows))
         new_rows = zip(outputs, self.packed_ys.avals, self.packed_ys.join(body, ys), strict=True)
         written = [_write_row(body, array, aval, y, row) for array, aval, y in new_rows]
         return carry, written
+
+
+def _number(ctx: Any, value: Any) -> Any:
+    """A number of steps."""
+    return dimension_value(ctx.module_context, value, ctx.location)
 
 
 def _scan(
@@ -340,8 +374,7 @@ def _scan(
     if params:
         raise NotImplementedError(f"scan does not know the parameters {sorted(params)}.")
     scan = _Scan(ctx, operands, jaxpr, num_consts, num_carry, reverse)
-    unroll = max(1, min(int(unroll), length))
-    if unroll >= length:
+    if surely_less(length, unroll + 1):
         return scan.unrolled(length)
     return scan.looped(length, unroll)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from canter.core import dtypes
 from canter.core.avals import ShapedArray
+from canter.core.dimensions import min_dim, surely_less
 
+from ..dynamic import has_symbols, size_vector
 from ..mlir_door import stablehlo_attributes
 from ..registry import register_table
 from ..types import element_shape, physical_aval
@@ -31,9 +33,11 @@ def _mode(mode: Any) -> str:
 def _row(ctx: Any, values: Any, aval: Any) -> Any:
     """One number for each index component, repeated over all indices."""
     line = ShapedArray((len(values),), aval.dtype)
-    kind = ctx.types.of(line)
-    attributes = {"value": ctx.types.dense(np.asarray(values, aval.dtype))}
-    row = ctx.op("stablehlo.constant", (), kind, attributes)
+    if has_symbols(values):
+        row = ctx.convert(size_vector(ctx.module_context, values, ctx.location), line)
+    else:
+        attributes = {"value": ctx.types.dense(np.asarray(values, aval.dtype))}
+        row = ctx.op("stablehlo.constant", (), ctx.types.of(line), attributes)
     dims = {"broadcast_dimensions": ctx.types.ints((aval.ndim - 1,))}
     return ctx.op("stablehlo.broadcast_in_dim", (row,), aval, dims)
 
@@ -41,7 +45,7 @@ def _row(ctx: Any, values: Any, aval: Any) -> Any:
 def _last_starts(operand: Any, index_map: Any, sizes: Any, dtype: Any) -> list[int]:
     """The last start in bounds of each index component, as far as the index dtype can say it."""
     limit = int(dtypes.iinfo(dtype).max)
-    return [min(operand.shape[dim] - sizes[dim], limit) for dim in index_map]
+    return [min_dim(operand.shape[dim] - sizes[dim], limit) for dim in index_map]
 
 
 def _clipped(ctx: Any, indices: Any, aval: Any, last: list[int]) -> Any:
@@ -191,7 +195,7 @@ def _scatter(operation_name: str | None, reduction: str | None = None) -> Any:
     ) -> Any:
         aval, index_aval, update_aval = ctx.avals_in
         numbers = dimension_numbers
-        if math.prod(update_aval.shape) == 0:
+        if surely_less(math.prod(update_aval.shape), 1):
             return operand
         sizes = _window_sizes(aval, update_aval, numbers)
         indices = _scatter_indices(ctx, indices, _mode(mode), sizes, numbers)

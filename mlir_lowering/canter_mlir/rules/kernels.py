@@ -15,6 +15,7 @@ import numpy as np
 
 from canter.core.avals import ShapedArray
 
+from ..dimension_arguments import has_symbolic_shapes
 from ..mlir_door import ir, stablehlo_attributes
 from .elementwise import _real_dtype
 from .shapes import broadcast_in_dim, iota, slice_
@@ -97,8 +98,10 @@ def _aval(kind: Any) -> Any:
 def _sharding_rule(ins: Sequence[Any], outs: Sequence[Any], batch: int) -> str | None:
     """Shardy's rule for a kernel: batch dimensions are one factor each, all others are factors of their own.
 
-    None where there are more dimensions than letters for them.
+    None where there are more dimensions than letters for them, or where sizes are symbolic.
     """
+    if has_symbolic_shapes([*ins, *outs]):
+        return None
     names = iter(string.ascii_lowercase[8:])
     shared = [next(names, "") for _ in range(batch)]
     sizes: dict[str, int] = {}

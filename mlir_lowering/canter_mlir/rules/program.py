@@ -14,6 +14,7 @@ from canter.lax.parameters import HashableArray
 from canter.lax.scaled import decomposed
 
 from ..body import private_function
+from ..dynamic import dimension_value
 from ..mlir_door import ir
 from ..registry import register_table, traced
 from ..types import physical_aval
@@ -144,9 +145,17 @@ def _gpu_only(name: str) -> Any:
     return refuse
 
 
+def _dim_as_value(ctx: Any, *, dim: Any) -> Any:
+    """A symbolic dimension as an array; sizes are computed as i32."""
+    value = dimension_value(ctx.module_context, dim, ctx.location)
+    out = ctx.avals_out[0]
+    return value if out.dtype == np.dtype(np.int32) else ctx.convert(value, out)
+
+
 register_table(
     {
         "composite": _composite,
+        "dim_as_value": _dim_as_value,
         "scaled_dot": _scaled_dot,
         "stage": lambda ctx, x: x,
         "dce_sink": _dce_sink,

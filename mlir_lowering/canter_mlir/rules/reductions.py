@@ -102,18 +102,24 @@ def combine_block(ctx: Any, region: Any, dtype: Any, combine: Combine) -> None:
         block = region.blocks.append(kind, kind, arg_locs=(location, location))
         end = ir.InsertionPoint(block)
         out = _create(combine, (kind,), block.arguments, None, None, 0, location, end).result
-        _create("stablehlo.return", (), (out,), None, None, 0, location, end)
+        _create(end_of(ctx, region), (), (out,), None, None, 0, location, end)
         return
     scalar = ShapedArray((), dtype)
     with ctx.block(region, (scalar, scalar)) as (x, y):
-        ctx.return_((combine(ctx, x, y, scalar),))
+        _create(end_of(ctx, region), (), (combine(ctx, x, y, scalar),), loc=ctx.location)
+
+
+def end_of(ctx: Any, region: Any) -> str:
+    """What ends the block of a region: with symbolic shapes the region of a window is a function's body."""
+    symbolic = ctx.module_context.dimension_values
+    return "func.return" if symbolic and region.owner.name == "func.func" else "stablehlo.return"
 
 
 def jaxpr_block(ctx: Any, region: Any, jaxpr: Any, consts: Sequence[Any] = ()) -> None:
     """Fills a region with the equations of a jaxpr of scalars, closed or with its constants beside it."""
     closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts)
     with ctx.block(region, closed.in_avals) as args:
-        ctx.return_(ctx.inline(closed, args))
+        _create(end_of(ctx, region), (), ctx.inline(closed, args), loc=ctx.location)
 
 
 def reduce_with(ctx: Any, combine: Combine, x: Any, init: Any, axes: Sequence[int], aval_out: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from canter.core.avals import ShapedArray
+from canter.core.dimensions import max_dim
 
 from ..registry import register_table
 from ..types import element_shape
@@ -52,7 +53,7 @@ def slice_(
     """
     strides = tuple(strides) if strides is not None else (1,) * len(starts)
     shape = tuple(
-        max(0, -(-(limit - start) // stride))
+        max_dim(-(-(limit - start) // stride), 0)
         for start, limit, stride in zip(starts, limits, strides, strict=True)
     )
     aval_out = ShapedArray(shape, aval_in.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from canter.core.avals import ShapedArray
+from canter.core.dimensions import surely_less
 
 from ..mlir_door import stablehlo_attributes
 from ..registry import lower_fun, register_lowering, register_table
@@ -162,11 +163,11 @@ def _sort_cpu(ctx: Any, *operands: Any, dimension: int, is_stable: bool, num_key
     avals = ctx.avals_out
     key = avals[0]
     length = key.shape[dimension]
-    if num_keys == 1 and key.size >= _SMALL:
+    if num_keys == 1 and surely_less(_SMALL - 1, key.size):
         known = key.dtype.kind in "biu" or (_is_float(key) and key.dtype.itemsize in _SIGNED)
         if len(operands) == 1 and _is_float(key) and known:
             return [_sort_floats(ctx, operands[0], key, dimension)]
-        if len(operands) > 1 and known and key.dtype.itemsize <= 4 and length < 1 << 31:
+        if len(operands) > 1 and known and key.dtype.itemsize <= 4 and surely_less(length, 1 << 31):
             return _sort_packed(ctx, operands, avals, dimension)
     return sort(ctx, operands, avals, dimension, is_stable, num_keys)
 

@@ -1,12 +1,27 @@
-"""Dimensions of shapes; all of them are constants."""
+"""Dimensions of shapes: ints, and symbolic ones in programs that are exported for many shapes.
+
+The class of symbolic dimensions is loaded when one is made; as long as all dimensions are ints nothing here
+looks for it.
+"""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["is_constant_dim", "is_constant_shape", "max_dim", "min_dim"]
+__all__ = [
+    "definitely_equal",
+    "dimension_as_value",
+    "is_constant_dim",
+    "is_constant_shape",
+    "is_symbolic_dim",
+    "max_dim",
+    "min_dim",
+    "size_of",
+    "sizes_of",
+    "surely_less",
+]
 
 
 def is_constant_dim(d: Any) -> bool:
@@ -29,11 +44,85 @@ def is_constant_shape(s: Sequence[Any]) -> bool:
     return all(map(is_constant_dim, s))
 
 
+def is_symbolic_dim(p: Any) -> bool:
+    """Whether a value is a symbolic dimension.
+
+    Example:
+      >>> from canter.export import is_symbolic_dim, symbolic_shape
+      >>> is_symbolic_dim(3), is_symbolic_dim(symbolic_shape("b")[0])
+      (False, True)
+    """
+    return hasattr(type(p), "__jax_dimension__")
+
+
+def size_of(value: Any) -> Any:
+    """A size as an int, or the symbolic dimension itself.
+
+    Raises:
+      TypeError: the value is neither.
+    """
+    return value if is_symbolic_dim(value) else operator.index(value)
+
+
+def sizes_of(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Sizes as a tuple of ints and symbolic dimensions.
+
+    Raises:
+      TypeError: a value is neither.
+    """
+    return tuple(map(size_of, values))
+
+
 def max_dim(d1: Any, d2: Any) -> Any:
-    """The greater of two dimensions."""
+    """The greater of two dimensions.
+
+    Example:
+      >>> from canter.core.dimensions import max_dim
+      >>> from canter.export import symbolic_shape
+      >>> max_dim(symbolic_shape("b")[0], 4)
+      max(b, 4)
+    """
+    if is_symbolic_dim(d1) or is_symbolic_dim(d2):
+        from .symbolic.expressions import maximum
+
+        return maximum(d1, d2)
     return max(d1, d2)
 
 
 def min_dim(d1: Any, d2: Any) -> Any:
-    """The smaller of two dimensions."""
+    """The smaller of two dimensions, as `max_dim`."""
+    if is_symbolic_dim(d1) or is_symbolic_dim(d2):
+        from .symbolic.expressions import minimum
+
+        return minimum(d1, d2)
     return min(d1, d2)
+
+
+def definitely_equal(d1: Any, d2: Any) -> bool:
+    """Whether two dimensions are the same for all values of the dimension variables."""
+    return bool(d1 is d2 or d1 == d2)
+
+
+def surely_less(d1: Any, d2: Any) -> bool:
+    """Whether one dimension is less than another for all values of the dimension variables."""
+    if is_symbolic_dim(d1) or is_symbolic_dim(d2):
+        return bool((d1 if is_symbolic_dim(d1) else d2).scope.proves(d2 - d1 - 1))
+    return bool(d1 < d2)
+
+
+def dimension_as_value(d: Any) -> Any:
+    """A dimension as a value that arrays can be computed from.
+
+    Args:
+      d: an int, which is returned as it is, or a symbolic dimension, which becomes an integer array without
+        dimensions in the program being traced.
+
+    Raises:
+      NotImplementedError: the dimension is symbolic and no program is being traced.
+
+    Example:
+      >>> from canter.core.dimensions import dimension_as_value
+      >>> dimension_as_value(3)
+      3
+    """
+    return d.__jax_array__() if is_symbolic_dim(d) else d

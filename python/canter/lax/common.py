@@ -15,6 +15,8 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval, python_scalar_aval
+from ..core.dimensions import is_symbolic_dim, sizes_of
+from ..core.errors import InconclusiveDimensionOperation
 from ..core.primitive import Primitive
 from ..transforms import rules
 
@@ -131,7 +133,12 @@ def const(example: Any, value: Any) -> Any:
             scalar_type = None
         _python_types[key] = scalar_type
     # Python's numbers are the cheapest operands to trace; being weak they take the dtype of the other.
-    return dtype.type(value) if scalar_type is None else scalar_type(value)
+    try:
+        return dtype.type(value) if scalar_type is None else scalar_type(value)
+    except (TypeError, InconclusiveDimensionOperation):
+        if not is_symbolic_dim(value):
+            raise
+        return ops.convert_element_type(value, dtype)
 
 
 def shapes_text(shapes: Sequence[Sequence[int]]) -> str:
@@ -176,6 +183,8 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
     try:
         sizes = tuple(int(size.__index__()) for size in shape)
     except (TypeError, AttributeError):
+        if any(map(is_symbolic_dim, shape if isinstance(shape, Sequence) else ())):
+            return sizes_of(shape)
         raise TypeError(
             f"{name}: a shape must be a sequence of integers, got {shape!r}. Sizes must be known when "
             "tracing: take them from x.shape, or make the argument static."
@@ -249,7 +258,7 @@ def broadcast_operand_shapes(name: str, shapes: Sequence[tuple[int, ...]]) -> tu
         )
     result = []
     for sizes in zip(*ranked, strict=True):
-        size = max(sizes) if 0 not in sizes else 0
+        size = next((size for size in sizes if size != 1), 1)
         if any(other not in (size, 1) for other in sizes):
             raise TypeError(
                 f"{name} got incompatible shapes for broadcasting: {shapes_text(shapes)}. "

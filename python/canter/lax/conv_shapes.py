@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from canter.core.dimensions import max_dim, size_of
 
 from .shapes import int_tuple
 
@@ -166,7 +167,7 @@ def padtype_to_pads(
         )
     pads = []
     for size, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
-        needed = max((-(-size // stride) - 1) * stride + window - size, 0)
+        needed = max_dim((-(-size // stride) - 1) * stride + window - size, 0)
         fewer, more = needed // 2, needed - needed // 2
         pads.append((fewer, more) if name == "SAME" else (more, fewer))
     return pads
@@ -179,7 +180,7 @@ def explicit_pads(
     if isinstance(padding, str):
         return tuple(padtype_to_pads(in_shape, window_shape, strides, padding))
     try:
-        pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
+        pads = tuple((size_of(low), size_of(high)) for low, high in padding)
     except (TypeError, ValueError):
         raise TypeError(
             "convolution: padding must be 'SAME', 'SAME_LOWER', 'VALID' or a sequence of (low, high) pairs, "

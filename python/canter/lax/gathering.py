@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray
+from ..core.dimensions import max_dim
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, instantiate_zeros, moveaxis
 from .common import const, normalize_axis, ops
@@ -441,6 +442,6 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
 
 def _wrapped(index: Any, size: int) -> Any:
     """Indices modulo the size of their axis, with the sign of the divisor."""
-    divisor = const(index, max(size, 1))
+    divisor = const(index, max_dim(size, 1))
     remainder = ops.rem(index, divisor)
     return ops.select_n(ops.lt(remainder, const(index, 0)), remainder, ops.add(remainder, divisor))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import dtypes
+from ..core.dimensions import max_dim
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, bdim_at_front, deflinear, instantiate_zeros, is_undefined_primal
 from .common import const, normalize_axis, ops, shapes_text
@@ -335,7 +336,7 @@ def _typed_scalar(operand: Any, value: Any) -> Any:
 
 def padded_size(size: int, low: int, high: int, interior: int) -> int:
     """The size of an axis after padding."""
-    return low + high + size + (interior * (size - 1) if size > 0 else 0)
+    return low + high + size + (max_dim(interior * (size - 1), 0) if interior else 0)
 
 
 def _pad_shape_rule(operand: Any, padding_value: Any, *, padding_config: Any) -> Any:

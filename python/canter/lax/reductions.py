@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.dimensions import surely_less
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
@@ -200,7 +201,9 @@ def attains_program(argument: Callable[..., Any]) -> Callable[[Any, Any], list[A
         kept = [axis for axis, size in enumerate(reduced) if size != 1]
         length = math.prod(shape[axis] for axis in axes)
         rows = ops.reshape(ops.transpose(x, (*kept, *axes)), (*(shape[axis] for axis in kept), length))
-        first = ops.reshape(argument(rows, len(kept), np.int32 if length < 2**31 else np.int64), reduced)
+        first = ops.reshape(
+            argument(rows, len(kept), np.int64 if surely_less(2**31 - 1, length) else np.int32), reduced
+        )
         dtype = get_aval(first).dtype
         place = ops.reshape(
             ops.iota(dtype, length), [shape[i] if i in axes else 1 for i in range(len(shape))]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, get_aval
+from ..core.dimensions import is_symbolic_dim, sizes_of
 from ..core.primitive import Primitive
 from ..transforms.rules import deflinear, moveaxis
 from .common import laid_out, normalize_axis, ops
@@ -65,6 +66,10 @@ def int_tuple(values: Any, name: str) -> tuple[int, ...]:
     try:
         return (operator.index(values),)
     except TypeError:
+        if is_symbolic_dim(values):
+            return (values,)
+        if any(map(is_symbolic_dim, values if isinstance(values, Sequence) else ())):
+            return sizes_of(values)
         raise TypeError(
             f"{name} needs concrete integers for sizes and axes, got {values!r}. They must be known while "
             "tracing: take sizes from x.shape, or mark the argument as static."

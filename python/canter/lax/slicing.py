@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import get_aval
+from ..core.dimensions import is_symbolic_dim, max_dim, size_of
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, bdim_at_front, deflinear, instantiate_zeros, is_undefined_primal
 from .common import const, normalize_axis, ops
@@ -107,8 +108,8 @@ def slice_in_dim(
     shape = shape_of(operand)
     axis = normalize_axis("slice_in_dim", axis, len(shape))
     size = shape[axis]
-    start = 0 if start_index is None else operator.index(start_index)
-    limit = size if limit_index is None else operator.index(limit_index)
+    start = 0 if start_index is None else size_of(start_index)
+    limit = size if limit_index is None else size_of(limit_index)
     starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)
     starts[axis] = start + size if start < 0 else start
     limits[axis] = limit + size if limit < 0 else limit
@@ -142,7 +143,7 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     shape = shape_of(operand)
     axis = normalize_axis("index_in_dim", axis, len(shape))
     size = shape[axis]
-    position = operator.index(index)
+    position = size_of(index)
     if not -size <= position < size:
         raise IndexError(f"index_in_dim: index {position} is out of bounds for axis {axis} with size {size}.")
     position += size if position < 0 else 0
@@ -183,7 +184,7 @@ def _slice_transpose(
     config = []
     for axis, (size, taken, start) in enumerate(zip(shape, out_shape, start_indices, strict=True)):
         stride = 1 if strides is None else strides[axis]
-        end = start + (taken - 1) * stride + 1 if taken else start
+        end = start + (taken if stride == 1 else max_dim((taken - 1) * stride + 1, 0))
         config.append((start, size - end, stride - 1))
     return [pad(ct, const(ct, 0), tuple(config))]
 
@@ -274,17 +275,19 @@ def _from_beginning(index: Any, size: int, dtype: Any, negative: bool) -> Any:
         position = int(index)
         if negative and position < 0:
             position += size
+            if is_symbolic_dim(position):
+                return ops.convert_element_type(position, dtype)
         least, greatest = _LIMITS[dtype]
         return dtype.type(min(max(position, least), greatest))
     aval = get_aval(index)
-    if aval.dtype != dtype:
+    if aval.dtype != dtype or is_symbolic_dim(index):
         index = ops.convert_element_type(index, dtype)
         aval = get_aval(index)
     if not negative or dtype.kind == "u":
         return index
     negative_index = ops.lt(index, const(index, 0))
     counted = ops.convert_element_type(index, dtype) if aval.weak_type else index
-    return ops.select_n(negative_index, index, ops.add(counted, dtype.type(size)))
+    return ops.select_n(negative_index, index, ops.add(counted, const(counted, size)))
 
 
 def _static_starts(axis: int, ndim: int, index: Any) -> list[Any]:
@@ -358,7 +361,7 @@ def dynamic_slice_in_dim(
     """
     shape = shape_of(operand)
     axis = normalize_axis("dynamic_slice_in_dim", axis, len(shape))
-    sizes = (*shape[:axis], operator.index(slice_size), *shape[axis + 1 :])
+    sizes = (*shape[:axis], size_of(slice_size), *shape[axis + 1 :])
     starts = _static_starts(axis, len(shape), start_index)
     return dynamic_slice(operand, starts, sizes, allow_negative_indices=allow_negative_indices)
 

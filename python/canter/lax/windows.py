@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.dimensions import size_of, sizes_of
 from ..core.jaxpr import ClosedJaxpr, Jaxpr
 from ..core.primitive import Primitive
 from ..transforms import rules
@@ -81,7 +82,7 @@ def _ints(name: str, what: str, values: Any, ndim: int, least: int) -> tuple[int
     if values is None:
         return (1,) * ndim
     try:
-        values = tuple(value.__index__() for value in values)
+        values = sizes_of(values)
     except (TypeError, AttributeError):
         raise TypeError(f"{name}: {what} must be a sequence of integers, got {values!r}.") from None
     if len(values) != ndim:
@@ -113,7 +114,7 @@ def _window_params(
         sizes = [_dilated(size, step) for size, step in zip(shape, base, strict=True)]
         padding = ops.padtype_to_pads(sizes, spans, strides, padding)
     try:
-        pads = tuple((low.__index__(), high.__index__()) for low, high in padding)
+        pads = tuple((size_of(low), size_of(high)) for low, high in padding)
     except (TypeError, ValueError, AttributeError):
         raise TypeError(
             f"{name}: padding must be a name or a pair (before, after) each dimension, got {padding!r}."

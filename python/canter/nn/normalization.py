@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
+from canter.core.dimensions import size_of
 from canter.core.trace import Tracer
 from canter.lax.common import const
 from canter.numpy.creation import default_dtype
@@ -343,7 +343,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
       [[0. 1. 0.]]
     """
     try:
-        size = operator.index(num_classes)
+        size = size_of(num_classes)
     except TypeError:
         traced = (
             " A traced value cannot be a shape: mark it static in jit."

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from canter import lax
 from canter.core import dtypes
-from canter.core.errors import NonConcreteBooleanIndexError
+from canter.core.dimensions import is_symbolic_dim, max_dim, min_dim, size_of
+from canter.core.errors import InconclusiveDimensionOperation, NonConcreteBooleanIndexError
 from canter.core.trace import Tracer
 
 from .util import broadcast_shape, shape_of
@@ -51,6 +53,44 @@ class Plan(NamedTuple):
 def slice_length(span: int, step: int) -> int:
     """How many elements a slice over `span` elements takes."""
     return -(-span // abs(step)) if span else 0
+
+
+def _symbolic_slice(item: slice, size: Any) -> tuple[Any, int, Any]:
+    """Start, step and number of elements of a slice where not all numbers are known."""
+    step = 1 if item.step is None else operator.index(item.step)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+
+    def bound(value: Any, default: Any) -> Any:
+        if value is None:
+            return default
+        try:
+            value = size_of(value)
+        except TypeError as error:
+            raise _slice_error(item) from error
+        if value < 0:
+            return max_dim(value + size, low)
+        return min_dim(value, high)
+
+    low, high = (0, size) if step > 0 else (-1, size - 1)
+    start, stop = bound(item.start, low if step > 0 else high), bound(item.stop, high if step > 0 else low)
+    length = stop - start if step > 0 else start - stop
+    return start, step, max_dim(-(-length // abs(step)), 0)
+
+
+def _symbolic_position(item: Any, size: Any) -> Any:
+    """An integer index where it, or the size, is symbolic; out of bounds it is clamped when the program runs."""
+    if type(item) is not int and not is_symbolic_dim(item):
+        return item
+    try:
+        negative = item < 0
+        if negative:
+            item = item + size
+        if 0 <= item < size:
+            return item
+    except InconclusiveDimensionOperation:
+        pass
+    return lax.convert_element_type(item, np.int32)  # no static index: it may be out of bounds
 
 
 _plans: dict[Plan, Plan] = {}  # one object per plan: C++ compares static arguments by identity first
@@ -111,6 +151,18 @@ def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
     return flat
 
 
+def _array_in_symbolic(item: np.ndarray, size: Any, wrap: bool) -> Any:
+    """A static index array along a dimension of symbolic size, counted from the start."""
+    item = np.clip(item, -0x80000000, 0x7FFFFFFF).astype(np.int32)
+    if not wrap or not (item < 0).any():
+        return item
+    return lax.add(item, lax.mul((item < 0).astype(np.int32), lax.convert_element_type(size, np.int32)))
+
+
+def _index_shape(item: Any) -> tuple[int, ...]:
+    return () if is_symbolic_dim(item) else shape_of(item)
+
+
 class _MaskBit:
     """A boolean scalar as an index: a new dimension of size 1 or 0."""
 
@@ -160,6 +212,8 @@ def _typed(item: Any) -> list[Any]:
         )
     dtype = getattr(item, "dtype", None)
     if dtype is None or not hasattr(item, "shape"):
+        if is_symbolic_dim(item):
+            return [item]
         if hasattr(item, "__jax_array__"):
             return _typed(item.__jax_array__())
         try:
@@ -220,7 +274,7 @@ class _Reader:
             if type(item) is slice:
                 self._slice(item, size)
                 self._basic(len(self.entries) - 1)
-            elif type(item) is int or (not isinstance(item, _MaskPart) and not shape_of(item)):
+            elif type(item) is int or (not isinstance(item, _MaskPart) and not _index_shape(item)):
                 self._scalar(item, axis, size)
                 if advanced:
                     self._mark_advanced()
@@ -236,7 +290,12 @@ class _Reader:
     def _is_array(item: Any) -> bool:
         if isinstance(item, (_MaskBit, _MaskPart)):
             return True
-        return item is not None and type(item) is not slice and type(item) is not int and bool(shape_of(item))
+        return (
+            item is not None
+            and type(item) is not slice
+            and type(item) is not int
+            and bool(_index_shape(item))
+        )
 
     def _basic(self, label: Any) -> None:
         self.result.append(label)
@@ -260,9 +319,11 @@ class _Reader:
             return
         try:
             start, stop, step = item.indices(size)
+            count = len(range(start, stop, step))
         except TypeError as error:
-            raise _slice_error(item) from error
-        count = len(range(start, stop, step))
+            if not any(map(is_symbolic_dim, (size, item.start, item.stop, item.step))):
+                raise _slice_error(item) from error
+            start, step, count = _symbolic_slice(item, size)
         if count == size and step == 1:
             self.entries.append(FULL)
             return
@@ -277,7 +338,9 @@ class _Reader:
 
     def _scalar(self, item: Any, axis: int, size: int) -> None:
         self.entries.append(AT)
-        if type(item) is int:
+        if is_symbolic_dim(size) or is_symbolic_dim(item):
+            item = _symbolic_position(item, size)
+        elif type(item) is int:
             if -size <= item < size:
                 item = item + size if item < 0 and self.wrap else item
             elif self.strict:
@@ -290,7 +353,9 @@ class _Reader:
         if isinstance(item, _MaskPart):
             self.operands.append(item.positions.astype(np.int32))
             return
-        if isinstance(item, np.ndarray):
+        if isinstance(item, np.ndarray) and is_symbolic_dim(size):
+            item = _array_in_symbolic(item, size, self.wrap)
+        elif isinstance(item, np.ndarray):
             if self.strict and item.size:
                 low, high = int(item.min()), int(item.max())
                 if low < -size or high >= size:

@@ -11,6 +11,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import is_symbolic_dim
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -100,14 +101,14 @@ def _with_new(x: Any, plan: Plan) -> Any:
 
 @composite(static_argnames=("plan",))
 def _take_basic(x: Any, operands: Sequence[Any], *, plan: Plan) -> Any:
-    static = builtins.all(type(op) is int for op in operands)
+    static = builtins.all(type(op) is int or is_symbolic_dim(op) for op in operands)
     return take_basic(x, operands, plan, static, negative=True)
 
 
 @composite(static_argnames=("plan",))
 def _take_basic_in_bounds(x: Any, operands: Sequence[Any], *, plan: Plan) -> Any:
     # All operands were Python ints in bounds: as arguments of a compiled call they are traced here.
-    static = builtins.all(type(op) is int for op in operands)
+    static = builtins.all(type(op) is int or is_symbolic_dim(op) for op in operands)
     return take_basic(x, operands, plan, static, negative=False)
 
 
@@ -244,7 +245,7 @@ def _counted_from_start(index: Any, size: int, wrap: bool) -> Any:
     """An index with negative numbers counted from the end."""
     if type(index) is int:
         return index + size if index < 0 and wrap else index
-    if isinstance(index, np.ndarray):
+    if isinstance(index, np.ndarray) or is_symbolic_dim(index):
         return index  # done where it was read
     dtype = dtype_of(index)
     if dtypes.issubdtype(dtype, np.unsignedinteger):
@@ -258,13 +259,13 @@ def _counted_from_start(index: Any, size: int, wrap: bool) -> Any:
 
 def _strided(start: Any, span: int, step: int) -> Any:
     count = slice_length(span, step)
-    if type(start) is int:
+    if type(start) is int and not is_symbolic_dim(count):
         first = start if step > 0 else start + (count - 1) * -step
         return first + step * np.arange(count, dtype=np.int32)
     ticks = lax.iota(np.int32, count)
     if step < 0:
         ticks = lax.rev(ticks, (0,))
-    return lax.add(lax.mul(ticks, np.int32(abs(step))), convert(start, np.dtype(np.int32)))
+    return lax.add(lax.mul(ticks, np.int32(abs(step))), lax.convert_element_type(start, np.int32))
 
 
 def take_advanced(
@@ -357,7 +358,7 @@ def getitem(x: Any, index: Any) -> Any:
     shape = x.aval.shape
     if type(index) is int and shape:
         size = shape[0]
-        if -size <= index < size:
+        if type(size) is int and -size <= index < size:
             return _row(x, operand(x, index + size if index < 0 else index))
     plan, numbers = read_index(shape, index, strict=True)
     if not plan.is_basic:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import size_of, sizes_of
 from canter.core.trace import Tracer
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -379,9 +379,9 @@ def _split(x: Any, *, sizes: tuple[int, ...], axis: int) -> list[Any]:
 def _split_points(name: str, total: int, sections: Any, even: bool) -> list[int]:
     """The starts of all parts but the first."""
     try:
-        count = operator.index(sections)
+        count = size_of(sections)
     except TypeError:
-        points = [operator.index(p) for p in np.asarray(sections).tolist()]
+        points = list(sizes_of(np.asarray(sections).tolist()))
         return [builtins.min(builtins.max(p + total if p < 0 else p, 0), total) for p in points]
     if count <= 0:
         raise ValueError(f"{name}: number of sections must be larger than 0, got {count}.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from canter import lax
+from canter.core.dimensions import is_symbolic_dim, size_of, sizes_of
 from canter.core.trace import Tracer
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -45,19 +45,15 @@ def _pairs(value: Any, ndim: int, name: str) -> tuple[tuple[int, int], ...]:
         raise TypeError(f"`{name}` must be of integral type, or pairs of integers; got a dict.")
     try:
         if isinstance(value, (tuple, list)):
-            rows = [
-                tuple(map(operator.index, r))
-                if isinstance(r, (tuple, list, np.ndarray))
-                else operator.index(r)
-                for r in value
-            ]
+            rows = [sizes_of(r) if isinstance(r, (tuple, list, np.ndarray)) else size_of(r) for r in value]
             array = np.asarray(rows)
         else:
             array = np.asarray(value)
+        symbolic = array.dtype == object and all(map(_is_size, array.ravel().tolist()))
     except (TypeError, ValueError) as error:
         traced = " It is traced: make it static." if isinstance(value, Tracer) else ""
         raise TypeError(f"`{name}` must be of integral type, got {value!r:.80}.{traced}") from error
-    if array.dtype.kind not in "iu":
+    if array.dtype.kind not in "iu" and not symbolic:
         raise TypeError(f"`{name}` must be of integral type, got dtype {array.dtype}.")
     try:
         wide = np.broadcast_to(array, (ndim, 2))
@@ -66,7 +62,11 @@ def _pairs(value: Any, ndim: int, name: str) -> tuple[tuple[int, int], ...]:
             f"{name} of shape {array.shape} does not fit an array of {ndim} dimensions: pass one number, one pair, "
             "or a pair for each axis."
         ) from None
-    return tuple((int(a), int(b)) for a, b in wide.tolist())
+    return tuple((size_of(a), size_of(b)) for a, b in wide.tolist())
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) or is_symbolic_dim(value)
 
 
 @composite(static_argnames=("widths",))

@@ -12,6 +12,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import is_symbolic_dim, max_dim, size_of, surely_less
 from canter.core.trace import Tracer, concrete_or_error
 from canter.lax.common import const
 from canter.runtime.composite import composite
@@ -98,6 +99,8 @@ def _steps(start: Any, step: Any, *, size: int, dtype: Any) -> Any:
 
 
 def _concrete_number(x: Any, which: str) -> Any:
+    if is_symbolic_dim(x):
+        return x
     if isinstance(x, Tracer):
         x = concrete_or_error(
             None, x, f"It arose in the {which} argument of canter.numpy.arange, which sets a shape."
@@ -155,14 +158,20 @@ def arange(
         dtype = requested_dtype("arange", dtype)
     if step == 0:
         raise ZeroDivisionError("canter.numpy.arange: the step is 0.")
-    size = max(0, math.ceil((stop - start) / step))
+    size = _arange_size(start, stop, step)
     if type(start) is int and start == 0 and type(step) is int and step == 1 and dtype_rank(dtype) != 3:
-        out = _iota(operator.index(size), dtype)()
+        out = _iota(size_of(size), dtype)()
     elif dtype_rank(dtype) == 0:
         return place(asarray(np.arange(start, stop, step).astype(bool)), device, out_sharding)
     else:
-        out = _steps(start, step, size=operator.index(size), dtype=dtype)
+        out = _steps(start, step, size=size_of(size), dtype=dtype)
     return place(out, device, out_sharding)
+
+
+def _arange_size(start: Any, stop: Any, step: Any) -> Any:
+    if is_symbolic_dim(start) or is_symbolic_dim(stop) or is_symbolic_dim(step):
+        return max_dim(-((start - stop) // step), 0)
+    return max(0, math.ceil((stop - start) / step))
 
 
 @composite(static_argnames=("num", "endpoint", "retstep", "dtype", "axis"))
@@ -178,12 +187,14 @@ def _linspace(start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dt
     intervals = num - 1 if endpoint else num
     real = lax.real(lax.full((), 0, common)).dtype if dtype_rank(common) == 3 else common
     ticks = lax.iota(real, num)
-    fraction = convert(lax.div(ticks, const(ticks, max(intervals, 1))), common)
+    fraction = convert(lax.div(ticks, const(ticks, max_dim(intervals, 1))), common)
     fraction = lax.expand_dims(fraction, tuple(range(1, len(shape) + 1)))
     rest = lax.sub(const(fraction, 1), fraction)
     out = lax.add(lax.mul(start, rest), lax.mul(stop, fraction))
-    if endpoint and num > 1:
-        last = lax.eq(lax.broadcasted_iota(np.int32, out.shape, 0), np.int32(num - 1))
+    if endpoint and not surely_less(num, 2):
+        last = lax.eq(
+            lax.broadcasted_iota(np.int32, out.shape, 0), lax.convert_element_type(num - 1, np.int32)
+        )
         out = lax.select(last, broadcast_to(stop, out.shape), out)
     result_dtype = common if dtype is None else dtype
     if dtype_rank(result_dtype) == 1:
@@ -192,7 +203,7 @@ def _linspace(start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dt
     if not retstep:
         return out
     width = lax.squeeze(lax.sub(stop, start), (0,))
-    if intervals < 1:
+    if surely_less(intervals, 1):
         return out, lax.full(shape, math.nan, common)
     return out, lax.div(width, const(width, intervals))
 
@@ -209,7 +220,7 @@ def _moved(x: Any, axis: int) -> Any:
 
 
 def _count(num: Any, name: str) -> int:
-    num = operator.index(concrete_or_error(None, num, f"It arose in the num argument of {name}."))
+    num = size_of(concrete_or_error(None, num, f"It arose in the num argument of {name}."))
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     return num

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from canter import lax
+from canter.core.dimensions import is_symbolic_dim, sizes_of
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
@@ -121,10 +122,10 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
     Raises:
       TypeError: the sizes do not agree.
     """
-    if isinstance(shape, (int, np.integer)):
+    if isinstance(shape, (int, np.integer)) or is_symbolic_dim(shape):
         shape = (shape,)
     try:
-        dims = [operator.index(n) for n in shape]
+        dims = list(sizes_of(shape))
     except TypeError:
         return canonical_shape(shape)  # raises with the reason
     total = math.prod(own)

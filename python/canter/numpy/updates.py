@@ -272,7 +272,7 @@ class IndexUpdateRef:
             return ufuncs.true_divide(x, divisors)
         if type(index) is int and mode is None and wrap_negative_indices and x.aval.shape:
             size = x.aval.shape[0]
-            if -size <= index < size and _fits_row(x, values):
+            if type(size) is int and -size <= index < size and _fits_row(x, values):
                 return _ROW_UPDATES[kind](x, values, index + size if index < 0 else index)
         if isinstance(values, (list, tuple)):
             from .creation import asarray

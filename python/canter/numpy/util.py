@@ -16,6 +16,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import config, dtypes
+from canter.core.dimensions import size_of, sizes_of
 from canter.core.trace import Tracer
 from canter_pjrt.jaxlib_door import ArrayImpl
 
@@ -173,10 +174,10 @@ def canonical_shape(shape: Any) -> tuple[int, ...]:
         dims: tuple[int, ...] = (shape,)
     else:
         try:
-            dims = (operator.index(shape),)
+            dims = (size_of(shape),)
         except TypeError:
             try:
-                dims = tuple(map(operator.index, shape))
+                dims = sizes_of(shape)
             except TypeError as error:
                 raise TypeError(
                     f"Shapes must be 1D sequences of concrete values of integer type, got {shape}."

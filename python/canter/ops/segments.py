@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
+from canter.core.dimensions import size_of
 from canter.core.trace import Tracer
 from canter.numpy.util import check_arraylike, dtype_of, shape_of
 from canter.runtime.composite import composite
@@ -63,7 +63,7 @@ def _segment(
 
 def _count(name: str, ids: Any, num_segments: Any) -> int:
     if num_segments is not None:
-        count = operator.index(num_segments)
+        count = size_of(num_segments)
         if count < 0:
             raise ValueError(f"ops.{name}: num_segments must not be negative, got {count}.")
         return count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from canter import numpy as cnp
 from canter.core import dtypes
+from canter.core.dimensions import size_of, sizes_of
 from canter.core.trace import Tracer
 from canter.numpy.creation import default_dtype
 from canter.numpy.util import broadcast_shape, shape_of
@@ -43,9 +43,7 @@ def sample_shape(where: str, shape: Any) -> tuple[int, ...]:
     if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
         return shape
     try:
-        sizes = (
-            (operator.index(shape),) if not hasattr(shape, "__iter__") else tuple(map(operator.index, shape))
-        )
+        sizes = (size_of(shape),) if not hasattr(shape, "__iter__") else sizes_of(shape)
     except TypeError:
         parts = shape if isinstance(shape, (tuple, list)) else (shape,)
         traced = any(isinstance(n, Tracer) for n in parts)

@@ -15,6 +15,7 @@ import numpy as np
 from .. import lax
 from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
+from ..core.dimensions import sizes_of
 from ..core.primitive import Primitive
 from ..core.pytree_registry import register_array_wrapper
 from ..core.trace import Tracer
@@ -693,7 +694,7 @@ def checked_shape(where: str, shape: Any) -> tuple[int, ...]:
     if isinstance(shape, (int, np.integer)):
         raise TypeError(f"random.{where}: shape must be a sequence of ints, got {shape}. Write ({shape},).")
     try:
-        sizes = tuple(operator.index(n) for n in shape)
+        sizes = sizes_of(shape)
     except TypeError:
         traced = any(isinstance(n, Tracer) for n in shape) if hasattr(shape, "__iter__") else False
         hint = " A traced value cannot be a shape: pass it as a static argument." if traced else ""

@@ -11,6 +11,7 @@ import numpy as np
 from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.avals import get_aval
+from canter.core.dimensions import is_symbolic_dim, max_dim
 from canter.core.trace import Tracer
 from canter.numpy.creation import default_dtype
 from canter.numpy.util import canonical_axis, promote_dtypes_inexact, shape_of
@@ -128,11 +129,29 @@ def categorical(
 def _shuffled(words: Any, x: Any, axis: int, impl: PRNGImpl) -> Any:
     """Sorts by random numbers, often enough that equal ones leave no trace of the old order."""
     aval = get_aval(x)
-    size = max(1, math.prod(aval.shape))
+    size = max_dim(1, math.prod(aval.shape))
+    if is_symbolic_dim(size):
+        return _shuffled_symbolic(words, x, axis, impl, size)
     for _ in range(math.ceil(3 * math.log(size) / math.log(np.iinfo(np.uint32).max))):
         words, subkey = halves(words, impl)
         _, x = lax.sort_key_val(impl.random_bits(subkey, 32, aval.shape), x, axis)
     return x
+
+
+def _shuffled_symbolic(words: Any, x: Any, axis: int, impl: PRNGImpl, size: Any) -> Any:
+    """The same where the number of rounds is known only when the program runs."""
+    bits = math.log(np.iinfo(np.uint32).max)
+    last = [
+        math.floor(math.exp(rounds * bits / 3)) for rounds in range(3)
+    ]  # the greatest sizes for 0, 1, 2 rounds
+
+    def sort_once(_: Any, state: Any) -> Any:
+        words, subkey = halves(state[0], impl)
+        shape = get_aval(state[1]).shape
+        return words, lax.sort_key_val(impl.random_bits(subkey, 32, shape), state[1], axis)[1]
+
+    rounds = lax.convert_element_type(cnp.asarray(size) > np.asarray(last, np.int32), np.int32).sum()
+    return lax.fori_loop(0, rounds, sort_once, (words, x))[1]
 
 
 @composite(static_argnames=("impl", "axis"))

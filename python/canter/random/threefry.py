@@ -13,6 +13,7 @@ import numpy as np
 from .. import lax
 from ..core import config
 from ..core.avals import get_aval
+from ..core.dimensions import surely_less
 from ..lax.threefry import threefry2x32_p
 
 __all__ = ["fold_in", "random_bits", "seed", "split"]
@@ -32,7 +33,7 @@ def _join(first: Any, second: Any) -> Any:
 def _counters(shape: tuple[int, ...]) -> tuple[Any, Any]:
     """High and low words of 0, 1, 2, … in row-major order."""
     size = math.prod(shape)
-    if size > 1 << 32:
+    if surely_less(1 << 32, size):
         raise ValueError(
             f"random: {size} numbers of shape {shape} are more than one key gives in a single call (2**32). "
             "Split the key and draw them in parts."
@@ -92,7 +93,7 @@ def _wide(high: Any, low: Any) -> Any:
 def _two_halves(key: Any, size: int) -> Any:
     """So many random words in a row."""
     half = (size + 1) // 2
-    if size > 1 << 32:
+    if surely_less(1 << 32, size):
         raise ValueError(
             f"random: {size} words are more than one key gives in a single call (2**32). Split the key and draw "
             "them in parts."

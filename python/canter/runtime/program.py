@@ -19,6 +19,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
 
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
+from ..core.dimensions import is_symbolic_dim
 from ..core.effects import no_effects, ordered_effects
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, subjaxprs
 from ..core.memory import Space
@@ -229,10 +230,14 @@ def lower(
     start = time.perf_counter()
     if references.in_use:
         closed = references.discharge_local(closed)
-    jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused)
-    if layout is None:
+    # Sizes may be known from the shape of an argument that nothing reads.
+    symbolic = any(
+        is_symbolic_dim(size) for var in closed.jaxpr.invars for size in getattr(var.aval, "shape", ())
+    )
+    jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused or symbolic)
+    if layout is None and not symbolic:
         jaxpr = outline(jaxpr, platforms)
-    elif len(layout.devices) > 1:
+    elif layout is not None and len(layout.devices) > 1:
         ordered = ordered_effects.filter_in(jaxpr.effects)
         if ordered:
             raise ValueError(

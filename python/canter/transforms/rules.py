@@ -348,7 +348,7 @@ def broadcast_batch(
                 x = array_ops.expand_dims(x, tuple(range(1, rank + 1)))
         operands.append(x)
     shapes = [get_aval(x).shape for x in operands if get_aval(x).shape]
-    full = tuple(max(sizes) if min(sizes) else 0 for sizes in zip(*shapes, strict=True))
+    full = tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*shapes, strict=True))
     operands = [_expand_to(x, full) for x in operands]
     return primitive.bind(*operands, **params), 0
 

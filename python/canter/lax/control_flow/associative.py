@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ...core import pytree
 from ...core.avals import get_aval, typematch
+from ...core.dimensions import is_symbolic_dim, surely_less
 from ...core.errors import api_boundary
+from ...transforms.rules import moveaxis
+from ..common import ops
 from ..joining import concatenate, stack
 from ..shapes import reshape, rev
 from ..slicing import slice_in_dim
@@ -56,7 +61,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     if len(set(lengths)) > 1:
         shapes = [aval.str_short() for aval in avals]
         raise ValueError(f"associative_scan: elems must have one length along axis {axis}, got {shapes}.")
-    if not leaves or lengths[0] < 2:
+    if not leaves or surely_less(lengths[0], 2):
         return elems
     if reverse:
         leaves = [rev(x, (i,)) for x, i in zip(leaves, axes, strict=True)]
@@ -76,7 +81,8 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
                 )
         return found
 
-    results = _prefixes(combine, leaves, axes)
+    scan = _doubled if is_symbolic_dim(lengths[0]) else _prefixes
+    results = scan(combine, leaves, axes)
     if reverse:
         results = [rev(x, (i,)) for x, i in zip(results, axes, strict=True)]
     return tree.unflatten(results)
@@ -99,6 +105,32 @@ def _prefixes(combine: Callable[..., list[Any]], leaves: list[Any], axes: list[i
         later = combine(part(odd, 0, count), part(leaves, 2, length, 2))
         even = [concatenate([x, y], i) for x, y, i in zip(even, later, axes, strict=True)]
     return [_interleave(x, y, i) for x, y, i in zip(even, odd, axes, strict=True)]
+
+
+def _doubled(combine: Callable[..., list[Any]], leaves: list[Any], axes: list[int]) -> list[Any]:
+    """Prefixes of a length that is not known: each turn combines with what stands twice as far before."""
+    length = get_aval(leaves[0]).shape[axes[0]]
+    places = ops.iota(np.int32, length)
+
+    def turn(state: Any) -> Any:
+        distance, arrays = state
+        before = ops.max(ops.sub(places, distance), 0)
+        earlier = [
+            ops.index_take(moveaxis(x, i, 0), [before], (0,)) for x, i in zip(arrays, axes, strict=True)
+        ]
+        earlier = [moveaxis(x, 0, i) for x, i in zip(earlier, axes, strict=True)]
+        joined = combine(earlier, arrays)
+        return ops.mul(distance, 2), [
+            ops.select(_along(ops.ge(places, distance), x, i), new, x)
+            for x, new, i in zip(arrays, joined, axes, strict=True)
+        ]
+
+    start = (ops.convert_element_type(1, np.int32), leaves)
+    return ops.while_loop(lambda state: ops.lt(state[0], length), turn, start)[1]
+
+
+def _along(flags: Any, x: Any, axis: int) -> Any:
+    return ops.broadcast_in_dim(flags, get_aval(x).shape, (axis,))
 
 
 def _interleave(even: Any, odd: Any, axis: int) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core import config, pytree
 from ...core.avals import get_aval
+from ...core.dimensions import is_symbolic_dim, size_of
 from ...core.errors import api_boundary
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
@@ -173,9 +174,9 @@ def _length(avals: list[Any], tree: Any, length: Any) -> int:
     if length is not None:
         given = concrete_or_error(None, length, "The length of a scan must be known while tracing.")
         steps = int(given) if isinstance(given, float) and given.is_integer() else given
-        if not hasattr(steps, "__index__"):
+        if not (hasattr(steps, "__index__") or is_symbolic_dim(steps)):
             raise TypeError(f"scan: length must be an int, got {length!r}.")
-        steps = steps.__index__()
+        steps = size_of(steps)
         if steps < 0:
             raise ValueError(f"scan: length must not be negative, got {steps}.")
     elif lengths:
@@ -198,6 +199,10 @@ def _paths(tree: Any) -> list[str]:
 
 def _unroll(unroll: Any, steps: int) -> int:
     if isinstance(unroll, bool):
+        if is_symbolic_dim(steps) and unroll:
+            raise ValueError(
+                f"scan: unroll=True needs a known number of steps; got the symbolic dimension {steps}."
+            )
         return max(steps, 1) if unroll else 1
     if not hasattr(unroll, "__index__") or unroll.__index__() < 0:
         raise ValueError(f"scan: unroll must be a bool or an int that is not negative, got {unroll!r}.")

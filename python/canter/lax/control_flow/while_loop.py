@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core import config, dtypes, pytree
 from ...core.avals import ShapedArray, get_aval
+from ...core.dimensions import is_symbolic_dim
 from ...core.effects import control_flow_allowed_effects, refuse_effects, refuse_io
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr, jaxprs_in_params
@@ -222,7 +223,7 @@ def fori_loop(
                 f"fori_loop: lower and upper must have one dtype, got {lower_aval.dtype.name} and "
                 f"{upper_aval.dtype.name}. Convert one of them."
             )
-    if is_concrete(lower) and is_concrete(upper):
+    if is_concrete(lower) and is_concrete(upper) and not (is_symbolic_dim(lower) or is_symbolic_dim(upper)):
         first, last = int(lower), int(upper)
         if config.config.disable_jit:
             for i in range(first, last):
