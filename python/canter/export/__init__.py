@@ -15,6 +15,12 @@ if TYPE_CHECKING:
         maximum_supported_calling_convention_version as maximum_supported_calling_convention_version,
         minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
     )
+    from .shapes import (
+        SymbolicScope as SymbolicScope,
+        is_symbolic_dim as is_symbolic_dim,
+        symbolic_args_specs as symbolic_args_specs,
+        symbolic_shape as symbolic_shape,
+    )
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
 _names: dict[str, str] = {
@@ -22,6 +28,7 @@ _names: dict[str, str] = {
     for module, names in {
         "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
         "minimum_supported_calling_convention_version",
+        "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
     }.items()
     for name in names.split()
 }

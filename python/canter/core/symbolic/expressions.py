@@ -133,7 +133,8 @@ def _atom(operation: str, *operands: Any) -> Any:
 def _exact_quotient(terms: Terms, divisor: DimExpr) -> Terms | None:
     """The polynomial by which `divisor` must be multiplied, or None where there is none."""
     (lead, lead_number), *_ = divisor.terms
-    rest, quotient = dict(terms), {}
+    rest = dict(terms)
+    quotient: Terms = {}
     while rest:
         monomial = max(rest, key=_monomial_key)
         factor = divided(monomial, lead)

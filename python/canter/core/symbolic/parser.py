@@ -14,7 +14,7 @@ __all__ = ["parse_constraint", "parse_dimension", "parse_shape", "symbolic_args_
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+)(?![A-Za-z_])|(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<symbol>\.\.\.|//|.))"
 )
-_FUNCTIONS = {**OPERATIONS, "non_negative": lambda x: OPERATIONS["max"](x, 0)}
+_FUNCTIONS: dict[str, Any] = {**OPERATIONS, "non_negative": lambda x: OPERATIONS["max"](x, 0)}
 
 
 def symbolic_shape(

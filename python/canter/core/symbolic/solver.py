@@ -398,7 +398,7 @@ def infeasible(facts: list[Terms]) -> bool:
     rows = [[Fraction(column[i]) for column in columns] + [Fraction(0)] for i in range(height)]
     rows[-1][-1] = Fraction(1)
     basis = [width + i for i in range(height)]
-    cost = [-sum(row[j] for row in rows) for j in range(width + 1)]
+    cost = [-sum((row[j] for row in rows), Fraction(0)) for j in range(width + 1)]
     for _ in range(60 * height):
         if cost[-1] == 0:
             return True
