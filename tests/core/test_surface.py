@@ -19,7 +19,7 @@ def declared_names(module):
     return {alias.asname: (node.module, alias.name) for node in imports for alias in node.names}
 
 
-@pytest.mark.parametrize("name", ["canter", "canter.core", "canter.lax"])
+@pytest.mark.parametrize("name", ["canter", "canter.core", "canter.export", "canter.lax"])
 def test_names_for_type_checkers_are_those_at_run_time(name):
     module = importlib.import_module(name)
     declared = declared_names(module)

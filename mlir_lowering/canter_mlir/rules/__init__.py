@@ -22,6 +22,7 @@ _OTHERS = (
     "program",
     "callbacks",
     "foreign",
+    "exported",
     "collectives",
     "partitioning",
     "linalg",

@@ -344,6 +344,10 @@ explain_cache_misses = _flag(
     "explain_cache_misses", False, _boolean, "Whether each trace of a jitted function logs why it is needed."
 )
 no_tracing = _flag("no_tracing", False, _boolean, "Whether tracing a function for jit raises RuntimeError.")
+check_untrusted_artifacts = _flag(
+    "check_untrusted_artifacts", True, _boolean,
+    "Whether the module of an exported program that others wrote is read by a child process before this one.",
+)  # fmt: skip
 no_execution = _flag(
     "no_execution", False, _boolean, "Whether running a compiled program raises RuntimeError.",
     dispatch_key=True,

@@ -9,6 +9,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .calling import call_exported as call_exported
     from .exported import (
         DisabledSafetyCheck as DisabledSafetyCheck,
         Exported as Exported,
@@ -21,14 +22,24 @@ if TYPE_CHECKING:
         symbolic_args_specs as symbolic_args_specs,
         symbolic_shape as symbolic_shape,
     )
+    from .exporting import default_export_platform as default_export_platform, export as export
+    from .pytree_types import (
+        register_namedtuple_serialization as register_namedtuple_serialization,
+        register_pytree_node_serialization as register_pytree_node_serialization,
+    )
+    from .serialization import deserialize as deserialize, serialize as serialize
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
 _names: dict[str, str] = {
     name: module
     for module, names in {
+        "calling": "call_exported",
         "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
         "minimum_supported_calling_convention_version",
         "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
+        "exporting": "default_export_platform export",
+        "pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
+        "serialization": "deserialize serialize",
     }.items()
     for name in names.split()
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class DisabledSafetyCheck:
     __repr__ = __str__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exported:
     """A function exported for arguments of given types: its StableHLO module, and how to call it.
 
@@ -120,3 +121,115 @@ class Exported:
         return f"Exported(fun_name={self.fun_name}, ...)"
 
     __repr__ = __str__
+
+    @functools.cached_property
+    def call(self) -> Callable[..., Any]:
+        """The function, callable with arguments of the structure and types for which it was exported.
+
+        It can be jitted, differentiated (if it was exported or serialized with its vjp) and exported again.
+
+        Raises:
+          ValueError: an argument has another structure, shape or dtype, or the program is for other platforms or
+            another number of devices.
+        """
+        from .calling import call_exported
+
+        return call_exported(self)
+
+    def has_vjp(self) -> bool:
+        """Whether the derivative is there: always right after `export`, else as far as it was serialized."""
+        return self._get_vjp is not None
+
+    def vjp(self) -> Exported:
+        """The derivative in reverse mode, as an exported program.
+
+        It takes the leaves of the arguments and then a cotangent for each leaf of the results, and returns a
+        cotangent for each leaf of the arguments. Leaves of integers have cotangents of dtype float0.
+
+        Raises:
+          ValueError: the program was serialized without it.
+        """
+        if self._get_vjp is None:
+            raise ValueError(
+                f"No VJP is available for '{self.fun_name}': it was serialized without. Serialize it with "
+                "vjp_order=1, or higher for derivatives of derivatives."
+            )
+        return self._known_vjp
+
+    @functools.cached_property
+    def _known_vjp(self) -> Exported:
+        assert self._get_vjp is not None
+        return self._get_vjp(self)
+
+    def serialize(self, vjp_order: int = 0) -> bytearray:
+        """The program as bytes that `deserialize`, of Canter or of JAX, reads.
+
+        Args:
+          vjp_order: how many times what is read back can be differentiated in reverse mode.
+
+        Raises:
+          ValueError: the derivative of that order is not there, or an argument or result has a container or
+            dtype that cannot be written.
+
+        Example:
+          >>> import canter as ct
+          >>> from canter import export
+          >>> blob = export.export(ct.jit(lambda x: x * x))(1.0).serialize(vjp_order=1)
+          >>> print(ct.grad(export.deserialize(blob).call)(3.0))
+          6.0
+        """
+        from .serialization import serialize
+
+        return serialize(self, vjp_order)
+
+    def mlir_module(self) -> str:
+        """The StableHLO module as text."""
+        from canter_mlir.artifacts import read_artifact
+
+        return str(read_artifact(self.safe_module()).operation.get_asm(enable_debug_info=True))
+
+    def safe_module(self) -> bytes:
+        """`mlir_module_serialized`, once it is known that reading it does no harm.
+
+        Raises:
+          ValueError: the program comes from bytes without a digest, and its module is damaged.
+        """
+        from .untrusted import checked
+
+        return checked(self.mlir_module_serialized)
+
+    def in_shardings_jax(self, mesh: Any) -> Sequence[Any]:
+        """Shardings of the arguments over a mesh: to place arguments, or for `in_shardings` of `jit`.
+
+        Args:
+          mesh: a `Mesh` or `AbstractMesh` with the axes of the mesh for which the program was exported.
+
+        Returns:
+          One sharding an argument; None where the compiler chooses.
+
+        Raises:
+          ValueError: the mesh has other axes.
+        """
+        return self._over(mesh, self._in_named_shardings, self.in_shardings_hlo, self.in_avals)
+
+    def out_shardings_jax(self, mesh: Any) -> Sequence[Any]:
+        """Shardings of the results over a mesh, see `in_shardings_jax`."""
+        return self._over(mesh, self._out_named_shardings, self.out_shardings_hlo, self.out_avals)
+
+    def _over(
+        self, mesh: Any, named: Sequence[Any], hlo: Sequence[Any], avals: Sequence[Any]
+    ) -> Sequence[Any]:
+        from ..core.sharding import NamedSharding, sharding_of_tiles
+
+        result: list[Any] = []
+        for sharding, tiles, aval in zip(named, hlo, avals, strict=True):
+            if sharding is None:
+                result.append(None if tiles is None else sharding_of_tiles(mesh, tiles, len(aval.shape)))
+                continue
+            if sharding.mesh.shape_tuple != mesh.shape_tuple:
+                raise ValueError(
+                    f"'{self.fun_name}' was exported for the mesh {sharding.mesh}, and {mesh} has other axes. Give a "
+                    "mesh with the same names and sizes of axes."
+                )
+            result.append(NamedSharding(mesh, sharding.spec, sharding.memory_kind))
+        return tuple(result)

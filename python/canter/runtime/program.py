@@ -214,6 +214,7 @@ def lower(
     arg_names: Sequence[str] | None = None,
     result_names: Sequence[str] | None = None,
     layout: Layout | None = None,
+    lines: bool = True,
 ) -> LoweredProgram:
     """Runs the program passes and emits the module.
 
@@ -224,6 +225,7 @@ def lower(
       arg_names: names of the arguments for locations in the module.
       result_names: names of the results.
       layout: of a program over several devices.
+      lines: whether the module tells the user's files and lines.
     """
     from canter_mlir.driver import lower_jaxpr_to_module
 
@@ -258,6 +260,7 @@ def lower(
         donated_invars=donated or None,
         arg_names=arg_names,
         result_names=result_names,
+        tracebacks=lines,
         keepalives=keepalives,
         host_callbacks=host_callbacks,
         embed_consts=True,

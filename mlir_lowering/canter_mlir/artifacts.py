@@ -1,0 +1,166 @@
+"""Portable artifacts inside other modules: reading one, fixing its platform, and merging it into a module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .mlir_door import ir, new_context, stablehlo_attributes
+from .portable import module_to_bytecode
+
+__all__ = ["for_platform", "merge", "read_artifact", "targets_of_custom_calls"]
+
+_create = ir.Operation.create
+
+
+def read_artifact(data: bytes, context: Any = None) -> Any:
+    """The module in a portable artifact, in an MLIR context of its own or in a given one.
+
+    Raises:
+      ValueError: the bytes are not an artifact that this version reads.
+    """
+    try:
+        return stablehlo_attributes.deserialize_portable_artifact(context or new_context(), data)
+    except (ir.MLIRError, ValueError) as error:
+        raise ValueError(f"This is not a portable artifact of StableHLO, or a damaged one: {error}") from None
+
+
+def targets_of_custom_calls(module: Any) -> dict[str, str]:
+    """Each target that a module calls, with the first operation that does."""
+    found: dict[str, str] = {}
+
+    def look(operation: Any) -> Any:
+        if operation.name == "stablehlo.custom_call":
+            target = ir.StringAttr(operation.attributes["call_target_name"]).value
+            if target not in found:
+                found[target] = operation.get_asm(large_elements_limit=8)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(look)
+    return found
+
+
+def for_platform(data: bytes, platform_index: int) -> bytes:
+    """The artifact for one of its platforms: bytecode of a module without the argument that chooses.
+
+    Args:
+      data: a portable artifact whose `main` takes the index of the platform before all else.
+      platform_index: the index.
+
+    Raises:
+      ValueError: the module cannot be simplified.
+    """
+    from canter_pjrt.jaxlib_door import JaxRuntimeError, mlir_conversions
+
+    module = read_artifact(data)
+    with module.context, ir.Location.unknown():
+        main = ir.SymbolTable(module.operation)["main"].operation
+        types = _function_type(main)
+        inputs, results = list(types.inputs)[1:], list(types.results)
+        old = main.attributes
+        given = {name: list(old[name]) for name in ("arg_attrs", "res_attrs") if name in old}
+        _rename(module, main, "main", _free_name(module, "main_for_all_platforms"))
+        old["sym_visibility"] = ir.StringAttr.get("private")
+        attributes = {
+            "sym_name": ir.StringAttr.get("main"),
+            "sym_visibility": ir.StringAttr.get("public"),
+            "function_type": ir.TypeAttr.get(ir.FunctionType.get(inputs, results)),
+        }
+        if "arg_attrs" in given:
+            attributes["arg_attrs"] = ir.ArrayAttr.get(given["arg_attrs"][1:])
+        if "res_attrs" in given:
+            attributes["res_attrs"] = ir.ArrayAttr.get(given["res_attrs"])
+        function = _create("func.func", attributes=attributes, regions=1, ip=ir.InsertionPoint(module.body))
+        block = function.regions[0].blocks.append(*inputs)
+        with ir.InsertionPoint(block):
+            index = _create(
+                "stablehlo.constant",
+                [types.inputs[0]],
+                attributes={"value": ir.DenseElementsAttr.get(np.array(platform_index, np.int32))},
+            )
+            callee = {"callee": ir.FlatSymbolRefAttr.get(ir.StringAttr(old["sym_name"]).value)}
+            call = _create("func.call", results, [index.result, *block.arguments], callee)
+            _create("func.return", [], list(call.results))
+    try:
+        return bytes(
+            mlir_conversions.refine_polymorphic_shapes(
+                module_to_bytecode(module),
+                enable_shape_assertions=True,
+                validate_static_shapes=True,
+                enable_shardy=True,
+            )
+        )
+    except (JaxRuntimeError, ValueError) as error:
+        raise ValueError(
+            f"The program for several platforms cannot be made one for one of them: {error}"
+        ) from None
+
+
+def merge(builder: Any, module: Any, name: str) -> str:
+    """Moves the functions and meshes of a module into the one under construction.
+
+    Args:
+      builder: the `ModuleContext` of the latter.
+      module: a module in the same MLIR context; what is left of it is of no use.
+      name: what its `main` is to be called.
+
+    Returns:
+      The symbol of what was `main`, now a private function.
+    """
+    operations = [operation.operation for operation in module.body.operations]
+    taken = {ir.StringAttr(operation.attributes["sym_name"]).value for operation in operations}
+    meshes = {
+        known.operation.attributes["mesh"]: ir.StringAttr(known.operation.attributes["sym_name"]).value
+        for known in builder.module.body.operations
+        if known.operation.name == "sdy.mesh"
+    }
+    main = ""
+    for operation in operations:
+        attributes = operation.attributes
+        symbol = ir.StringAttr(attributes["sym_name"]).value
+        if operation.name == "sdy.mesh" and attributes["mesh"] in meshes:
+            same = meshes[attributes["mesh"]]
+            if same != symbol:
+                ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
+            operation.erase()
+            continue
+        wanted = name if symbol == "main" else symbol
+        free = builder.unique_symbol(wanted)
+        while free != symbol and free in taken:
+            free = builder.unique_symbol(wanted)
+        if free != symbol:
+            _rename(module, operation, symbol, free)
+        if symbol == "main":
+            main = free
+            attributes["sym_visibility"] = ir.StringAttr.get("private")
+            # They say what a whole program does with its arguments; this one is a part of another.
+            for whole in ("arg_attrs", "res_attrs"):
+                if whole in attributes:
+                    del attributes[whole]
+        operation.detach_from_parent()
+        if operation.name == "sdy.mesh":
+            ir.InsertionPoint.at_block_begin(builder.module.body).insert(operation)
+        else:
+            builder.ip.insert(operation)
+    return main
+
+
+def _rename(module: Any, operation: Any, old: str, new: str) -> None:
+    ir.SymbolTable.replace_all_symbol_uses(old, new, module.operation)
+    ir.SymbolTable.set_symbol_name(operation, new)
+
+
+def _free_name(module: Any, name: str) -> str:
+    taken: Sequence[str] = [
+        ir.StringAttr(operation.operation.attributes["sym_name"]).value
+        for operation in module.body.operations
+    ]
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _function_type(function: Any) -> Any:
+    return ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value)
