@@ -16,18 +16,18 @@ if TYPE_CHECKING:
         maximum_supported_calling_convention_version as maximum_supported_calling_convention_version,
         minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
     )
-    from .shapes import (
-        SymbolicScope as SymbolicScope,
-        is_symbolic_dim as is_symbolic_dim,
-        symbolic_args_specs as symbolic_args_specs,
-        symbolic_shape as symbolic_shape,
-    )
     from .exporting import default_export_platform as default_export_platform, export as export
     from .pytree_types import (
         register_namedtuple_serialization as register_namedtuple_serialization,
         register_pytree_node_serialization as register_pytree_node_serialization,
     )
     from .serialization import deserialize as deserialize, serialize as serialize
+    from .shapes import (
+        SymbolicScope as SymbolicScope,
+        is_symbolic_dim as is_symbolic_dim,
+        symbolic_args_specs as symbolic_args_specs,
+        symbolic_shape as symbolic_shape,
+    )
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
 _names: dict[str, str] = {
