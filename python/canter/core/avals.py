@@ -45,6 +45,23 @@ class AbstractValue:
     def strip_weak_type(self) -> AbstractValue:
         return self
 
+    def normalize(self) -> AbstractValue:
+        """The type as it is compared with that of another value: without its weak type."""
+        return self.strip_weak_type()
+
+    def lo_ty(self) -> list[Any]:
+        """The types of the arrays that a value consists of: an array is one, itself."""
+        return [self]
+
+    def lower_val(self, hi_val: Any) -> list[Any]:
+        """The arrays of a value."""
+        return [hi_val]
+
+    def raise_val(self, *lo_vals: Any) -> Any:
+        """The value made of arrays."""
+        (value,) = lo_vals
+        return value
+
 
 _nowhere: frozenset[Any] = frozenset()
 

@@ -7,6 +7,7 @@ consists of, and a high primitive what it does with them (`canter.transforms.dis
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .avals import AbstractValue, register_aval
@@ -20,7 +21,16 @@ from .effects import (
 from .primitive import Primitive
 from .trace import references
 
-__all__ = ["HighEffect", "HiPrimitive", "HiType", "is_high", "register_hitype"]
+__all__ = [
+    "AvalMutableQDD",
+    "AvalQDD",
+    "HiPrimitive",
+    "HiType",
+    "HighEffect",
+    "MutableAval",
+    "is_high",
+    "register_hitype",
+]
 
 
 class HighEffect(Effect):
@@ -91,9 +101,110 @@ class HiType(AbstractValue):
         return hash(type(self))
 
 
+@dataclass(frozen=True)
+class AvalQDD:
+    """A type together with the state that a value of it has at a point of the program.
+
+    Attributes:
+      aval: the type.
+      qdd: the state, or None for types that have none.
+    """
+
+    aval: Any
+    qdd: Any
+
+    @property
+    def has_qdd(self) -> bool:
+        return self.qdd is not None
+
+    def to_tangent_aval(self) -> AvalQDD:
+        """The tangent's type, with the tangent's state."""
+        qdd = self.qdd.to_tangent_qdd() if hasattr(self.qdd, "to_tangent_qdd") else self.qdd
+        return AvalQDD(self.aval.to_tangent_aval(), qdd)
+
+    def lo_ty(self) -> list[Any]:
+        """The types of the arrays that a value in this state consists of."""
+        return self.aval.lo_ty() if self.qdd is None else self.aval.lo_ty_qdd(self.qdd)
+
+
+@dataclass(frozen=True)
+class AvalMutableQDD:
+    """A type together with a place for the state, which changes as the program is traced."""
+
+    aval: Any
+    mutable_qdd: Any
+
+
+class MutableState:
+    """The state of a mutable value as the program is traced.
+
+    Attributes:
+      init_val: at the beginning.
+      cur_val: now.
+    """
+
+    __slots__ = ("cur_val", "init_val")
+
+    def __init__(self, state: Any):
+        self.init_val = self.cur_val = state
+
+    def update(self, state: Any) -> None:
+        """Says that the value has another state from here on."""
+        self.cur_val = state
+
+
+class MutableAval(AbstractValue):
+    """What a variable of a program has for a type where its value is mutable: the type and the state.
+
+    Two are equal if their types and first states are: that is what a program is traced for.
+    """
+
+    __slots__ = ("aval", "state")
+
+    weak_type = False
+    shape = ()  # there is no axis to map over
+
+    def __init__(self, aval: Any, state: Any):
+        self.aval = aval
+        self.state = MutableState(state)
+
+    def fresh(self) -> MutableAval:
+        """The same for another variable, with a state of its own."""
+        return MutableAval(self.aval, self.state.init_val)
+
+    def lo_ty(self) -> list[Any]:
+        return self.aval.lo_ty_qdd(self.state.init_val)
+
+    def raise_val(self, *lo_vals: Any) -> Any:
+        return self.aval.new_from_loval(self.state.init_val, *lo_vals)
+
+    def to_tangent_aval(self) -> Any:
+        return self.aval.to_tangent_aval()
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        return self.aval.str_short(short_dtypes)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, MutableAval)
+            and self.aval == other.aval
+            and self.state.init_val == other.state.init_val
+        )
+
+    def __hash__(self) -> int:
+        return hash((MutableAval, self.aval, self.state.init_val))
+
+
 def is_high(aval: Any) -> bool:
     """Whether an aval is a high type."""
-    return isinstance(aval, HiType)
+    return isinstance(aval, (HiType, MutableAval))
+
+
+class _NoMemory(dict[Any, Any]):
+    """What a rule gives that also changes states, or asks for them, is not to be kept."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
 
 
 def register_hitype(val_cls: type, typeof_fn: Callable[[Any], HiType]) -> None:
@@ -122,6 +233,7 @@ class HiPrimitive(Primitive):
         references.in_use = True
         kind = type(self)
         self.effectful = True
+        self.abstract_cache = _NoMemory()
         self.abstract_rule = self._types
         self.impl = self.to_lojax
         if kind.jvp is not HiPrimitive.jvp:
@@ -130,7 +242,9 @@ class HiPrimitive(Primitive):
             self.transpose_rule = self.transpose
 
     def _types(self, *avals: Any, **params: Any) -> Any:
-        out, effects = self.abstract_eval(*avals, **params)
+        given = [AvalMutableQDD(x.aval, x.state) if type(x) is MutableAval else x for x in avals]
+        out, effects = self.abstract_eval(*given, **params)
+        out = [_with_state(x) for x in out] if self.multiple_results else _with_state(out)
         return out, high_effects | frozenset(effects)
 
     def abstract_eval(self, *avals: Any, **params: Any) -> tuple[Any, Any]:
@@ -148,6 +262,13 @@ class HiPrimitive(Primitive):
     def is_high(self, *avals: Any, **params: Any) -> bool:
         """Whether it is lowered before it runs: always."""
         return True
+
+
+def _with_state(aval: Any) -> Any:
+    """The type of a result, as a variable has it."""
+    if not isinstance(aval, AvalQDD):
+        return aval
+    return MutableAval(aval.aval, aval.qdd) if aval.has_qdd else aval.aval
 
 
 def _declared(kind: type, name: str) -> bool:

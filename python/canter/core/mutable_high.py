@@ -3,62 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .high import HiType
+from .high import AvalMutableQDD, AvalQDD, HiType
 from .trace import Tracer
+from .tracing import current_state
 
-__all__ = ["AvalMutableQDD", "AvalQDD", "HiPspec", "MutableHiType", "aval_method", "aval_property"]
+__all__ = ["AvalMutableQDD", "AvalQDD", "HiPspec", "MutableHiType", "aval_method", "aval_property", "cur_qdd"]
 
 
-@dataclass(frozen=True)
-class AvalQDD:
-    """A type together with the state that a value of it has at a point of the program.
+def cur_qdd(x: Any) -> Any:
+    """The state that a value of a mutable high type has at this point of the program.
 
-    Attributes:
-      aval: the type.
-      qdd: the state, or None for types that have none.
+    Args:
+      x: a value or tracer of a type derived from `canter.experimental.hijax.MutableHiType`.
+
+    Returns:
+      What the value's method `cur_qdd()` gives, or inside a traced function what it will give there; None for
+      values of other types.
+
+    Example:
+      >>> import canter as ct
+      >>> ct.experimental.cur_qdd(1.0) is None
+      True
     """
-
-    aval: Any
-    qdd: Any
-
-    @property
-    def has_qdd(self) -> bool:
-        return self.qdd is not None
-
-    def to_tangent_aval(self) -> AvalQDD:
-        """The tangent's type, with the tangent's state."""
-        qdd = self.qdd.to_tangent_qdd() if hasattr(self.qdd, "to_tangent_qdd") else self.qdd
-        return AvalQDD(self.aval.to_tangent_aval(), qdd)
-
-    def lo_ty(self) -> list[Any]:
-        """The types of the arrays that a value in this state consists of."""
-        return self.aval.lo_ty() if self.qdd is None else self.aval.lo_ty_qdd(self.qdd)
-
-
-@dataclass(frozen=True)
-class AvalMutableQDD:
-    """A type together with a place for the state, which changes as the program is traced."""
-
-    aval: Any
-    mutable_qdd: Any
+    return current_state(x)
 
 
 class MutableHiType(HiType):
     """A type of values that change in place, and with them the arrays they consist of: `lo_ty_qdd(state)`.
 
-    Primitives on such values can be evaluated; a value cannot go into a traced function, which raises
-    NotImplementedError. Pass the arrays that it consists of, or a mutable reference (`canter.new_ref`).
+    Values have a method `cur_qdd()` that gives their state, a hashable description of their structure and types. A
+    program that takes a value, or captures one, is traced for its state; primitives say in `abstract_eval` what the
+    state is after them (`AvalMutableQDD.mutable_qdd`), and `canter.experimental.cur_qdd` asks for it. When the
+    program has run, the values that it took have the states and arrays that it left them with. Loops must leave the
+    state as it is, and all branches of a `cond` must leave the same; a value cannot be a result, a carry, or
+    mapped over.
     """
 
     has_qdd = True
 
     def lo_ty(self) -> list[Any]:
         raise NotImplementedError(
-            f"A value of the mutable high type {type(self).__name__} cannot go into or out of a traced function. Pass "
-            "the arrays that it consists of, or a mutable reference (canter.new_ref)."
+            f"A value of the mutable high type {type(self).__name__} cannot be a result, a carry, or an operand here: "
+            "let the function close over it, or return the arrays that it consists of."
         )
 
     def lo_ty_qdd(self, state: Any, /) -> list[Any]:

@@ -51,6 +51,8 @@ class References:
       in_use: False as long as nobody has made one, so that nothing has to look for them.
       concern: (primitive, args, params) -> whether a primitive with inner programs handles references.
       apply: (primitive, args, params) -> its results, by a program that handles values instead.
+      change_states: (primitive, avals, params): says what states mutable operands of a primitive with inner programs
+        have after it.
       concern_when_run, run: the same for evaluation, which also lowers values of high types.
       check_results: (trace, variables of its results) raises where one is a reference.
       check_arguments: (leaves, names, captured constants, where) raises where one reference comes twice.
@@ -60,6 +62,7 @@ class References:
     in_use = False
     concern: Callable[..., bool]
     apply: Callable[..., Any]
+    change_states: Callable[..., None]
     concern_when_run: Callable[..., bool]
     run: Callable[..., Any]
     check_arguments: Callable[..., None]

@@ -18,6 +18,7 @@ from canter_pjrt.jaxlib_door import Traceback
 from . import config
 from .avals import ShapedArray, get_aval, python_scalar_aval
 from .effects import no_effects
+from .high import MutableAval, high_effects
 from .jaxpr import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, SourceInfo, Var
 from .primitive import Primitive
 from .trace import Trace, Tracer, escaped_tracer_error, references, state, swap_trace
@@ -25,6 +26,10 @@ from .trace import Trace, Tracer, escaped_tracer_error, references, state, swap_
 __all__ = [
     "JaxprTrace",
     "JaxprTracer",
+    "LoweringTrace",
+    "MutableTracer",
+    "argument_aval",
+    "current_state",
     "infer_avals",
     "pvary_p",
     "paused_garbage_collection",
@@ -118,7 +123,7 @@ class JaxprTracer(Tracer):
 class JaxprTrace(Trace):
     """Records equations."""
 
-    __slots__ = ("__weakref__", "alive", "constants", "debug_info", "effects", "eqns", "invars")
+    __slots__ = ("__weakref__", "alive", "constants", "debug_info", "effects", "eqns", "invars", "outer")
 
     def __init__(self, debug_info: DebugInfo | None = None):
         self.alive = True
@@ -128,15 +133,17 @@ class JaxprTrace(Trace):
         self.constants: dict[int, tuple[Var, Any]] = {}
         self.effects: Any = no_effects
         self.debug_info = debug_info or DebugInfo()
+        self.outer: Any = None  # the trace outside, where there are mutable values whose states it may know
 
     def is_alive(self) -> bool:
         return self.alive
 
     def new_argument(self, aval: Any) -> JaxprTracer:
         """A tracer for a new argument of the jaxpr."""
-        var = Var(aval)
+        mutable = references.in_use and type(aval) is MutableAval
+        var = Var(aval.fresh() if mutable else aval)
         self.invars.append(var)
-        return JaxprTracer(self, aval, var)
+        return MutableTracer(self, var) if mutable else JaxprTracer(self, aval, var)
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         if not self.alive:
@@ -164,6 +171,8 @@ class JaxprTrace(Trace):
         source = current_source()
         if effects:
             self.effects = self.effects | effects
+            if references.in_use and not high_effects.isdisjoint(effects):
+                return self._record_high(primitive, invars, avals, params, out, effects, source)
         if primitive.multiple_results:
             tracers = [JaxprTracer(self, aval, Var(aval)) for aval in out]
             outvars = [tracer._var for tracer in tracers]
@@ -172,6 +181,18 @@ class JaxprTrace(Trace):
         var = Var(out)
         self.eqns.append(JaxprEqn(invars, [var], primitive, params, effects, source))
         return JaxprTracer(self, out, var)
+
+    def _record_high(
+        self, primitive: Primitive, invars: Any, avals: Any, params: Any, out: Any, effects: Any, source: Any
+    ) -> Any:
+        """`record` where values of high types may be operands or results, whose states may change."""
+        if primitive.call_primitive and any(type(aval) is MutableAval for aval in avals):
+            references.change_states(primitive, avals, params)
+        outs = out if primitive.multiple_results else [out]
+        outvars = [Var(aval) for aval in outs]
+        self.eqns.append(JaxprEqn(invars, outvars, primitive, params, effects, source))
+        results = list(map(self.value_of, outvars))
+        return results if primitive.multiple_results else results[0]
 
     def _made_varying(self, invars: list[Any], avals: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
         """Operands that all vary along the manual axes along which any of them does.
@@ -218,11 +239,17 @@ class JaxprTrace(Trace):
 
     def value_of(self, atom: Any) -> Any:
         """The tracer of a variable, or a literal's value: the inverse of `to_atom`."""
-        return atom.val if type(atom) is Literal else JaxprTracer(self, atom.aval, atom)
+        if type(atom) is Literal:
+            return atom.val
+        return (
+            MutableTracer(self, atom)
+            if type(atom.aval) is MutableAval
+            else JaxprTracer(self, atom.aval, atom)
+        )
 
     def capture(self, value: Any, aval: Any) -> Var:
         """A constant variable for a value from outside."""
-        var = Var(aval)
+        var = Var(argument_aval(value) if references.in_use else aval)
         self.constants[id(value)] = (var, value)
         return var
 
@@ -246,6 +273,65 @@ class JaxprTrace(Trace):
         return closed
 
 
+class MutableTracer(JaxprTracer):
+    """An argument, or the result of an equation, that is a value of a mutable high type."""
+
+    __slots__ = ()
+
+    def __init__(self, trace: JaxprTrace, var: Var):
+        super().__init__(trace, var.aval.aval, var)
+
+
+class LoweringTrace(JaxprTrace):
+    """Records what primitives on values of high types do with the arrays these consist of."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        if primitive.call_primitive and references.concern_when_run(primitive, args, params):
+            return references.run(primitive, args, params)
+        to_lojax = getattr(primitive, "to_lojax", None)
+        return super().process(primitive, args, params) if to_lojax is None else to_lojax(*args, **params)
+
+
+def argument_aval(value: Any) -> Any:
+    """The aval of a value that a program takes or captures: of a mutable one it includes the state it is in now."""
+    aval = get_aval(value)
+    if not getattr(aval, "has_qdd", False):
+        return aval
+    return MutableAval(aval, current_state(value))
+
+
+def current_state(value: Any) -> Any:
+    """The state that a value of a mutable high type has at this point of the program that is traced.
+
+    Args:
+      value: a value or tracer.
+
+    Returns:
+      Its state, or None if its type has none.
+    """
+    if not getattr(get_aval(value), "has_qdd", False):
+        return None
+    trace = state.trace
+    while trace is not None and not isinstance(trace, LoweringTrace):
+        if isinstance(trace, JaxprTrace):
+            known = trace.constants.get(id(value))
+            if known is not None:
+                return known[0].aval.state.cur_val
+            if isinstance(value, MutableTracer) and value._trace is trace:
+                return value._var.aval.state.cur_val
+        trace = getattr(trace, "parent", None) or getattr(trace, "outer", None)
+    if isinstance(value, MutableTracer):
+        return value._var.aval.state.cur_val
+    if not hasattr(type(value), "cur_qdd"):
+        raise NotImplementedError(
+            f"{type(value).__name__} does not define cur_qdd: a value of the mutable high type "
+            f"{get_aval(value).str_short()} must say what state it is in."
+        )
+    return value.cur_qdd()
+
+
 def trace_to_jaxpr(
     fun: Callable[..., Sequence[Any]],
     in_avals: Sequence[ShapedArray],
@@ -253,6 +339,7 @@ def trace_to_jaxpr(
     name: str = "<unknown>",
     debug_info: DebugInfo | None = None,
     may_keep_tracers: bool = False,
+    trace_type: type[JaxprTrace] = JaxprTrace,
 ) -> ClosedJaxpr:
     """Traces a flat function into a jaxpr.
 
@@ -262,6 +349,7 @@ def trace_to_jaxpr(
       name: the function's name, for messages.
       debug_info: instead of `name`, all that is known for messages.
       may_keep_tracers: whether `fun` may store tracers outside, so that they are no leak.
+      trace_type: the class of the trace.
 
     Returns:
       The jaxpr, closed over every array that `fun` captured; among these constants are tracers of
@@ -274,7 +362,9 @@ def trace_to_jaxpr(
       >>> trace_to_jaxpr(lambda x: [lax.sin(x)], [ShapedArray((3,), "float32")])
       { lambda ; a:f32[3]. let b:f32[3] = sin a in (b,) }
     """
-    trace = JaxprTrace(debug_info or DebugInfo(func_src_info=name))
+    trace = trace_type(debug_info or DebugInfo(func_src_info=name))
+    if references.in_use:
+        trace.outer = state.trace
     tracers = [trace.new_argument(aval) for aval in in_avals]
     previous = swap_trace(trace)
     try:
@@ -284,6 +374,7 @@ def trace_to_jaxpr(
                 references.check_results(trace, outvars)
     finally:
         trace.alive = False
+        trace.outer = None
         swap_trace(previous)
     if config.check_tracer_leaks.value and not may_keep_tracers:
         from .leaks import check_leaks

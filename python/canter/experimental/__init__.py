@@ -7,9 +7,10 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..core.mutable_high import cur_qdd as cur_qdd
     from ..runtime.callbacks import io_callback as io_callback
 
-_names = {"io_callback": "canter.runtime.callbacks"}
+_names = {"cur_qdd": "canter.core.mutable_high", "io_callback": "canter.runtime.callbacks"}
 _submodules = frozenset(module.name for module in iter_modules(__path__))
 
 __all__ = [*_names, *sorted(_submodules)]

@@ -41,7 +41,7 @@ from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
 from ..core.state import is_ref
 from ..core.trace import Tracer, eval_trace, references, state
-from ..core.tracing import trace_to_jaxpr
+from ..core.tracing import argument_aval, trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
 from .backend import on_clear
@@ -225,6 +225,8 @@ class Jitted:
         self, leaves: Any, in_tree: Any, positions: Any, aval_of: Callable[[Any], Any]
     ) -> tuple[Any, ...]:
         try:
+            if references.in_use and aval_of is get_aval:
+                aval_of = argument_aval
             return tuple(map(aval_of, leaves))
         except (TypeError, OverflowError):
             self._check_leaves(leaves, ArgumentNames(self.function, in_tree, positions), aval_of)

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
+from ..core.trace import references
+from ..core.tracing import argument_aval
 
 __all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of"]
 
@@ -110,7 +112,7 @@ def abstract_aval(value: Any) -> Any:
     """
     if not isinstance(value, ShapeDtypeStruct):
         try:
-            return get_aval(value)
+            return argument_aval(value) if references.in_use else get_aval(value)
         except TypeError:
             if isinstance(value, (np.ndarray, np.generic)):
                 raise

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit, platform_of
 
 from ..core import pytree
-from ..core.avals import ShapedArray, get_aval
+from ..core.avals import ShapedArray
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import dispatch_registry
-from ..core.trace import Tracer
+from ..core.trace import Tracer, references
+from ..core.tracing import argument_aval
 from .array import check_not_deleted
 from .jit import shard_arg
-from .program import Executable, lower
+from .program import CompileOptions, Executable, lower, place_of_call
 from .shape_dtype import struct_of
 from .signature import ArgumentNames, describe_function
 from .spmd import MeshExecutable
@@ -147,12 +148,25 @@ class Traced(_Stage):
                 f"{describe_function(jitted.function)} uses values of an enclosing transformation, so it can only be "
                 "called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
             )
+        if references.in_use and program.takes_references(call):
+            return self._lower_arrays(lowering_platforms)
         place = jitted.place(program, call, [*program.constants, *call.leaves])
         platforms = (platform_of(place.device),) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
         options = jitted.options_for(program, call)
         lowered = lower(program.lifted, options, platforms, *names, layout=place.layout)
         return Lowered(jitted, program, call, lowered, place.device)
+
+    def _lower_arrays(self, lowering_platforms: Sequence[str] | None) -> Lowered:
+        """`lower` for arguments that are references or values of high types: the program of their arrays."""
+        from ..transforms.discharge import of_arrays
+
+        jitted, program = self._jitted, self._program
+        closed = of_arrays(program.lifted)
+        place = place_of_call([], str, closed, jitted.device, None)
+        platforms = (place.device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        options = CompileOptions(jitted.name, (), jitted.keep_unused, jitted.compiler_flags)
+        return Lowered(jitted, program, self._call, lower(closed, options, platforms), place.device)
 
 
 class Lowered(_Stage):
@@ -310,6 +324,9 @@ class Compiled(_Stage):
             leaves, in_tree = pytree.registry.flatten((args, kwargs))
             self._check(leaves, in_tree, args, kwargs)
             constants = self._program.constants
+            if references.in_use and self._program.takes_references(self._call):
+                call = self._call._replace(leaves=leaves)
+                return self.out_tree.unflatten(self._jitted.apply(self._program, call)), None, False
             everything = [*constants, *leaves]
             describe = self._jitted.describe_argument
             committed = self._committed(everything, lambda i: describe(self._program, self._call, i))
@@ -355,7 +372,7 @@ class Compiled(_Stage):
                     f"{where} is compiled for fixed types and cannot be traced: argument {names[position]} is a "
                     f"tracer, {leaf!r}. Call the jitted function instead of the compiled one inside transformations."
                 )
-            given = get_aval(leaf)
+            given = argument_aval(leaf)
             if not _same_type(given, aval):
                 problems.append(
                     f"  argument {names[position]}: compiled for {aval.str_short()}, called with {given.str_short()}"

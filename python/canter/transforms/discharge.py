@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..core.avals import get_aval
-from ..core.high import high_effects, is_high
+from ..core.high import MutableAval, high_effects, is_high
 from ..core.jaxpr import ClosedJaxpr, Literal, jaxprs_in_params
 from ..core.primitive import Primitive
 from ..core.source import summarize
 from ..core.state import PRIMITIVES, AbstractRef, Ref, get_p, has_ref_effects, is_ref, swap_p
-from ..core.trace import references, state
-from ..core.tracing import infer_avals, trace_to_jaxpr
+from ..core.trace import Tracer, references, state
+from ..core.tracing import JaxprTrace, LoweringTrace, trace_to_jaxpr
 from .call_primitives import call_p, closed_call_p
 from .jit_call import call as call_jit, jit_p
-from .lowering_high import arrays_of, lowered_program, types_of, values_of
+from .lowering_high import apply_high, change_states, is_high_call, lowered
 from .remat import remat_p
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "discharge_local",
     "discharge_rules",
     "evaluate_with_cells",
+    "of_arrays",
     "split_references",
 ]
 
@@ -84,7 +85,10 @@ def discharge(closed: ClosedJaxpr, slots: Sequence[int | None], avals: Sequence[
         return [*outs, *(cell._held() for cell in cells)]
 
     traced = trace_to_jaxpr(
-        pure, [*plain, *(aval.inner_aval for aval in avals)], debug_info=closed.jaxpr.debug_info
+        pure,
+        [*plain, *(aval.inner_aval for aval in avals)],
+        debug_info=closed.jaxpr.debug_info,
+        trace_type=LoweringTrace if references.in_use else JaxprTrace,
     )
     invars, outvars = traced.jaxpr.invars, traced.jaxpr.outvars
     count = len(avals)
@@ -98,6 +102,18 @@ def discharge_local(closed: ClosedJaxpr) -> ClosedJaxpr:
     return discharge(closed, [None] * len(closed.jaxpr.invars), ()).closed
 
 
+def of_arrays(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program of arrays: of what references hold, and of what values of high types consist of."""
+    if any(map(is_high, (*closed.in_avals, *closed.out_avals))):
+        closed = lowered(closed, evaluate_with_cells).closed
+    slots: list[int | None] = []
+    refs: list[AbstractRef] = []
+    for aval in closed.in_avals:
+        slots.append(len(refs) if isinstance(aval, AbstractRef) else None)
+        refs += [aval] if isinstance(aval, AbstractRef) else []
+    return discharge(closed, slots, refs).closed if refs else closed
+
+
 def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
     """Evaluates a program in the current trace; its references are cells."""
     jaxpr = closed.jaxpr
@@ -109,11 +125,11 @@ def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
             state.traceback = None if eqn.source_info is None else eqn.source_info.traceback
             primitive = eqn.primitive
             operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
-            if primitive in PRIMITIVES:
+            if primitive in PRIMITIVES and not (operands and _is_traced_ref(operands[0])):
                 assert primitive.impl is not None
                 results = primitive.impl(*operands, **eqn.params)
-            elif primitive.call_primitive and _is_high_call(operands, eqn.params):
-                results = _apply_high(primitive, operands, eqn.params, _apply_to_cells)
+            elif primitive.call_primitive and is_high_call(operands, eqn.params):
+                results = apply_high(primitive, operands, eqn.params, _apply_to_cells, evaluate_with_cells)
             elif primitive.call_primitive and _concern(primitive, operands, eqn.params):
                 results = _apply_to_cells(primitive, operands, eqn.params)
             elif hasattr(primitive, "to_lojax"):
@@ -131,62 +147,15 @@ def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
 
+def _is_traced_ref(value: Any) -> bool:
+    """Whether a reference stays one in the program that is being made."""
+    return isinstance(value, Tracer) and is_ref(value)
+
+
 def _apply_to_cells(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     if not _concern(primitive, args, params):
         return primitive.bind(*args, **params)
     return _apply(primitive, args, params, read=_read_cell, write=_write_cell)
-
-
-def _is_high_value(value: Any) -> bool:
-    return is_high(get_aval(value))
-
-
-def _is_high_call(args: Sequence[Any], params: dict[str, Any]) -> bool:
-    """Whether a primitive with inner programs has values of high types, or high primitives, in or around them."""
-    if any(map(_is_high_value, args)):
-        return True
-    return any(
-        any(map(is_high, jaxpr.out_avals)) or any(effect in high_effects for effect in jaxpr.effects or ())
-        for jaxpr in jaxprs_in_params(params)
-    )
-
-
-def _apply_high(
-    primitive: Primitive, args: Sequence[Any], params: dict[str, Any], apply: Callable[..., Any]
-) -> Any:
-    """Applies a primitive with inner programs to the arrays that values of high types consist of."""
-    out_avals, _ = infer_avals(primitive, tuple(map(get_aval, args)), params)
-    lowered = dict(params)
-    for name, value in params.items():
-        programs = value if isinstance(value, tuple) else (value,)
-        if programs and all(isinstance(program, ClosedJaxpr) for program in programs):
-            new = tuple(lowered_program(program, evaluate_with_cells) for program in programs)
-            lowered[name] = new if isinstance(value, tuple) else new[0]
-    for name, flags in _COUNTS.items():
-        if name in params:  # how many of the operands, from where on
-            start = sum(params[other] for other in flags)
-            lowered[name] = len(types_of([get_aval(x) for x in args[start : start + params[name]]]))
-    low_args = arrays_of(args)
-    if primitive is jit_p:
-        outs = call_jit(lowered["jaxpr"], low_args, lowered)
-    else:
-        for value in lowered.values():
-            programs = value if isinstance(value, tuple) else (value,)
-            if any(isinstance(program, ClosedJaxpr) and program.consts for program in programs):
-                raise NotImplementedError(
-                    f"A rule of a high primitive inside '{primitive.name}' captures an array: make it an operand."
-                )
-        outs = apply(primitive, low_args, lowered)
-    return values_of(out_avals, outs)
-
-
-# Parameters that count operands, with those that count the operands before.
-_COUNTS: dict[str, tuple[str, ...]] = {
-    "num_consts": (),
-    "num_carry": ("num_consts",),
-    "cond_nconsts": (),
-    "body_nconsts": ("cond_nconsts",),
-}
 
 
 def _read_cell(cell: Ref) -> Any:
@@ -242,12 +211,14 @@ def _discharge_local(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def _concern_when_run(primitive: Primitive, args: Any, params: dict[str, Any]) -> bool:
-    return _concern(primitive, args, params) or _is_high_call(args, params)
+    return _concern(primitive, args, params) or is_high_call(args, params)
 
 
 def _run(primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
-    if _is_high_call(args, params):
-        return _apply_high(primitive, args, params, lambda p, xs, given: p.bind(*xs, **given))
+    if is_high_call(args, params):
+        return apply_high(
+            primitive, args, params, lambda p, xs, given: p.bind(*xs, **given), evaluate_with_cells
+        )
     return _apply(primitive, args, params)
 
 
@@ -255,26 +226,26 @@ def _check_arguments(leaves: Sequence[Any], names: Any, constants: Sequence[Any]
     """Two names for one reference would be two values in the pure program."""
     seen: dict[int, int] = {}
     for position, leaf in enumerate(leaves):
-        if not is_ref(leaf):
+        if not is_ref(leaf) and not getattr(get_aval(leaf), "has_qdd", False):
             continue
         other = seen.setdefault(id(leaf), position)
         if other != position:
             raise ValueError(
                 f"only one reference to a mutable array may be passed as an argument to a function, but when tracing "
-                f"{where} for jit the mutable array reference of type {leaf.aval} appeared at both {names[other]} and "
-                f"{names[position]}."
+                f"{where} for jit the mutable array reference of type {get_aval(leaf)} appeared at both "
+                f"{names[other]} and {names[position]}."
             )
     for constant in constants:
         if id(constant) in seen:
             raise ValueError(
-                f"when tracing {where} for jit, a mutable array reference of type {constant.aval} was both closed "
+                f"when tracing {where} for jit, a mutable array reference of type {get_aval(constant)} was both closed "
                 f"over and passed as the argument {names[seen[id(constant)]]}. Use only one of the two."
             )
 
 
 def _check_results(trace: Any, outvars: Sequence[Any]) -> None:
     for place, var in enumerate(outvars):
-        if not isinstance(var.aval, AbstractRef):
+        if not isinstance(var.aval, (AbstractRef, MutableAval)):
             continue
         origin = "It was made outside of the function and closed over."
         if var in trace.invars:
@@ -285,8 +256,8 @@ def _check_results(trace: Any, outvars: Sequence[Any]) -> None:
                 origin = f"It was made at {summarize(made.source_info)}."
         raise ValueError(
             f"function {trace.debug_info.func_name} traced for {trace.debug_info.traced_for} returned a mutable array "
-            f"reference of type {var.aval} (result {place}), but mutable array references cannot be returned. {origin} "
-            "Return what it refers to, `ref[...]`."
+            f"reference of type {var.aval.str_short()} (result {place}), but mutable array references cannot be "
+            f"returned. {origin} Return what it refers to, `ref[...]`, or the arrays that it consists of."
         )
 
 
@@ -296,6 +267,9 @@ references.concern = _concern
 references.apply = _apply
 references.concern_when_run = _concern_when_run
 references.run = _run
+references.change_states = lambda primitive, avals, params: change_states(
+    primitive, avals, params, evaluate_with_cells
+)
 references.discharge_local = _discharge_local
 
 

@@ -12,7 +12,7 @@ from .partial_evaluation import close_over_nothing, dce_closed_call
 from .transpose import call_transpose
 from .zeros import Zero, tangents_by_flags
 
-__all__ = ["UNSPECIFIED", "UnspecifiedValue", "call", "jit_p"]
+__all__ = ["UNSPECIFIED", "UnspecifiedValue", "call", "fitted", "jit_p"]
 
 jit_p = Primitive("jit", multiple_results=True)
 jit_p.call_primitive = True
@@ -36,7 +36,13 @@ _PER_RESULT = {"out_shardings": UNSPECIFIED, "out_layouts": None}
 
 
 def call(closed: Any, args: Any, params: dict[str, Any]) -> list[Any]:
-    """Binds the primitive to a program derived from another call's, fitting the parameters to it.
+    """Binds the primitive to a program derived from another call's: see `fitted`."""
+    args, params = fitted(closed, args, params)
+    return jit_p.bind(*args, **params)
+
+
+def fitted(closed: Any, args: Any, params: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Operands and parameters of the call of a program derived from another call's.
 
     Args:
       closed: the derived program; its constants become leading arguments.
@@ -50,7 +56,7 @@ def call(closed: Any, args: Any, params: dict[str, Any]) -> list[Any]:
         for name, default in names.items():
             if len(params.get(name, ())) != count:
                 params[name] = (default,) * count
-    return jit_p.bind(*args, **params)
+    return args, params
 
 
 def _abstract(*avals: Any, jaxpr: Any, **params: Any) -> Any:

@@ -11,9 +11,10 @@ import numpy as np
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.effects import refuse_effects, remat_allowed_effects
+from ..core.high import MutableAval
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, apply_eqn, eval_jaxpr
 from ..core.primitive import Primitive
-from ..core.tracing import trace_to_jaxpr
+from ..core.tracing import argument_aval, trace_to_jaxpr
 from .batching import batch_jaxpr
 from .calling import FlatFunction, debug_info, function_name, normalize_argnums
 from .checkpoint_policies import Offloadable, Recompute, Saveable
@@ -100,7 +101,7 @@ def checkpoint(
         flat = FlatFunction(target, in_tree)
         info = debug_info(function, "checkpoint")
         closed, consts = close_over_nothing(
-            trace_to_jaxpr(flat, [get_aval(x) for x in leaves], debug_info=info)
+            trace_to_jaxpr(flat, list(map(argument_aval, leaves)), debug_info=info)
         )
         hidden = prevent_cse
         if not isinstance(hidden, bool):
@@ -194,6 +195,11 @@ def _jvp(primals: Any, tangents: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Jaxpr, policy: Any, **params: Any) -> Any:
     refuse_effects(jaxpr.effects, remat_allowed_effects, "partial-eval of `checkpoint`/`remat`")
+    if any(isinstance(v.aval, MutableAval) for v in jaxpr.invars):
+        raise NotImplementedError(
+            "checkpoint: the backward pass would read a mutable value of a high type again, when it may have changed. "
+            "Read it before, and pass the function what it holds."
+        )
     nonzeros = [type(t) is not Zero for t in tangents]
     parts = linearize_jaxpr(_closed(jaxpr), nonzeros)
     num_outs = len(parts.out_nonzeros)

@@ -136,7 +136,7 @@ def _check_axis(fun: Any, axis: Any, leaf: Any, tree: Any, index: int) -> int:
             f"{_vmap_of(fun)}: in_axes must hold ints and None, got {axis!r} for {_path(fun, tree, index)}."
         )
     try:
-        shape = get_aval(leaf).shape
+        shape = getattr(get_aval(leaf), "shape", ())
     except TypeError:
         raise TypeError(
             f"{_vmap_of(fun)}: argument {_path(fun, tree, index)} is a value of type {type(leaf).__name__}, "

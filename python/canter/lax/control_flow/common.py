@@ -12,8 +12,8 @@ from ...core import config, pytree, source
 from ...core.avals import ShapedArray, get_aval, typematch
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
 from ...core.pytree_errors import mismatches
-from ...core.trace import Tracer, state
-from ...core.tracing import pvary_p, trace_to_jaxpr
+from ...core.trace import Tracer, references, state
+from ...core.tracing import argument_aval, pvary_p, trace_to_jaxpr
 from ...transforms.calling import FlatFunction, debug_info, function_name
 from ...transforms.partial_evaluation import close_over_nothing
 
@@ -47,7 +47,7 @@ def flatten_operands(where: str, tree: Any) -> tuple[list[Any], Any, list[Any]]:
     avals = []
     for i, leaf in enumerate(leaves):
         try:
-            avals.append(get_aval(leaf))
+            avals.append(argument_aval(leaf) if references.in_use else get_aval(leaf))
         except TypeError:
             path = pytree.keystr(pytree.tree_leaves_with_path(tree)[i][0])
             raise TypeError(
@@ -126,7 +126,7 @@ def with_common_consts(programs: Sequence[ClosedJaxpr]) -> tuple[list[ClosedJaxp
     result = []
     for program in programs:
         own = dict(zip(map(id, program.consts), program.jaxpr.constvars, strict=True))
-        leading = [own.get(key) or Var(get_aval(const)) for key, const in order.items()]
+        leading = [own.get(key) or Var(argument_aval(const)) for key, const in order.items()]
         jaxpr = program.jaxpr
         result.append(ClosedJaxpr(jaxpr.replace(constvars=[], invars=[*leading, *jaxpr.invars]), []))
     return result, list(order.values())
