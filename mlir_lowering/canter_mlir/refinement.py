@@ -8,12 +8,21 @@ from typing import Any
 from .mlir_door import ir
 from .portable import module_to_bytecode, parse_module
 
-__all__ = ["refined", "specialized", "uses_symbolic_shapes"]
+__all__ = ["converted", "refined", "specialized", "uses_symbolic_shapes"]
 
 
 def uses_symbolic_shapes(module: Any) -> bool:
     """Whether a module has functions whose shapes have to be filled in before it is compiled."""
     return "jax.uses_shape_polymorphism" in module.operation.attributes
+
+
+def converted(values: Sequence[Any], types: Sequence[Any], location: Any) -> list[Any]:
+    """Values under types in which other dimensions are known."""
+    create = ir.Operation.create
+    return [
+        x if x.type == kind else create("stablehlo.convert", (kind,), (x,), loc=location).result
+        for x, kind in zip(values, types, strict=True)
+    ]
 
 
 def refined(module: Any, *, assertions: bool = True) -> Any:
@@ -84,10 +93,7 @@ def specialized(module: Any, avals: Sequence[Any], *, assertions: bool = True) -
             function = ir.Operation.create("func.func", attributes=attributes, regions=1)
         block = function.regions[0].blocks.append(*in_types)
         with ir.InsertionPoint(block):
-            operands = [
-                x if x.type == wanted else ir.Operation.create("stablehlo.convert", [wanted], [x]).result
-                for x, wanted in zip(block.arguments, kind.inputs, strict=True)
-            ]
+            operands = converted(list(block.arguments), list(kind.inputs), None)
             callee = {"callee": ir.FlatSymbolRefAttr.get(inner)}
             call = ir.Operation.create("func.call", list(kind.results), operands, callee)
             ir.Operation.create("func.return", [], list(call.results))

@@ -181,7 +181,7 @@ class LoweredProgram:
                 if hasattr(thing, "mesh"):
                     thing.mesh = layout.mesh
         loaded = compile_or_load(
-            self.module,
+            self._module_of_known_shapes(),
             [device] if layout is None else layout.devices,
             options=dict(self.options.flags + flags),
             host_callbacks=self._host_functions(),
@@ -198,6 +198,20 @@ class LoweredProgram:
         from .spmd import MeshExecutable
 
         return MeshExecutable(loaded, self)
+
+    def _module_of_known_shapes(self) -> Any:
+        """The module with the shapes of exported programs that it calls filled in."""
+        from canter_mlir.refinement import refined, uses_symbolic_shapes
+
+        if not uses_symbolic_shapes(self.module):
+            return self.module
+        symbolic = [str(a) for a in self.in_avals if any(map(is_symbolic_dim, getattr(a, "shape", ())))]
+        if symbolic:
+            raise ValueError(
+                f"{self.options.name} was lowered for arguments of symbolic shapes ({', '.join(symbolic[:4])}), which no "
+                "program can be compiled for. Export it with canter.export.export and call that with arrays."
+            )
+        return refined(self.module)
 
     def _host_functions(self) -> list[Any]:
         if not self.host_callbacks:
