@@ -117,6 +117,7 @@ def merge(builder: Any, module: Any, name: str) -> str:
         if known.operation.name == "sdy.mesh"
     }
     main = ""
+    moved = []
     for operation in operations:
         attributes = operation.attributes
         symbol = ir.StringAttr(attributes["sym_name"]).value
@@ -139,6 +140,9 @@ def merge(builder: Any, module: Any, name: str) -> str:
             for whole in ("arg_attrs", "res_attrs"):
                 if whole in attributes:
                     del attributes[whole]
+        moved.append(operation)
+    # Only now: as long as all stand in one module, renaming one reaches its uses in the others.
+    for operation in moved:
         operation.detach_from_parent()
         if operation.name == "sdy.mesh":
             ir.InsertionPoint.at_block_begin(builder.module.body).insert(operation)

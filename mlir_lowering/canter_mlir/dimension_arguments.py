@@ -9,7 +9,7 @@ import numpy as np
 
 from canter.core.dimensions import is_symbolic_dim
 
-from .dynamic import dimension_value, has_symbols
+from .dynamic import dimension_value
 from .mlir_door import ir
 
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
     from .context import ModuleContext
 
-__all__ = ["bind_dimensions", "has_symbolic_shapes"]
+__all__ = ["bind_dimensions"]
 
 _create = ir.Operation.create
 _INT32, _BOOL = np.dtype(np.int32), np.dtype(np.bool_)
-
-
-def has_symbolic_shapes(avals: Sequence[Any]) -> bool:
-    """Whether any of some avals has a symbolic dimension."""
-    return any(has_symbols(getattr(aval, "shape", ())) for aval in avals)
 
 
 def bind_dimensions(
@@ -87,9 +82,11 @@ class _Binder:
             return value
         number = self.value(step.number)
         if checks:
+            from canter.core.symbolic.solution import MISMATCH
+
             remainder = self.binary("remainder", value, number)
             problem = (
-                f"Division had remainder {{0}} when computing the value of '{step.name}' from "
+                f"{MISMATCH}Division had remainder {{0}} when computing the value of '{step.name}' from "
                 f"{self.plan.place_text(step.place)}, which is specified as '{step.specification}'."
             )
             self.assertion(remainder, "EQ", problem, (remainder,), {})
@@ -107,9 +104,7 @@ class _Binder:
         for name, variable in self.module.dimension_values.items():
             found[name] = f"{{{len(shown)}}}"
             shown.append(variable)
-        self.assertion(
-            value, "EQ" if check.equality else "GE", check.problem.format(*numbers), tuple(shown), found
-        )
+        self.assertion(value, "EQ" if check.equality else "GE", check.text(numbers), tuple(shown), found)
 
     def assertion(
         self, value: Any, direction: str, problem: str, shown: tuple[Any, ...], found: dict[str, str]
@@ -124,10 +119,7 @@ class _Binder:
             types.compare(direction, "SIGNED"),
             loc=self.location,
         ).result
-        message = (
-            "Input shapes do not match the polymorphic shapes specification. "
-            f"{problem}{self.plan.explanation(found)}"
-        )
+        message = problem + self.plan.explanation(found)
         attributes = {
             "call_target_name": types.string("shape_assertion"),
             "api_version": types.integer(2, 32),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from canter.core import config
+from canter.core.dimensions import has_symbolic_shapes
 from canter.core.effects import lowerable_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 from canter.core.tracing import paused_garbage_collection
@@ -14,7 +15,6 @@ from canter.core.tracing import paused_garbage_collection
 from . import rules
 from .body import PLATFORM_INDEX, fill_function
 from .context import ModuleContext
-from .dimension_arguments import bind_dimensions, has_symbolic_shapes
 from .locations import Locations
 from .mlir_door import context_for_module, ir
 from .small_loops import only_small_loops, small_loop_bytes, small_loops_attribute
@@ -243,6 +243,8 @@ def _emit_main(
         function.attributes["res_attrs"] = ir.ArrayAttr.get(list(map(ir.DictAttr.get, result_attributes)))
     on_entry = None
     if has_symbolic_shapes(jaxpr.in_avals):
+        from .dimension_arguments import bind_dimensions
+
         builder.module.operation.attributes["jax.uses_shape_polymorphism"] = types.boolean(True)
         own_names = [arg or f"args[{i}]" for i, arg in enumerate(arg_names or [None] * len(jaxpr.invars))]
         on_entry = partial(bind_dimensions, builder, jaxpr.in_avals, names=own_names)

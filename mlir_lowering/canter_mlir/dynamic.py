@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from canter.core.avals import ShapedArray
-from canter.core.dimensions import is_symbolic_dim
+from canter.core.dimensions import has_symbols, is_symbolic_dim
 
 from .mlir_door import ir
 from .types import SymbolicInts, physical_aval
@@ -21,15 +21,10 @@ from .types import SymbolicInts, physical_aval
 if TYPE_CHECKING:
     from .context import ModuleContext
 
-__all__ = ["dimension_value", "emit", "has_symbols", "size_vector"]
+__all__ = ["dimension_value", "emit", "size_vector"]
 
 _create = ir.Operation.create
 _SIZE = ShapedArray((), np.dtype(np.int32))  # what get_dimension_size gives
-
-
-def has_symbols(shape: Sequence[Any]) -> bool:
-    """Whether a shape has dimensions that are not ints."""
-    return any(map(is_symbolic_dim, shape))
 
 
 # Sizes as values

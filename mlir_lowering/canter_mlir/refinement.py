@@ -8,12 +8,7 @@ from typing import Any
 from .mlir_door import ir
 from .portable import module_to_bytecode, parse_module
 
-__all__ = ["converted", "refined", "specialized", "uses_symbolic_shapes"]
-
-
-def uses_symbolic_shapes(module: Any) -> bool:
-    """Whether a module has functions whose shapes have to be filled in before it is compiled."""
-    return "jax.uses_shape_polymorphism" in module.operation.attributes
+__all__ = ["converted", "refined", "specialized"]
 
 
 def converted(values: Sequence[Any], types: Sequence[Any], location: Any) -> list[Any]:

@@ -12,7 +12,6 @@ from canter.core.dimensions import is_symbolic_dim, surely_less
 from canter.core.effects import no_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
 
-from ..dynamic import dimension_value
 from ..packing import Packing
 from ..registry import register_table
 from .shapes import concatenate, dynamic_slice, dynamic_update_slice, reshape, slice_
@@ -350,6 +349,10 @@ class _Scan:
 
 def _number(ctx: Any, value: Any) -> Any:
     """A number of steps."""
+    if not is_symbolic_dim(value):
+        return ctx.constant(value, _COUNTER.dtype)
+    from ..dynamic import dimension_value
+
     return dimension_value(ctx.module_context, value, ctx.location)
 
 

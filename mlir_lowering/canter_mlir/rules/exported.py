@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from canter.core.dimensions import has_symbolic_shapes
 from canter.core.dtypes import float0
 
 from ..artifacts import for_platform, merge, read_artifact
 from ..mlir_door import ir
+from ..refinement import converted
 from ..registry import register_table
 from .placement import constrained
 
@@ -33,10 +35,21 @@ def _call_exported(ctx: Any, *operands: Any, exported: Any) -> list[Any]:
     kept = [
         constrained(ctx, values[i], exported._in_named_shardings[i]) for i in exported.module_kept_var_idx
     ]
-    leading = [_platform_index(ctx, numbers)] if len(exported.platforms) > 1 and len(numbers) > 1 else []
+    leading = []
+    if len(exported.platforms) > 1:
+        if len(numbers) > 1:
+            leading = [_platform_index(ctx, numbers)]
+        elif has_symbolic_shapes(exported.in_avals):
+            leading = [ctx.constant(numbers[0], np.dtype(np.int32))]
     types = [ctx.types.token()] * len(tokens) + [ctx.types.of(aval) for aval in ctx.avals_out]
     callee = {"callee": ctx.types.symbol(symbol)}
-    results = list(_create("func.call", types, [*leading, *tokens, *kept], callee, loc=ctx.location).results)
+    operands, inner_types = [*leading, *tokens, *kept], types
+    if has_symbolic_shapes(exported.in_avals):
+        inner = ir.FunctionType(ir.TypeAttr(module.symbol_table[symbol].attributes["function_type"]).value)
+        operands, inner_types = converted(operands, inner.inputs, ctx.location), list(inner.results)
+        module.module.operation.attributes["jax.uses_shape_polymorphism"] = ctx.types.boolean(True)
+    results = list(_create("func.call", inner_types, operands, callee, loc=ctx.location).results)
+    results = converted(results, types, ctx.location)
     module.set_tokens(effects, results[: len(tokens)])
     return [
         constrained(ctx, value, sharding)
@@ -86,7 +99,9 @@ def _function(ctx: Any, exported: Any, numbers: Sequence[int]) -> str:
     """The symbol of the program's main function, moved into the module when it is first called."""
     module = ctx.module_context
     several = len(exported.platforms) > 1
-    for_one = numbers[0] if several and len(numbers) == 1 else None
+    # With symbolic shapes the choice is made when these are filled in.
+    simple = several and len(numbers) == 1 and not has_symbolic_shapes(exported.in_avals)
+    for_one = numbers[0] if simple else None
     key = "call_exported", id(exported), for_one
     symbol = module.functions.get(key)
     if symbol is None:

@@ -9,9 +9,8 @@ import numpy as np
 
 from canter.core import dtypes
 from canter.core.avals import ShapedArray
-from canter.core.dimensions import min_dim, surely_less
+from canter.core.dimensions import has_symbols, min_dim, surely_less
 
-from ..dynamic import has_symbols, size_vector
 from ..mlir_door import stablehlo_attributes
 from ..registry import register_table
 from ..types import element_shape, physical_aval
@@ -34,6 +33,8 @@ def _row(ctx: Any, values: Any, aval: Any) -> Any:
     """One number for each index component, repeated over all indices."""
     line = ShapedArray((len(values),), aval.dtype)
     if has_symbols(values):
+        from ..dynamic import size_vector
+
         row = ctx.convert(size_vector(ctx.module_context, values, ctx.location), line)
     else:
         attributes = {"value": ctx.types.dense(np.asarray(values, aval.dtype))}

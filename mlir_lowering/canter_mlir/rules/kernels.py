@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from canter.core.avals import ShapedArray
+from canter.core.dimensions import has_symbolic_shapes
 
-from ..dimension_arguments import has_symbolic_shapes
 from ..mlir_door import ir, stablehlo_attributes
 from .elementwise import _real_dtype
 from .shapes import broadcast_in_dim, iota, slice_

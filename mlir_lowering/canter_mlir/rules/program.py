@@ -14,7 +14,6 @@ from canter.lax.parameters import HashableArray
 from canter.lax.scaled import decomposed
 
 from ..body import private_function
-from ..dynamic import dimension_value
 from ..mlir_door import ir
 from ..registry import register_table, traced
 from ..types import physical_aval
@@ -147,6 +146,8 @@ def _gpu_only(name: str) -> Any:
 
 def _dim_as_value(ctx: Any, *, dim: Any) -> Any:
     """A symbolic dimension as an array; sizes are computed as i32."""
+    from ..dynamic import dimension_value
+
     value = dimension_value(ctx.module_context, dim, ctx.location)
     out = ctx.avals_out[0]
     return value if out.dtype == np.dtype(np.int32) else ctx.convert(value, out)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
-    "definitely_equal",
+    "has_symbolic_shapes",
+    "has_symbols",
     "dimension_as_value",
     "is_constant_dim",
     "is_constant_shape",
@@ -55,6 +56,16 @@ def is_symbolic_dim(p: Any) -> bool:
     return hasattr(type(p), "__jax_dimension__")
 
 
+def has_symbols(shape: Iterable[Any]) -> bool:
+    """Whether a shape has dimensions that are not ints."""
+    return any(map(is_symbolic_dim, shape))
+
+
+def has_symbolic_shapes(avals: Iterable[Any]) -> bool:
+    """Whether any of some avals has a symbolic dimension."""
+    return any(has_symbols(getattr(aval, "shape", ())) for aval in avals)
+
+
 def size_of(value: Any) -> Any:
     """A size as an int, or the symbolic dimension itself.
 
@@ -96,11 +107,6 @@ def min_dim(d1: Any, d2: Any) -> Any:
 
         return minimum(d1, d2)
     return min(d1, d2)
-
-
-def definitely_equal(d1: Any, d2: Any) -> bool:
-    """Whether two dimensions are the same for all values of the dimension variables."""
-    return bool(d1 is d2 or d1 == d2)
 
 
 def surely_less(d1: Any, d2: Any) -> bool:

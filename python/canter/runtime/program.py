@@ -19,7 +19,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
 
 from ..core import config, dtypes
 from ..core.avals import ShapedArray, abstract_token
-from ..core.dimensions import is_symbolic_dim
+from ..core.dimensions import has_symbolic_shapes
 from ..core.effects import no_effects, ordered_effects
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, subjaxprs
 from ..core.memory import Space
@@ -201,15 +201,15 @@ class LoweredProgram:
 
     def _module_of_known_shapes(self) -> Any:
         """The module with the shapes of exported programs that it calls filled in."""
-        from canter_mlir.refinement import refined, uses_symbolic_shapes
-
-        if not uses_symbolic_shapes(self.module):
+        if "jax.uses_shape_polymorphism" not in self.module.operation.attributes:
             return self.module
-        symbolic = [str(a) for a in self.in_avals if any(map(is_symbolic_dim, getattr(a, "shape", ())))]
+        from canter_mlir.refinement import refined
+
+        symbolic = [str(aval) for aval in self.in_avals if has_symbolic_shapes([aval])]
         if symbolic:
             raise ValueError(
-                f"{self.options.name} was lowered for arguments of symbolic shapes ({', '.join(symbolic[:4])}), which no "
-                "program can be compiled for. Export it with canter.export.export and call that with arrays."
+                f"{self.options.name} was lowered for arguments of symbolic shapes ({', '.join(symbolic[:4])}), which "
+                "no program can be compiled for. Export it with canter.export.export and call that with arrays."
             )
         return refined(self.module)
 
@@ -247,9 +247,7 @@ def lower(
     if references.in_use:
         closed = references.discharge_local(closed)
     # Sizes may be known from the shape of an argument that nothing reads.
-    symbolic = any(
-        is_symbolic_dim(size) for var in closed.jaxpr.invars for size in getattr(var.aval, "shape", ())
-    )
+    symbolic = has_symbolic_shapes(closed.in_avals)
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused or symbolic)
     if layout is None and not symbolic:
         jaxpr = outline(jaxpr, platforms)

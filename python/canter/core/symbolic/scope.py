@@ -65,8 +65,7 @@ class SymbolicScope:
         symbol, left, right = parse_constraint(text, self)
         difference = left - right if symbol != "<=" else right - left
         constraint = Constraint(text, symbol == "==", difference)
-        wrong = difference != 0 if constraint.equality else difference < 0
-        if isinstance(difference, int) and wrong:
+        if isinstance(difference, int) and (difference != 0 if constraint.equality else difference < 0):
             raise ValueError(f"Unsatisfiable constraint: {text}: the sides differ by {difference}.")
         if symbol == "==" and not isinstance(difference, int):
             self._rewrite(left, right, difference)

@@ -48,6 +48,11 @@ class Check(NamedTuple):
     problem: str
     shown: tuple[Any, ...]
 
+    def text(self, shown: Sequence[Any]) -> str:
+        """The problem, with numbers."""
+        text = self.problem.format(*shown)
+        return text if text.startswith(MISMATCH_OF_CONSTRAINT) else MISMATCH + text
+
 
 class Plan(NamedTuple):
     """How to find the variables of some shapes, and what to check.
@@ -98,7 +103,7 @@ class Plan(NamedTuple):
             for axis, (size, expected) in enumerate(zip(shape, own, strict=True)):
                 if not is_symbolic_dim(expected) and size != expected:
                     raise ValueError(
-                        f"{_MISMATCH}Found inconsistency between dimension size {self.place_text((argument, axis))} "
+                        f"{MISMATCH}Found inconsistency between dimension size {self.place_text((argument, axis))} "
                         f"(= {size}) and the specification '{expected}'.{self.explanation(found)}"
                     )
         for step in self.steps:
@@ -107,7 +112,7 @@ class Plan(NamedTuple):
             remainder = (size - rest) % number if not _is_one(number) else 0
             if remainder != 0:
                 raise ValueError(
-                    f"{_MISMATCH}Division had remainder {remainder} when computing the value of '{step.name}' from "
+                    f"{MISMATCH}Division had remainder {remainder} when computing the value of '{step.name}' from "
                     f"{self.place_text(step.place)} (= {size}), which is specified as '{step.specification}'."
                     f"{self.explanation(found)}"
                 )
@@ -120,11 +125,12 @@ class Plan(NamedTuple):
                 shown = [_value(part, found) for part in check.shown]
                 if check.place is not None:
                     shown.insert(0, shapes[check.place[0]][check.place[1]])
-                raise ValueError(f"{_MISMATCH}{check.problem.format(*shown)}{self.explanation(found)}")
+                raise ValueError(f"{check.text(shown)}{self.explanation(found)}")
         return found
 
 
-_MISMATCH = "Input shapes do not match the polymorphic shapes specification. "
+MISMATCH = "Input shapes do not match the polymorphic shapes specification. "
+MISMATCH_OF_CONSTRAINT = "Input shapes do not match the symbolic shape constraint "
 
 
 def _is_one(number: Any) -> bool:
@@ -161,6 +167,8 @@ def plan(shapes: Sequence[Sequence[Any]], names: Sequence[str]) -> Plan:
         for axis, size in enumerate(shape)
         if is_symbolic_dim(size)
     ]
+    for _, size in places:
+        size.scope.check_same(places[0][1].scope, size)
     variables: set[str] = set().union(*(size.variables() for _, size in places)) if places else set()
     known: set[str] = set()
     steps: list[Step] = []
@@ -256,7 +264,7 @@ def _checks(empty: Plan, places: Any, used: set[Any]) -> Iterator[Check]:
                 difference,
                 constraint.equality,
                 None,
-                f"Input shapes do not match the symbolic shape constraint {constraint.text}. Expected "
+                f"{MISMATCH_OF_CONSTRAINT}{constraint.text}. Expected "
                 f"'{difference}' to be {wanted}, but found {{}}.",
                 (difference,),
             )
