@@ -69,3 +69,13 @@ def test_classes_of_errors():
 def test_numbers_beside_weakly_typed_tracers_record_no_conversion():
     jaxpr = ct.make_jaxpr(lambda x: (x > 0, x + 1))(1.0)
     assert [eqn.primitive.name for eqn in jaxpr.eqns] == ["gt", "add"]
+
+
+@pytest.mark.parametrize("number", [0.0, -0.0, 1, True, 2.5, np.nan, 1j, -(2**31)])
+def test_numbers_in_where_are_the_same_eagerly_and_jitted(number):
+    condition, x = cnp.array([True, False]), cnp.ones(2)
+    eager = cnp.where(condition, x, number)
+    jitted = ct.jit(lambda c, x: cnp.where(c, x, number))(condition, x)
+    assert (eager.dtype, eager.weak_type) == (jitted.dtype, jitted.weak_type)
+    assert np.asarray(eager).tobytes() == np.asarray(jitted).tobytes()
+    assert cnp.where(condition, 1, number).weak_type

@@ -14,6 +14,7 @@ from canter.core import dtypes
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
+from canter.runtime.numbers import constant
 
 from . import ufunc_bodies as bodies
 from .util import (
@@ -85,7 +86,7 @@ def where(
         )
     if size is not None or fill_value is not None:
         raise ValueError("size and fill_value arguments cannot be used in the three-term where function.")
-    return _where(condition, x, y)
+    return _where(condition, constant(condition, x), constant(condition, y))
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
