@@ -10,6 +10,8 @@ from .mlir_door import ir, new_context, passmanager, stablehlo_attributes
 __all__ = [
     "current_version",
     "minimum_version",
+    "module_from_hlo",
+    "module_from_portable_artifact",
     "module_to_bytecode",
     "module_to_portable_artifact",
     "module_to_text",
@@ -57,6 +59,54 @@ def parse_module(source: str | bytes) -> Any:
             return ir.Module.parse(source)
         except ir.MLIRError as error:
             raise ValueError(f"This is not a module of StableHLO: {error}") from error
+
+
+def module_from_portable_artifact(artifact: bytes) -> Any:
+    """The module of a portable artifact, of any version that this jaxlib reads.
+
+    Raises:
+      ValueError: it is damaged, or newer than this jaxlib.
+
+    Example:
+      >>> from canter_mlir import portable
+      >>> module = portable.parse_module("module @empty {}")
+      >>> print(portable.module_from_portable_artifact(portable.module_to_portable_artifact(module)))
+      module @empty {
+      }
+      <BLANKLINE>
+    """
+    said: list[str] = []
+
+    def hear(diagnostic: Any) -> bool:  # which would go to the terminal
+        said.append(str(diagnostic.message))
+        return True
+
+    with new_context() as context, context.attach_diagnostic_handler(hear):
+        try:
+            module = stablehlo_attributes.deserialize_portable_artifact(context, artifact)
+        except (ir.MLIRError, ValueError, RuntimeError) as error:
+            said.append(str(error))
+            module = None
+    if module is None:
+        reason = said[0] if said else "no reason given"
+        raise ValueError(f"This is not a portable artifact that StableHLO {current_version()} reads: {reason}")
+    return module
+
+
+def module_from_hlo(source: str | bytes) -> Any:
+    """The module of an HLO program: its text, or an `HloModuleProto`.
+
+    Raises:
+      ValueError: it is no HLO, or has no form in StableHLO.
+    """
+    from canter_pjrt.jaxlib_door import JaxRuntimeError, hlo_module_from_text, mlir_conversions
+
+    try:
+        if isinstance(source, str):
+            source = hlo_module_from_text(source).as_serialized_hlo_module_proto()
+        return parse_module(bytes(mlir_conversions.hlo_to_stablehlo(source)))
+    except (JaxRuntimeError, RuntimeError) as error:
+        raise ValueError(f"This is not a module of HLO: {error}") from error
 
 
 def current_version() -> str:

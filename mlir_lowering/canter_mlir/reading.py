@@ -102,7 +102,9 @@ def _type(kind: Any) -> Any:
     text = str(kind)
     if text.startswith(("tensor<", "memref<")):
         shaped = ir.RankedTensorType(kind)
-        shape = tuple(None if shaped.is_dynamic_dim(d) else shaped.get_dim_size(d) for d in range(shaped.rank))
+        shape = tuple(
+            None if shaped.is_dynamic_dim(d) else shaped.get_dim_size(d) for d in range(shaped.rank)
+        )
         bounds: tuple[int | None, ...] = ()
         if match := re.search(r"#stablehlo\.bounds<([^>]*)>", text):
             bounds = tuple(None if b.strip() == "?" else int(b) for b in match[1].split(","))
@@ -430,8 +432,8 @@ class _Reader:
 
 def _argument_name(value: Any, number: int) -> str:
     """The name that the location of an argument gives it."""
-    found = re.match(r'loc\("([^"]+)"', str(value.location))
-    return found[1] if found and ":" not in found[1] else f"arg{number}"
+    found = re.match(r'loc\("([^"]+)"[()]', str(value.location))
+    return found[1] if found else f"arg{number}"
 
 
 def _per_value(operation: Any, name: str, count: int) -> tuple[dict[str, Any], ...]:
@@ -444,7 +446,9 @@ def _function(operation: Any) -> Function:
     name = str(operation.attributes["sym_name"].value)
     body = _Reader(name).block(operation.regions[0])
     arguments = operation.regions[0].blocks[0].arguments
-    visibility = operation.attributes["sym_visibility"].value if "sym_visibility" in operation.attributes else ""
+    visibility = (
+        operation.attributes["sym_visibility"].value if "sym_visibility" in operation.attributes else ""
+    )
     return Function(
         name,
         body,
@@ -477,6 +481,8 @@ def read(module: Any) -> Module:
             elif operation.name == "sdy.mesh":
                 meshes[str(operation.attributes["sym_name"].value)] = _mesh(operation.attributes["mesh"])
             else:
-                raise NotImplementedError(f"A module with '{operation.name}' at its top is not StableHLO alone.")
+                raise NotImplementedError(
+                    f"A module with '{operation.name}' at its top is not StableHLO alone."
+                )
         attributes = {name: _attribute(value) for name, value in _items(module.operation.attributes)}
     return Module(str(attributes.get("sym_name", "")), functions, meshes, attributes)

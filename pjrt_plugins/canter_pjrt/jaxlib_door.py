@@ -128,6 +128,7 @@ __all__ = [
 
 HloSharding = _hlo.HloSharding
 OpSharding = _hlo.OpSharding
+hlo_module_from_text = _hlo.hlo_module_from_text
 Layout = _hlo.Layout
 XlaComputation = _hlo.XlaComputation
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         symbolic_args_specs as symbolic_args_specs,
         symbolic_shape as symbolic_shape,
     )
+    from .stablehlo.evaluation import UnsupportedOperation as UnsupportedOperation
+    from .stablehlo.function import StablehloFunction as StablehloFunction, from_stablehlo as from_stablehlo
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
 _names: dict[str, str] = {
@@ -40,6 +42,8 @@ _names: dict[str, str] = {
         "exporting": "default_export_platform export",
         "pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
         "serialization": "deserialize serialize",
+        "stablehlo.evaluation": "UnsupportedOperation",
+        "stablehlo.function": "StablehloFunction from_stablehlo",
     }.items()
     for name in names.split()
 }

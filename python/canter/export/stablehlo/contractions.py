@@ -27,26 +27,23 @@ def _precision(op: Operation) -> Any:
     return tuple(lax.Precision[each] for each in config)
 
 
-_FLOATS = {"tf32": "tensorfloat32", "bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float64"}
-
-
 def _algorithm(text: str) -> Any:
+    """A dot algorithm from the text of its attribute: the preset of that name, if there is one."""
     fields = dict(re.findall(r"(\w+) = ([^,>]+)", text))
-
-    def kind(name: str) -> Any:
-        mlir = fields[name].strip()
-        known = _FLOATS.get(mlir)
-        if known == "tensorfloat32":
-            return lax.DotAlgorithmPreset.TF32_TF32_F32.lhs_precision_type
-        if known is None:
-            known = "float8_" + mlir[2:].lower() if mlir.startswith("f8") else mlir.replace("i", "int", 1)
-        return np.dtype(known)
-
-    return lax.DotAlgorithm(
-        *(kind(name) for name in ("lhs_precision_type", "rhs_precision_type", "accumulation_type")),
-        *(int(fields[n]) for n in ("lhs_component_count", "rhs_component_count", "num_primitive_operations")),
-        fields["allow_imprecise_accumulation"].strip() == "true",
+    types = [
+        fields[name].strip() for name in ("lhs_precision_type", "rhs_precision_type", "accumulation_type")
+    ]
+    steps = int(fields["num_primitive_operations"])
+    name = "_".join(types).upper() + (f"_X{steps}" if steps > 1 else "")
+    if name in lax.DotAlgorithmPreset.__members__:
+        return lax.DotAlgorithmPreset[name]
+    words = {"bf": "bfloat", "f": "float", "i": "int"}
+    left, right, accumulation = (
+        np.dtype(re.sub(r"^[a-z]+", lambda found: words[found[0]], kind)) for kind in types
     )
+    left_count, right_count = int(fields["lhs_component_count"]), int(fields["rhs_component_count"])
+    imprecise = fields["allow_imprecise_accumulation"].strip() == "true"
+    return lax.DotAlgorithm(left, right, accumulation, left_count, right_count, steps, imprecise)
 
 
 def _dot_general(run: Any, op: Operation, x: Any, y: Any) -> Any:
@@ -96,10 +93,18 @@ def _convolve(op: Operation, x: Any, kernel: Any, padding: Sequence[Any]) -> Any
         op.attributes.get("lhs_dilation") or ones,
         op.attributes.get("rhs_dilation") or ones,
         lax.ConvDimensionNumbers(
-            (numbers["input_batch_dimension"], numbers["input_feature_dimension"], *numbers["input_spatial_dimensions"]),
+            (
+                numbers["input_batch_dimension"],
+                numbers["input_feature_dimension"],
+                *numbers["input_spatial_dimensions"],
+            ),
             (numbers["kernel_output_feature_dimension"], numbers["kernel_input_feature_dimension"], *spatial),
-            (numbers["output_batch_dimension"], numbers["output_feature_dimension"], *numbers["output_spatial_dimensions"]),
-        ),  # fmt: skip
+            (
+                numbers["output_batch_dimension"],
+                numbers["output_feature_dimension"],
+                *numbers["output_spatial_dimensions"],
+            ),
+        ),
         op.attributes["feature_group_count"],
         op.attributes["batch_group_count"],
         _precision(op),
@@ -177,22 +182,25 @@ def _batch_norm_training(run: Any, op: Operation, x: Any, scale: Any, offset: An
     return [_batch_norm_inference(run, op, x, scale, offset, mean, variance), mean, variance]
 
 
-def _batch_norm_grad(
-    run: Any, op: Operation, x: Any, scale: Any, mean: Any, variance: Any, grad: Any
-) -> Any:
+def _batch_norm_grad(run: Any, op: Operation, x: Any, scale: Any, mean: Any, variance: Any, grad: Any) -> Any:
     dims, count = _others(op, x)
     inverse = _inverse_deviation(op, variance)
     normal = lax.mul(lax.sub(x, _along(op, mean, x)), _along(op, inverse, x))
     grad_scale, grad_offset = lax.reduce_sum(lax.mul(grad, normal), dims), lax.reduce_sum(grad, dims)
     n = lax.full_like(grad_offset, count)
-    shared = lax.add(_along(op, lax.div(grad_offset, n), x), lax.mul(normal, _along(op, lax.div(grad_scale, n), x)))
+    shared = lax.add(
+        _along(op, lax.div(grad_offset, n), x), lax.mul(normal, _along(op, lax.div(grad_scale, n), x))
+    )
     grad_x = lax.mul(lax.sub(grad, shared), _along(op, lax.mul(scale, inverse), x))
     return [grad_x, grad_scale, grad_offset]
 
 
 def _ragged_dot(run: Any, op: Operation, x: Any, y: Any, sizes: Any) -> Any:
     text = str(op.attributes["ragged_dot_dimension_numbers"])
-    found = {name: tuple(map(int, re.findall(r"\d+", dims))) for name, dims in re.findall(r"(\w+) = \[([^\]]*)\]", text)}
+    found = {
+        name: tuple(map(int, re.findall(r"\d+", dims)))
+        for name, dims in re.findall(r"(\w+) = \[([^\]]*)\]", text)
+    }
     names = ("lhs_contracting", "rhs_contracting", "lhs_batching", "rhs_batching")
     dims = [found.get(f"{name}_dimensions", ()) for name in names]
     numbers = lax.RaggedDotDimensionNumbers(

@@ -123,7 +123,11 @@ def _power(run: Any, op: Operation, x: Any, y: Any) -> Any:
     def step(i: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         total, base, rest = state
         odd = lax.ne(lax.bitwise_and(rest, one), lax.full_like(rest, 0))
-        return lax.select(odd, lax.mul(total, base), total), lax.mul(base, base), lax.shift_right_logical(rest, one)
+        return (
+            lax.select(odd, lax.mul(total, base), total),
+            lax.mul(base, base),
+            lax.shift_right_logical(rest, one),
+        )
 
     total = lax.fori_loop(0, bits, step, (one, x, y))[0]
     if x.dtype.kind == "u":

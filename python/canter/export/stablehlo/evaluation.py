@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,8 @@ from .folding import fold, is_known
 __all__ = ["Evaluation", "Rule", "UnsupportedOperation", "rules", "static"]
 
 Rule = Callable[..., Any]
+
+_NOTHING: Mapping[str, Any] = {}
 
 # The modules with the rules of a family of operations each.
 _FAMILIES = (
@@ -80,12 +82,14 @@ class Evaluation:
 
     Attributes:
       module: the module.
+      custom_calls: functions for the targets of custom calls.
       mesh: the mesh whose axes the module's shardings name, or None: then they are dropped.
       manual: the axes of the mesh that the operations being evaluated are manual in.
     """
 
-    def __init__(self, module: Module, mesh: Any = None):
+    def __init__(self, module: Module, mesh: Any = None, custom_calls: Mapping[str, Any] = _NOTHING):
         self.module = module
+        self.custom_calls = custom_calls
         self.mesh = mesh
         self.manual: tuple[str, ...] = ()
         self.scope = Scope(None)
@@ -185,7 +189,7 @@ def _count_calls(module: Module) -> dict[str, int]:
     counts: dict[str, int] = {}
     for op in module.operations():
         if op.name in ("func.call", "stablehlo.composite"):
-            name = op.attributes.get("callee") or op.attributes.get("decomposition")
+            name = str(op.attributes.get("callee") or op.attributes.get("decomposition"))
             counts[name] = counts.get(name, 0) + 1
     return counts
 
@@ -215,5 +219,7 @@ def static(op: Operation, value: Any, what: str) -> tuple[int, ...]:
       UnsupportedOperation: it depends on data.
     """
     if not is_known(value):
-        raise UnsupportedOperation(op, f"takes {what} from an array whose elements are known only when it runs.")
+        raise UnsupportedOperation(
+            op, f"takes {what} from an array whose elements are known only when it runs."
+        )
     return tuple(int(x) for x in np.ravel(value))

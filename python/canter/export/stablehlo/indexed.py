@@ -97,7 +97,9 @@ def _scatter(run: Any, op: Operation, *operands: Any) -> Any:
     if count > 1 or name not in _SCATTERS or of_bits:
         return _one_by_one(run, op, xs, indices, updates, numbers)
     options = {key: op.attributes.get(key, False) for key in ("indices_are_sorted", "unique_indices")}
-    exact = all(size == 1 for size in _window_sizes(numbers, xs[0], updates[0], numbers.scatter_dims_to_operand_dims))
+    exact = all(
+        size == 1 for size in _window_sizes(numbers, xs[0], updates[0], numbers.scatter_dims_to_operand_dims)
+    )
     if not exact:  # StableHLO drops single elements that are out of bounds; lax, whole windows
         xs, indices, updates, numbers = _by_elements(numbers, xs, indices, updates)
     return _SCATTERS[name](xs[0], indices, updates[0], numbers, mode="drop", **options)
@@ -115,7 +117,9 @@ def _by_elements(numbers: Any, xs: Any, indices: Any, updates: Any) -> Any:
     """The same scatter with windows of one element along the dimensions that have indices."""
     rank = xs[0].ndim
     missing = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
-    window_of = dict(zip((d for d in range(rank) if d not in missing), numbers.update_window_dims, strict=True))
+    window_of = dict(
+        zip((d for d in range(rank) if d not in missing), numbers.update_window_dims, strict=True)
+    )
     wide = [d for d in numbers.scatter_dims_to_operand_dims if d in window_of]
     # The wide dimensions of the updates become dimensions of the indices, behind those there are.
     batch = [d for d in range(updates[0].ndim) if d not in numbers.update_window_dims]
@@ -127,7 +131,9 @@ def _by_elements(numbers: Any, xs: Any, indices: Any, updates: Any) -> Any:
     for place, dim in enumerate(wide):
         component = numbers.scatter_dims_to_operand_dims.index(dim)
         steps = lax.broadcasted_iota(indices.dtype, shape, len(batch) + place)
-        mine = lax.eq(lax.broadcasted_iota(np.int32, shape, len(shape) - 1), lax.full(shape, component, np.int32))
+        mine = lax.eq(
+            lax.broadcasted_iota(np.int32, shape, len(shape) - 1), lax.full(shape, component, np.int32)
+        )
         indices = lax.select(mine, lax.add(indices, steps), indices)
     first = len(batch) + len(wide)
     new = lax.ScatterDimensionNumbers(
@@ -156,7 +162,8 @@ def _one_by_one(run: Any, op: Operation, xs: Any, indices: Any, updates: Any, nu
         new = combine(*old, *values)
         kept = [lax.select(inside, y, x) for x, y in zip(old, new, strict=True)]
         return [
-            lax.dynamic_update_slice(x, lax.reshape(y, (1,)), (place,)) for x, y in zip(state, kept, strict=True)
+            lax.dynamic_update_slice(x, lax.reshape(y, (1,)), (place,))
+            for x, y in zip(state, kept, strict=True)
         ], None
 
     if rows[0].shape[0] and sizes[0]:
@@ -169,7 +176,9 @@ def _element_places(numbers: Any, x: Any, indices: Any, update: Any) -> Any:
     batch = [d for d in range(update.ndim) if d not in numbers.update_window_dims]
     strides = [int(np.prod(x.shape[d + 1 :])) for d in range(x.ndim)]
     missing = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
-    window_of = dict(zip((d for d in range(x.ndim) if d not in missing), numbers.update_window_dims, strict=True))
+    window_of = dict(
+        zip((d for d in range(x.ndim) if d not in missing), numbers.update_window_dims, strict=True)
+    )
     batching = dict(zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True))
     place = lax.full(update.shape, 0, np.int32)
     inside = lax.full(update.shape, True, bool)
@@ -177,7 +186,9 @@ def _element_places(numbers: Any, x: Any, indices: Any, update: Any) -> Any:
         at = lax.full(update.shape, 0, np.int32)
         if dim in numbers.scatter_dims_to_operand_dims:
             component = numbers.scatter_dims_to_operand_dims.index(dim)
-            column = lax.convert_element_type(lax.index_in_dim(indices, component, -1, keepdims=False), np.int32)
+            column = lax.convert_element_type(
+                lax.index_in_dim(indices, component, -1, keepdims=False), np.int32
+            )
             at = lax.add(at, lax.broadcast_in_dim(column, update.shape, batch))
         if dim in window_of:
             at = lax.add(at, lax.broadcasted_iota(np.int32, update.shape, window_of[dim]))

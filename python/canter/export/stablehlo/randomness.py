@@ -12,9 +12,9 @@ from canter_mlir.reading import Operation
 
 from .evaluation import Rule, UnsupportedOperation, static
 
-__all__ = ["RULES"]
+__all__ = ["ALGORITHMS", "RULES"]
 
-_ALGORITHMS = {
+ALGORITHMS = {
     "DEFAULT": lax.RandomAlgorithm.RNG_DEFAULT,
     "THREE_FRY": lax.RandomAlgorithm.RNG_THREE_FRY,
     "PHILOX": lax.RandomAlgorithm.RNG_PHILOX,
@@ -28,7 +28,7 @@ def _rng_bit_generator(run: Any, op: Operation, state: Any) -> Any:
     words, whole = state, state.dtype
     if whole == np.uint64:  # the state as words of 32 bits
         words = lax.reshape(lax.bitcast_convert_type(state, np.uint32), (2 * state.shape[0],))
-    new, bits = lax.rng_bit_generator(words, kind.shape, unsigned, _ALGORITHMS[op.attributes["rng_algorithm"]])
+    new, bits = lax.rng_bit_generator(words, kind.shape, unsigned, ALGORITHMS[op.attributes["rng_algorithm"]])
     if whole == np.uint64:
         new = lax.bitcast_convert_type(lax.reshape(new, (state.shape[0], 2)), np.uint64)
     return [new, bits if dtype == unsigned else lax.bitcast_convert_type(bits, dtype)]

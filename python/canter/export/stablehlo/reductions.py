@@ -45,7 +45,9 @@ def _reduce(run: Any, op: Operation, *operands: Any) -> Any:
     return reduce_generally(run.closure(op.regions[0]), arrays, inits, dims)
 
 
-def reduce_generally(combine: Any, arrays: Sequence[Any], inits: Sequence[Any], dims: Sequence[int]) -> list[Any]:
+def reduce_generally(
+    combine: Any, arrays: Sequence[Any], inits: Sequence[Any], dims: Sequence[int]
+) -> list[Any]:
     """A reduction by any function of two tuples of scalars; differentiable if the function is."""
     count = len(arrays)
 

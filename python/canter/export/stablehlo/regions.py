@@ -60,7 +60,9 @@ def is_identity(name: str, value: Value) -> bool:
     if name == "multiply":
         return bool(number == 1)
     if name == "and":
-        return bool(number == (True if dtype == bool else -1 if dtype.kind == "i" else np.iinfo(dtype).max))
+        return bool(
+            number == (True if dtype.kind == "b" else -1 if dtype.kind == "i" else np.iinfo(dtype).max)
+        )
     if dtype.kind in "iu":
         return bool(number == (np.iinfo(dtype).min if name == "maximum" else np.iinfo(dtype).max))
     return bool(number == (-np.inf if name == "maximum" else np.inf))

@@ -97,7 +97,9 @@ def _dynamic_pad(run: Any, op: Operation, x: Any, value: Any, *amounts: Any) -> 
 
 
 def _slice(run: Any, op: Operation, x: Any) -> Any:
-    return lax.slice(x, op.attributes["start_indices"], op.attributes["limit_indices"], op.attributes["strides"])
+    return lax.slice(
+        x, op.attributes["start_indices"], op.attributes["limit_indices"], op.attributes["strides"]
+    )
 
 
 def _real_dynamic_slice(run: Any, op: Operation, x: Any, start: Any, limit: Any, strides: Any) -> Any:

@@ -136,7 +136,7 @@ def _ordered(x: Any, key: Key) -> Any:
         x = (lax.real if key.part == "real" else lax.imag)(x)
     x = lax.stop_gradient(x)
     dtype = np.dtype(x.dtype)
-    if dtype == bool:
+    if dtype.kind == "b":
         x = lax.convert_element_type(x, np.int32)
     elif dtype.kind not in "iu" and not dtype.name.startswith(("int", "uint")):
         if key.canonical:

@@ -9,7 +9,7 @@ import numpy as np
 from canter import lax
 from canter_mlir.reading import Operation, TokenType
 
-from .evaluation import Rule, UnsupportedOperation
+from .evaluation import Rule, UnsupportedOperation, rules
 
 __all__ = ["RULES"]
 
@@ -19,15 +19,11 @@ def _call(run: Any, op: Operation, *operands: Any) -> Any:
 
 
 def _composite(run: Any, op: Operation, *operands: Any) -> Any:
-    """A composite keeps its name, so that a compiler that knows it still finds it."""
-    attributes = op.attributes.get("composite_attributes", {})
-    decomposition = op.attributes["decomposition"]
-
-    def decomposed(*args: Any, **_: Any) -> Any:
-        return run.call(decomposition, args)
-
-    version = op.attributes.get("version", 0)
-    return lax.composite(decomposed, op.attributes["name"], version)(*operands, **attributes)
+    """A composite that Canter knows by name is that operation; any other is its decomposition."""
+    rule = rules().get(op.attributes["name"])
+    if rule is not None and not op.attributes.get("composite_attributes"):
+        return rule(run, op, *operands)
+    return run.call(op.attributes["decomposition"], operands)
 
 
 def _barrier(run: Any, op: Operation, *operands: Any) -> Any:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from canter import lax
-from canter_mlir.reading import Block, Operation
+from canter_mlir.reading import Block, Operation, Value
 
 from .evaluation import Rule
 from .reductions import COMBINE
 from .regions import combiner, constant_of, differentiable, elementwise, is_identity, tree_reduce
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "Windows", "reduce_window"]
 
 
 class Windows(NamedTuple):
@@ -46,16 +46,35 @@ _IN_WINDOWS = {"add": lax.add, "maximum": lax.max, "minimum": lax.min}
 
 def _reduce_window(run: Any, op: Operation, *operands: Any) -> Any:
     count = len(op.results)
-    arrays, inits, windows = operands[:count], operands[count:], _windows(op)
-    name = combiner(op.regions[0])
-    if count == 1 and name in _IN_WINDOWS and is_identity(name, op.operands[1]):
+    block, starts = op.regions[0], op.operands[count:]
+    return reduce_window(block, run.closure(block), operands[:count], operands[count:], starts, _windows(op))
+
+
+def reduce_window(
+    block: Block,
+    combine: Callable[..., list[Any]],
+    arrays: Sequence[Any],
+    inits: Sequence[Any],
+    starts: Sequence[Value],
+    windows: Windows,
+) -> Any:
+    """Reduces each window of some arrays, by a region.
+
+    Args:
+      block, combine: the region, and the same as a function.
+      inits, starts: the initial values, and what they are in the module.
+    """
+    name = combiner(block)
+    if len(arrays) == 1 and name in _IN_WINDOWS and is_identity(name, starts[0]):
         # The initial value as a number is what tells lax that this is a sum, and so on.
-        start = np.asarray(constant_of(op.operands[1]), arrays[0].dtype)
+        start = np.asarray(constant_of(starts[0]), arrays[0].dtype)
         return lax.reduce_window(arrays[0], start, _IN_WINDOWS[name], *windows)
-    return _reduce_generally(run.closure(op.regions[0]), arrays, inits, windows)
+    return _reduce_generally(combine, arrays, inits, windows)
 
 
-def _reduce_generally(combine: Any, arrays: Sequence[Any], inits: Sequence[Any], windows: Windows) -> list[Any]:
+def _reduce_generally(
+    combine: Any, arrays: Sequence[Any], inits: Sequence[Any], windows: Windows
+) -> list[Any]:
     count = len(arrays)
 
     def fast(*operands: Any) -> tuple[Any, ...]:
@@ -66,7 +85,9 @@ def _reduce_generally(combine: Any, arrays: Sequence[Any], inits: Sequence[Any],
 
     def plain(*operands: Any) -> tuple[Any, ...]:
         together = elementwise(combine)
-        rows = [_patches(x, start, windows) for x, start in zip(operands[:count], operands[count:], strict=True)]
+        rows = [
+            _patches(x, start, windows) for x, start in zip(operands[:count], operands[count:], strict=True)
+        ]
         shape = rows[0].shape[:-1]
         spread = [lax.broadcast_in_dim(start, shape, ()) for start in operands[count:]]
         return tuple(together(*spread, *tree_reduce(together, rows, len(shape))))
@@ -76,10 +97,15 @@ def _reduce_generally(combine: Any, arrays: Sequence[Any], inits: Sequence[Any],
 
 def _patches(x: Any, padding: Any, windows: Windows) -> Any:
     """The elements of each window along a new last dimension, in order."""
-    amounts = [(low, high, base - 1) for (low, high), base in zip(windows.padding, windows.base_dilation, strict=True)]
+    amounts = [
+        (low, high, base - 1)
+        for (low, high), base in zip(windows.padding, windows.base_dilation, strict=True)
+    ]
     x = lax.pad(x, padding, amounts)
     rank = x.ndim
-    for dim, (size, stride, step) in enumerate(zip(windows.sizes, windows.strides, windows.dilation, strict=True)):
+    for dim, (size, stride, step) in enumerate(
+        zip(windows.sizes, windows.strides, windows.dilation, strict=True)
+    ):
         count = max(0, (x.shape[dim] - (size - 1) * step - 1) // stride + 1)
         places = np.arange(count)[:, None] * stride + np.arange(size)[None, :] * step
         numbers = lax.GatherDimensionNumbers(
