@@ -89,7 +89,9 @@ def module_from_portable_artifact(artifact: bytes) -> Any:
             module = None
     if module is None:
         reason = said[0] if said else "no reason given"
-        raise ValueError(f"This is not a portable artifact that StableHLO {current_version()} reads: {reason}")
+        raise ValueError(
+            f"This is not a portable artifact that StableHLO {current_version()} reads: {reason}"
+        )
     return module
 
 

@@ -128,16 +128,13 @@ def _parsed_text(text: str) -> Any:
 
 def _of_binary(data: bytes, where: str) -> Source:
     """An Exported as `jax.export` writes it, or a module of HLO."""
+    from ..serialization import deserialize
+
     tried = []
     try:
-        from .. import deserialize
-    except (ImportError, AttributeError):
-        deserialize = None
-    if deserialize is not None:
-        try:
-            return _of_exported(deserialize(bytearray(data)))
-        except Exception as error:
-            tried.append(f"as an Exported: {error}")
+        return _of_exported(deserialize(bytearray(data)))
+    except Exception as error:  # damaged bytes fail in many ways
+        tried.append(f"as an Exported: {error}")
     try:
         return _of_module(portable.module_from_hlo(data))
     except ValueError as error:
