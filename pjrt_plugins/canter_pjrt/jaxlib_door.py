@@ -166,6 +166,7 @@ _LATE: dict[str, tuple[str, str | None]] = {
     "lapack": ("jaxlib.cpu._lapack", None),
     "sparse": ("jaxlib.cpu._sparse", None),
     "xla_client": ("jaxlib.xla_client", None),
+    "xla_extension": ("jaxlib._jax", None),
     "encode_inspect_sharding_callback": ("jaxlib._jax", "encode_inspect_sharding_callback"),
     "register_custom_call_as_batch_partitionable": (
         "jaxlib.xla_client",

@@ -322,7 +322,7 @@ class Jitted:
             closed = trace_to_jaxpr(flat, call.avals, debug_info=debug_info)
         finally:
             state.name_stack = outer_names
-        log_duration(start, "Finished tracing %s for jit in %.9f sec", self.name)
+        log_duration(start, "trace", self.name)
         return TracedProgram(closed, out_tree)
 
     def _check_result(self, leaf: Any, result: Any) -> None:
