@@ -118,7 +118,7 @@ def default_directory() -> str:
 
 
 @functools.cache
-def _machine() -> bytes:
+def machine() -> bytes:
     """What the code of the host's processor depends on."""
     features = ""
     try:
@@ -176,7 +176,7 @@ def key(module: Any, devices: Sequence[Any], options: Any) -> str | None:
         _xla_flags().encode(),
         repr(jaxlib_version).encode(),
         f"{client.platform} {client.platform_version} {devices[0].device_kind}".encode(),
-        _machine() if client.platform == "cpu" else b"",
+        machine() if client.platform == "cpu" else b"",
     ):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
