@@ -1,4 +1,4 @@
-"""Devices to compile for, whether or not they are here. Names and parameters are those of `jax.experimental.topologies`."""
+"""Devices to compile for, whether or not they are here; names are those of `jax.experimental.topologies`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .calling import call_exported as call_exported
+    from .compiled import (
+        compile_for as compile_for,
+        load_compiled as load_compiled,
+        save_compiled as save_compiled,
+    )
     from .exported import (
         DisabledSafetyCheck as DisabledSafetyCheck,
         Exported as Exported,
@@ -36,6 +41,7 @@ _names: dict[str, str] = {
     name: module
     for module, names in {
         "calling": "call_exported",
+        "compiled": "compile_for load_compiled save_compiled",
         "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
         "minimum_supported_calling_convention_version",
         "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",

@@ -65,8 +65,8 @@ def to_bytes(compiled: Compiled, with_structure: bool = True) -> bytes:
     executable = compiled._executable
     if executable.effects is not None:
         raise ValueError(
-            f"{compiled.fun_name} calls back into this Python process or has other effects, so its compiled form cannot "
-            "be saved. Export it instead, or take callbacks out of it."
+            f"{compiled.fun_name} calls back into this Python process or has other effects, so its compiled form "
+            "cannot be saved. Export it instead, or take callbacks out of it."
         )
     device = executable.device
     devices = list(getattr(executable, "devices", (device,)))
@@ -90,7 +90,7 @@ def to_bytes(compiled: Compiled, with_structure: bool = True) -> bytes:
         "kept": list(map(bool, executable.kept)),
         "donated": list(map(bool, compiled._jitted.donated(compiled._call))),
     }
-    if meta["mesh"]:
+    if isinstance(executable, MeshExecutable):
         meta["in_shardings"] = [_sharding_data(s, places) for s in executable.in_shardings]
         meta["out_shardings"] = [_sharding_data(s, places) for s in executable.out_shardings]
     if with_structure:
@@ -129,8 +129,8 @@ def _tree_data(tree: Any, what: str) -> str:
         return base64.b64encode(tree.serialize_using_proto()).decode()
     except ValueError as error:
         raise ValueError(
-            f"The structure of the {what} has nodes of classes that cannot be written ({error}). Pass tuples, lists and "
-            "dicts, or keep the structure yourself: experimental.serialize_executable.serialize returns it apart."
+            f"The structure of the {what} has nodes of classes that cannot be written ({error}). Pass tuples, lists "
+            "and dicts, or keep the structure yourself: experimental.serialize_executable.serialize returns it apart."
         ) from None
 
 
@@ -245,8 +245,8 @@ def _check_fits(meta: dict[str, Any], devices: Sequence[Any]) -> None:
     if own == "cpu" and (meta["machine"] != _machine(first) or tuple(meta["jaxlib"]) != jaxlib_version):
         made_by = ".".join(map(str, meta["jaxlib"]))
         raise CompiledFormatError(
-            f"The program was compiled by jaxlib {made_by} for a certain processor. Another version or another processor "
-            "cannot run its code: compile it here, or save an exported program instead."
+            f"The program was compiled by jaxlib {made_by} for a certain processor. Another version or another "
+            "processor cannot run its code: compile it here, or save an exported program instead."
         )
 
 

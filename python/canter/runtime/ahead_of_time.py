@@ -1,8 +1,4 @@
-"""Compiling for hardware that is not here, and compiled programs as bytes.
-
-The bytes are a line of JSON that says what the program is (types, shardings, structure, platform, versions),
-then the executable as the platform's compiler wrote it. Reading them runs no code of the file.
-"""
+"""Compiling for hardware that is not here: devices by description, and programs that move to them."""
 
 from __future__ import annotations
 
@@ -93,9 +89,9 @@ def moved(layout: Layout, devices: Sequence[Any]) -> Layout:
 
 
 def _moved_mesh(mesh: Mesh, places: dict[Any, Any]) -> Mesh:
-    grid = np.empty(mesh.devices.shape, object)
-    grid.flat = [places[device] for device in mesh.devices.flat]
-    return Mesh(grid, mesh.axis_names, mesh.axis_types)
+    grid = np.empty(mesh.devices.size, object)
+    grid[:] = [places[device] for device in mesh.devices.flat]
+    return Mesh(grid.reshape(mesh.devices.shape), mesh.axis_names, mesh.axis_types)
 
 
 def _moved_sharding(sharding: Any, places: dict[Any, Any]) -> Any:
