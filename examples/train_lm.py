@@ -11,9 +11,11 @@ loss, `scan` runs the layers and the training steps, `jit` compiles the lot.
 """
 
 import argparse
+import functools
 import math
 import os
 import pathlib
+import subprocess
 import sys
 import time
 from typing import Any, NamedTuple, NoReturn
@@ -22,7 +24,7 @@ import numpy as np
 
 import canter as ct
 import canter.numpy as cnp
-from canter import lax, nn, random
+from canter import export, lax, nn, random
 
 Params = dict[str, Any]
 
@@ -43,6 +45,7 @@ SIZES = {
 }
 STEPS_PER_CALL = 10
 VOCABULARY = 256  # every byte is a token
+SAMPLE_LENGTH = 400
 
 
 # --- the model -------------------------------------------------------------------------------------------------------
@@ -204,19 +207,13 @@ def bigram_loss(train: np.ndarray, validation: np.ndarray) -> float:
 # --- writing text ----------------------------------------------------------------------------------------------------
 
 
-def generate(
-    params: Params, size: Size, prompt: bytes, length: int, key: ct.Array, temperature: float = 0.7
-) -> bytes:
-    """Continue `prompt` by `length` bytes, each drawn from the model's prediction for the last `context` bytes."""
-    prompt = prompt[-size.context :]
-    window = (
-        cnp.zeros(size.context, cnp.int32)
-        .at[: len(prompt)]
-        .set(np.frombuffer(prompt, np.uint8).astype(np.int32))
-    )
+def make_sampler(size: Size, length: int, temperature: float = 0.7) -> Any:
+    """A function (params, window, filled, key) -> `length` bytes, each drawn from the model's prediction.
 
-    @ct.jit
-    def write(params: Params, window: ct.Array, key: ct.Array) -> ct.Array:
+    The model sees the first `filled` bytes of `window`, and what it wrote itself, as far as the context reaches.
+    """
+
+    def sample(params: Params, window: ct.Array, filled: ct.Array, key: ct.Array) -> ct.Array:
         def next_byte(carry: Any, key: ct.Array) -> Any:
             window, filled = carry
             logits = predict(params, window, size.heads)[filled - 1]
@@ -226,9 +223,37 @@ def generate(
             filled = cnp.where(full, filled, filled + 1)
             return (window.at[filled - 1].set(byte), filled), byte
 
-        return lax.scan(next_byte, (window, len(prompt)), random.split(key, length))[1]
+        return lax.scan(next_byte, (window, filled), random.split(key, length))[1].astype(cnp.uint8)
 
-    return bytes(np.asarray(write(params, window, key)).astype(np.uint8))
+    return sample
+
+
+def generate(params: Params, size: Size, prompt: bytes, length: int, seed: int) -> bytes:
+    """Continue `prompt`, or the part of it that the model can see, by `length` bytes."""
+    prompt = prompt[-size.context :]
+    window = np.zeros(size.context, np.int32)
+    window[: len(prompt)] = np.frombuffer(prompt, np.uint8)
+    sample = ct.jit(make_sampler(size, length))
+    return bytes(np.asarray(sample(params, window, np.int32(len(prompt)), random.key(seed))))
+
+
+def export_sampler(path: pathlib.Path, params: Params, size: Size, length: int) -> None:
+    """Write the sampler, with the parameters inside, as an artifact that `write_text.py` runs without this file."""
+    sample = ct.jit(functools.partial(make_sampler(size, length), params))
+    window = ct.ShapeDtypeStruct((size.context,), cnp.int32)
+    filled = ct.ShapeDtypeStruct((), cnp.int32)
+    exported = export.export(sample)(window, filled, random.key(0))
+    path.write_bytes(exported.serialize())
+
+
+def write_elsewhere(path: pathlib.Path, prompt: str, seed: int) -> bytes:
+    """What the artifact writes, in a process of its own that has never seen the model."""
+    script = pathlib.Path(__file__).with_name("write_text.py")
+    command = [sys.executable, str(script), str(path), "--prompt", prompt, "--seed", str(seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE)
+    if done.returncode:
+        fail(f"{script.name} ended with exit code {done.returncode}")
+    return done.stdout
 
 
 # --- text, files, command line ---------------------------------------------------------------------------------------
@@ -332,7 +357,7 @@ def main() -> None:
     split = len(text) * 9 // 10
     train_text, validation_text = cnp.asarray(text[:split]), cnp.asarray(text[split:])
     bigram = bigram_loss(text[:split], text[split:])
-    init_key, train_key, sample_key = random.split(random.key(options.seed), 3)
+    init_key, train_key = random.split(random.key(options.seed))
     params = init_params(init_key, size)
     optimizer = AdamW(total_steps=options.steps)
     state = optimizer.init(params)
@@ -370,9 +395,14 @@ def main() -> None:
     assert all(ct.tree.leaves(ct.tree.map(cnp.array_equal, params, restored))), "the checkpoint differs"
     plot(curve, train_losses, validation_losses, bigram)
     print(f"wrote {curve} and {checkpoint}, which was read back and is equal")
-    sample = generate(restored, size, options.prompt.encode(), 400, sample_key)
-    print("--- a sample " + "-" * 60)
-    print(options.prompt + sample.decode(errors="replace"))
+    artifact = output / "model.canter"
+    export_sampler(artifact, params, size, SAMPLE_LENGTH)
+    sample = generate(restored, size, options.prompt.encode(), SAMPLE_LENGTH, options.seed)
+    written = write_elsewhere(artifact, options.prompt, options.seed)
+    assert written == options.prompt.encode() + sample, "the exported model writes another text"
+    print(f"wrote {artifact}, which wrote this in a process without the model, as the model does itself")
+    print("--- a sample " + "-" * 60, flush=True)
+    print(written.decode(errors="replace"))
 
 
 if __name__ == "__main__":
