@@ -21,10 +21,26 @@ def read_artifact(data: bytes, context: Any = None) -> Any:
     Raises:
       ValueError: the bytes are not an artifact that this version reads.
     """
+    context = context or new_context()
+    said: list[str] = []
+
+    def listen(diagnostic: Any) -> bool:
+        try:
+            said.append(diagnostic.message)
+        except RuntimeError:  # damaged bytes were quoted, which are no text
+            pass
+        return True  # not printed as well
+
+    handler = context.attach_diagnostic_handler(listen)
     try:
-        return stablehlo_attributes.deserialize_portable_artifact(context or new_context(), data)
+        return stablehlo_attributes.deserialize_portable_artifact(context, data)
     except (ir.MLIRError, ValueError) as error:
-        raise ValueError(f"This is not a portable artifact of StableHLO, or a damaged one: {error}") from None
+        reason = "; ".join(said) or str(error)
+        raise ValueError(
+            f"This is not a portable artifact of StableHLO, or a damaged one: {reason}"
+        ) from None
+    finally:
+        handler.detach()
 
 
 def targets_of_custom_calls(module: Any) -> dict[str, str]:
@@ -112,16 +128,21 @@ def merge(builder: Any, module: Any, name: str) -> str:
     operations = [operation.operation for operation in module.body.operations]
     taken = {ir.StringAttr(operation.attributes["sym_name"]).value for operation in operations}
     meshes = {
-        mesh.operation.attributes["mesh"]: ir.StringAttr(mesh.operation.attributes["sym_name"]).value
-        for mesh in builder.module.body.operations
-        if mesh.operation.name == "sdy.mesh"
+        known.operation.attributes["mesh"]: ir.StringAttr(known.operation.attributes["sym_name"]).value
+        for known in builder.module.body.operations
+        if known.operation.name == "sdy.mesh"
     }
-    known = [o for o in operations if o.name == "sdy.mesh" and o.attributes["mesh"] in meshes]
-    moved = [operation for operation in operations if operation not in known]
     main = ""
-    for operation in moved:
+    moved = []
+    for operation in operations:
         attributes = operation.attributes
         symbol = ir.StringAttr(attributes["sym_name"]).value
+        if operation.name == "sdy.mesh" and attributes["mesh"] in meshes:
+            same = meshes[attributes["mesh"]]
+            if same != symbol:
+                ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
+            operation.erase()
+            continue
         wanted = name if symbol == "main" else symbol
         free = builder.unique_symbol(wanted)
         while free != symbol and free in taken:
@@ -135,12 +156,8 @@ def merge(builder: Any, module: Any, name: str) -> str:
             for whole in ("arg_attrs", "res_attrs"):
                 if whole in attributes:
                     del attributes[whole]
-    for mesh in known:
-        symbol, same = ir.StringAttr(mesh.attributes["sym_name"]).value, meshes[mesh.attributes["mesh"]]
-        if same != symbol:
-            ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
-        mesh.erase()
-    # Only now: a new name reaches the uses in what is still in the module.
+        moved.append(operation)
+    # Only now: as long as all stand in one module, renaming one reaches its uses in the others.
     for operation in moved:
         operation.detach_from_parent()
         if operation.name == "sdy.mesh":

@@ -15,7 +15,7 @@ from canter.core import config
 from canter_pjrt import cache
 
 ROOT = pathlib.Path(__file__).parents[2]
-COMMANDS = ["doctor", "cache", "env"]
+COMMANDS = ["doctor", "export", "inspect", "run", "cache", "env"]
 
 
 def run(capsys, *arguments):
@@ -163,6 +163,7 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(tmp_path):
         CANTER_COMPILATION_CACHE_DIR=str(tmp_path / "file" / "below"),
         CANTER_ENABLE_X46="1",
         JAX_ENABLE_X64="1",
+        PJRT_NAMES_AND_LIBRARY_PATHS=f"mine:{tmp_path / 'file'}",
     )
     assert done.returncode == 1 and done.stderr == ""
     for line in (
@@ -170,7 +171,8 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(tmp_path):
         r"WRONG  compilation cache: .*cannot be written\n +\$ export CANTER_COMPILATION_CACHE_DIR=",
         r"WRONG  CANTER_ENABLE_X46: .* did you mean CANTER_ENABLE_X64\?\n +\$ unset CANTER_ENABLE_X46",
         r" note  JAX_ENABLE_X64: is JAX's; Canter reads CANTER_ENABLE_X64",
-        r"3 wrong\n$",
+        r"WRONG  plugin mine: .*\n +\$ unset PJRT_NAMES_AND_LIBRARY_PATHS",
+        r"4 wrong\n$",
     ):
         assert re.search(line, done.stdout), (line, done.stdout)
 

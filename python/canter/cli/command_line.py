@@ -13,12 +13,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..version import __version__
-from . import cache, doctor, environment
+from . import cache, doctor, environment, export_function, inspect_artifact, run_artifact
 from .report import CommandError, one_line
 
 __all__ = ["main"]
 
-_COMMANDS = {"doctor": doctor, "cache": cache, "env": environment}
+_COMMANDS = {
+    "doctor": doctor,
+    "export": export_function,
+    "inspect": inspect_artifact,
+    "run": run_artifact,
+    "cache": cache,
+    "env": environment,
+}
 _EPILOGUE = "Exit codes: 0 all is well, 1 something is wrong, 2 the command was not understood."
 
 

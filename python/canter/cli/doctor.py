@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     findings = list(doctor_checks.software())
-    findings += doctor_checks.plugins()
+    findings += doctor_checks.plugins(try_them=not options.no_devices)
     findings += doctor_checks.processor()
     if not options.no_devices:
         findings += doctor_checks.devices(options.timeout)

@@ -79,9 +79,13 @@ def software() -> Iterator[Finding]:
         )
 
 
+def _python() -> str:
+    return os.path.basename(sys.executable) or "python"
+
+
 def _requirement(name: str, oldest: str, first_bad: str | None) -> Finding:
     wanted = f"{name}>={oldest}" + (f",<{first_bad}" if first_bad else "")
-    mend = f"{os.path.basename(sys.executable)} -m pip install '{wanted}'"
+    mend = f"{_python()} -m pip install '{wanted}'"
     version = _installed(name)
     if version is None:
         return Finding("wrong", name, "is not installed", mend)
@@ -104,28 +108,50 @@ _HARDWARE = {
     "/dev/accel0": ("a TPU", "tpu"),
 }
 _EXTRAS = {"cuda": "cuda13", "rocm": "rocm7", "tpu": "tpu"}
-_PACKAGES = {
-    "cuda": ("jax-cuda13-pjrt", "jax-cuda12-pjrt"),
-    "rocm": ("jax-rocm7-pjrt",),
-    "tpu": ("libtpu",),
-}
 _OLDEST_DRIVER_OF_CUDA_13 = 580
 
 
-def plugins() -> Iterator[Finding]:
-    """Plugins that are installed, and hardware that has none."""
-    present = {family: name for family, names in _PACKAGES.items() for name in names if _installed(name)}
-    for name in present.values():
-        yield Finding("ok", "plugin", f"{name} {_installed(name)}")
+def plugins(try_them: bool = True) -> Iterator[Finding]:
+    """Plugins that are installed, whether they fit, and hardware that has none.
+
+    Args:
+      try_them: whether to load each, in a process of its own.
+    """
+    try:
+        from canter_pjrt.accelerators import report
+
+        states, problems = report(try_them)
+    except Exception as error:  # jaxlib is missing or of a wrong version: told already
+        yield Finding("note", "plugins", f"not looked at: {one_line(str(error))}")
+        return
+    for state in states:
+        yield _plugin(state)
+    for problem in problems:
+        yield Finding("wrong", "plugins", one_line(problem))
+    present = {state.plugin.platform for state in states}
     found = {family: thing for path, (thing, family) in _HARDWARE.items() if os.path.exists(path)}
     for family, thing in found.items():
         if family not in present:
-            extra = _extra(family)
-            yield Finding(
-                "note", "hardware", f"{thing} is there, its plugin is not", f"pip install 'canter[{extra}]'"
-            )
-    if not present:
+            mend = f"{_python()} -m pip install 'canter[{_extra(family)}]'"
+            yield Finding("note", "hardware", f"{thing} is there, its plugin is not", mend)
+    if not (states or problems):
         yield Finding("ok", "plugins", "none for accelerators; the CPU needs none")
+
+
+def _plugin(state: Any) -> Finding:
+    plugin = state.plugin
+    about = f"plugin {plugin.name}"
+    if state.problem is not None:
+        says, _, mend = one_line(state.problem).partition(" To mend it: ")
+        if not plugin.distribution:
+            mend = "unset PJRT_NAMES_AND_LIBRARY_PATHS"
+        return Finding("wrong", about, says, mend)
+    says = f"{plugin.version or 'of no known version'}, platform {plugin.platform}, from {plugin.source}"
+    if state.hardware is False:
+        return Finding("note", about, f"{says}; there is no hardware for it")
+    if plugin.priority < 0:
+        says += f"; waits to be asked for: CANTER_PLATFORMS={plugin.platform}"
+    return Finding("ok", about, says)
 
 
 def _extra(family: str) -> str:
