@@ -23,6 +23,12 @@ class BoxType(hijax.MutableHiType):
     get = hijax.aval_method(lambda self: get_box(self))
     set = hijax.aval_method(lambda self, value: set_box(self, value))
 
+    def _add(self, tracer, other):
+        return tracer.get() + other
+
+    def _getitem(self, tracer, index):
+        return tracer.get()[index]
+
     def str_short(self, short_dtypes=True):
         return "Box"
 
@@ -138,6 +144,13 @@ def test_arguments_and_captured_values():
     text = str(ct.make_jaxpr(lambda b: (b.set(b.get() + 1), b.get())[1])(box))
     assert "{ lambda ; a:Box. let" in text and "set_box[tree=PyTreeDef(*)] a c" in text
     assert ct.eval_shape(step, box, 1.0).shape == () and box.get() == 21
+
+
+def test_operators_of_tracers_are_those_of_their_type():
+    box = Box(cnp.float32([1.0, 2.0]))
+    np.testing.assert_array_equal(ct.jit(lambda b: b + b[1])(box), [3, 4])
+    with pytest.raises(AttributeError, match="neither"):
+        ct.jit(lambda b: b.neither)(box)
 
 
 def test_the_state_may_change():

@@ -103,5 +103,35 @@ def _attribute_of_type(tracer: Any, name: str) -> Any:
     raise AttributeError(f"{type(tracer).__name__!r} object has no attribute {name!r}")
 
 
-if not hasattr(Tracer, "__getattr__"):
-    Tracer.__getattr__ = _attribute_of_type  # type: ignore[attr-defined]
+Tracer.__getattr__ = _attribute_of_type  # type: ignore[attr-defined]
+
+_BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+_OPERATORS = (
+    *_BINARY.split(),
+    *(f"r{name}" for name in _BINARY.split()),
+    *"getitem setitem len iter neg pos abs invert round bool int float complex index eq ne lt le gt ge".split(),
+)
+
+
+def _of_type(name: str, array_method: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator of tracers that is a matter of their type where the type is a high one that has it."""
+
+    def method(self: Any, *args: Any) -> Any:
+        aval = self.aval
+        if isinstance(aval, HiType):
+            own = getattr(type(aval), name, None)
+            if own is not None:
+                return own(aval, self, *args)
+        return array_method(self, *args)
+
+    method.__doc__ = array_method.__doc__
+    return method
+
+
+def install_operators() -> None:
+    """Gives tracers the operators that their types declare; those of arrays must be there."""
+    for name in _OPERATORS:
+        dunder = f"__{name}__"
+        found = Tracer.__dict__.get(dunder)
+        if found is not None:
+            setattr(Tracer, dunder, _of_type(f"_{name}", found))

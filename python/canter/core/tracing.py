@@ -231,7 +231,7 @@ class JaxprTrace(Trace):
                 value = np.asarray(value, aval.dtype)
             if not aval.shape:
                 return Literal(value, aval)
-        elif hasattr(kind, "__jax_array__"):
+        elif hasattr(kind, "__jax_array__") and isinstance(aval, ShapedArray):
             return self.to_atom(value.__jax_array__())
         elif isinstance(value, (int, float, complex)):
             return Literal(value, aval)
@@ -313,6 +313,8 @@ def current_state(value: Any) -> Any:
     """
     if not getattr(get_aval(value), "has_qdd", False):
         return None
+    while hasattr(value, "primal"):  # the state is that of the value, whatever its tangent
+        value = value.primal
     trace = state.trace
     while trace is not None and not isinstance(trace, LoweringTrace):
         if isinstance(trace, JaxprTrace):

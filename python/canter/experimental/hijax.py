@@ -25,11 +25,13 @@ from ..core.mutable_high import (
     MutableHiType as MutableHiType,
     aval_method as aval_method,
     aval_property as aval_property,
+    install_operators as _install_operators,
 )
 from ..core.primitive import Primitive as _Primitive
 from ..core.state import AbstractRef as AbstractRef
 from ..core.trace import references as _references, state as _state
 from ..interpreters import mlir as _mlir
+from ..numpy import array_methods as _array_methods  # noqa: F401  (gives tracers the operators of arrays)
 from ..ref import TransformedRef as TransformedRef
 from ..transforms.custom_rules import custom_vjp as _custom_vjp
 from ..transforms.jvp import jvp_flat as _jvp_flat
@@ -56,6 +58,8 @@ __all__ = [
     "is_undefined_primal",
     "register_hitype",
 ]
+
+_install_operators()
 
 
 class VJPHiPrimitive:

@@ -62,9 +62,9 @@ def is_undefined_primal(value: Any) -> bool:
 def has_tangents(aval: Any) -> bool:
     """True when values of an aval can be differentiated by: those of floats and complex numbers."""
     tangent = aval.to_tangent_aval()
-    return tangent is aval or (
-        is_high(aval) and has_tangents(tangent)
-    )  # of arrays it is itself for these alone
+    if tangent is aval or not is_high(aval):  # of arrays it is itself for these alone
+        return tangent is aval
+    return tangent == aval or has_tangents(tangent)
 
 
 def tangents_by_flags(outs: Sequence[Any], nonzeros: Sequence[bool], given: Iterable[Any]) -> list[Any]:
