@@ -128,21 +128,16 @@ def merge(builder: Any, module: Any, name: str) -> str:
     operations = [operation.operation for operation in module.body.operations]
     taken = {ir.StringAttr(operation.attributes["sym_name"]).value for operation in operations}
     meshes = {
-        known.operation.attributes["mesh"]: ir.StringAttr(known.operation.attributes["sym_name"]).value
-        for known in builder.module.body.operations
-        if known.operation.name == "sdy.mesh"
+        mesh.operation.attributes["mesh"]: ir.StringAttr(mesh.operation.attributes["sym_name"]).value
+        for mesh in builder.module.body.operations
+        if mesh.operation.name == "sdy.mesh"
     }
+    known = [o for o in operations if o.name == "sdy.mesh" and o.attributes["mesh"] in meshes]
+    moved = [operation for operation in operations if operation not in known]
     main = ""
-    moved = []
-    for operation in operations:
+    for operation in moved:
         attributes = operation.attributes
         symbol = ir.StringAttr(attributes["sym_name"]).value
-        if operation.name == "sdy.mesh" and attributes["mesh"] in meshes:
-            same = meshes[attributes["mesh"]]
-            if same != symbol:
-                ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
-            operation.erase()
-            continue
         wanted = name if symbol == "main" else symbol
         free = builder.unique_symbol(wanted)
         while free != symbol and free in taken:
@@ -156,8 +151,12 @@ def merge(builder: Any, module: Any, name: str) -> str:
             for whole in ("arg_attrs", "res_attrs"):
                 if whole in attributes:
                     del attributes[whole]
-        moved.append(operation)
-    # Only now: as long as all stand in one module, renaming one reaches its uses in the others.
+    for mesh in known:
+        symbol, same = ir.StringAttr(mesh.attributes["sym_name"]).value, meshes[mesh.attributes["mesh"]]
+        if same != symbol:
+            ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
+        mesh.erase()
+    # Only now: a new name reaches the uses in what is still in the module.
     for operation in moved:
         operation.detach_from_parent()
         if operation.name == "sdy.mesh":

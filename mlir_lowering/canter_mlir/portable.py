@@ -18,6 +18,7 @@ __all__ = [
     "parse_module",
     "version_for_age",
     "with_propagated_shardings",
+    "without_chlo",
 ]
 
 
@@ -172,6 +173,26 @@ def module_to_portable_artifact(module: Any, version: str | None = None, *, mixe
         )
     except (JaxRuntimeError, ValueError) as error:
         raise ValueError(f"The module cannot be written for StableHLO {target}: {error}") from error
+
+
+def without_chlo(module: Any) -> Any:
+    """A copy of a module in which what chlo has is said in StableHLO.
+
+    Example:
+      >>> from canter_mlir import portable
+      >>> module = portable.parse_module("module @empty {}")
+      >>> print(portable.without_chlo(module))
+      module @empty {
+      }
+      <BLANKLINE>
+    """
+    stablehlo_attributes.register_stablehlo_passes()
+    copy = parse_module(module_to_bytecode(module))
+    with copy.context:
+        passmanager.PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(
+            copy.operation
+        )
+    return copy
 
 
 def with_propagated_shardings(module: Any) -> Any:

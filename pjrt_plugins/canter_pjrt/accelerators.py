@@ -130,10 +130,10 @@ def _load(plugin: Plugin, strict: bool) -> Any:
     if problem is not None:
         raise _error(plugin, problem)
     _load_before(before)
-    jaxlib_door.quiet()
     try:
-        capsule = jaxlib_door.load_pjrt_plugin_dynamically(plugin.platform, plugin.library)
-        jaxlib_door.initialize_pjrt_plugin(plugin.platform)
+        with jaxlib_door.quiet_libraries():
+            capsule = jaxlib_door.load_pjrt_plugin_dynamically(plugin.platform, plugin.library)
+            jaxlib_door.initialize_pjrt_plugin(plugin.platform)
     except Exception as error:
         raise _error(plugin, f"refuses to start: {' '.join(str(error).split())}") from error
     if plugin.wheel is not None and plugin.wheel.kernels is not None:

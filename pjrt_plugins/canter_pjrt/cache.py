@@ -76,9 +76,21 @@ class Statistics:
     def __init__(self) -> None:
         self.hits = self.misses = self.writes = self.damaged = 0
 
+    def count(self, kind: str) -> None:
+        """Adds one, and tells whoever listens."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        _listener(kind)
+
 
 statistics = Statistics()
 _source: Callable[[], CacheSettings] = CacheSettings
+_listener: Callable[[str], None] = lambda kind: None  # noqa: E731
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Has every count told to a function: "hits", "misses", "writes", "damaged"."""
+    global _listener
+    _listener = listener
 
 
 def use_settings(source: Callable[[], CacheSettings]) -> None:
@@ -106,7 +118,7 @@ def default_directory() -> str:
 
 
 @functools.cache
-def _machine() -> bytes:
+def machine() -> bytes:
     """What the code of the host's processor depends on."""
     features = ""
     try:
@@ -164,7 +176,7 @@ def key(module: Any, devices: Sequence[Any], options: Any) -> str | None:
         _xla_flags().encode(),
         repr(jaxlib_version).encode(),
         f"{client.platform} {client.platform_version} {devices[0].device_kind}".encode(),
-        _machine() if client.platform == "cpu" else b"",
+        machine() if client.platform == "cpu" else b"",
     ):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
@@ -216,10 +228,10 @@ def load(
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        statistics.misses += 1
+        statistics.count("misses")
         return None
     except OSError as error:
-        statistics.misses += 1
+        statistics.count("misses")
         message = f"The compilation cache in {path.parent} cannot be read: {error}"
         _report(f"read {path.parent}", message, settings, error)
         return None
@@ -230,13 +242,13 @@ def load(
             payload, DeviceList(tuple(devices)), options, list(host_callbacks)
         )
     except (ValueError, zlib.error, JaxRuntimeError) as error:
-        statistics.damaged += 1
-        statistics.misses += 1
+        statistics.count("damaged")
+        statistics.count("misses")
         message = f"{path} in the compilation cache is damaged ({error}); its program is compiled again."
         _remove(path)
         _report("damaged", message, settings, error)
         return None
-    statistics.hits += 1
+    statistics.count("hits")
     _logger().debug("Loaded %s from %s", function or "a program", path)
     try:
         os.utime(path)  # so that eviction sees when it was used
@@ -280,7 +292,7 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
         )
         _report(f"write {path.parent}", message, settings, error)
         return False
-    statistics.writes += 1
+    statistics.count("writes")
     _logger().debug("Kept %s (%.2f s) in %s", function or "a program", seconds, path)
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import cache
-from .jaxlib_door import CompileOptions, DeviceAssignment, DeviceList, JaxRuntimeError
+from .jaxlib_door import CompileOnlyPyClient, CompileOptions, DeviceAssignment, DeviceList, JaxRuntimeError
 
 __all__ = [
     "CompilerOptionError",
@@ -101,6 +101,8 @@ def compile_module(
       JaxRuntimeError: the compiler refuses the program.
     """
     client = devices[0].client
+    if isinstance(client, CompileOnlyPyClient):
+        return _compile_for_elsewhere(module, devices, options, host_callbacks)
     if client.platform == "cpu":
         options = _with_bound_of_small_loops(module, options)
     try:
@@ -112,6 +114,29 @@ def compile_module(
         if explained is None:
             raise
         raise CompilerOptionError(explained) from None
+
+
+def _compile_for_elsewhere(
+    module: Any, devices: Sequence[Any], options: Any, host_callbacks: Sequence[Any]
+) -> Any:
+    if host_callbacks:
+        raise NotImplementedError(
+            "A program that calls back into this Python process cannot be compiled for hardware elsewhere. Take "
+            "callbacks, debug.print and checks out of it."
+        )
+    try:
+        return devices[0].client.compile(module, DeviceList(tuple(devices)), options)
+    except JaxRuntimeError as error:
+        explained = _explain_option_error(str(error), options)
+        if explained is not None:
+            raise CompilerOptionError(explained) from None
+        kernel = re.search(r"No FFI handler registered for (\S+)", str(error))
+        if kernel:
+            raise NotImplementedError(
+                f"The program calls the kernel {kernel[1]}, which this installation does not have. The kernels of GPUs "
+                "come with the plugin's second package, in the version of jaxlib: pip install 'canter[aot]'"
+            ) from error
+        raise
 
 
 def _with_bound_of_small_loops(module: Any, options: Any) -> Any:
@@ -196,7 +221,8 @@ def compile_or_load(
     settings = cache.settings()
     if host_callbacks:
         recent = None
-    if not (settings.enabled or recent is not None):
+    elsewhere = isinstance(devices[0].client, CompileOnlyPyClient)
+    if elsewhere or not (settings.enabled or recent is not None):
         return compile_module(module, devices, made, host_callbacks)
     key = cache.key(module, devices, made)
     if key is None:

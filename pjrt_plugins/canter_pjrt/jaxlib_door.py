@@ -15,6 +15,7 @@ Three things that callers have to know about the C++ classes behind these names:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -29,6 +30,7 @@ from jaxlib._jax import (
     ArrayMeta,
     Client,
     CompiledMemoryStats,
+    CompileOnlyPyClient,
     CompileOptions,
     Device,
     DeviceAssignment,
@@ -62,7 +64,7 @@ from jaxlib._jax import (
 from jaxlib._jax.config import Config, trace_context, trace_context_names, unset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "Array",
@@ -70,6 +72,7 @@ __all__ = [
     "ArrayImpl",
     "ArrayMeta",
     "Client",
+    "CompileOnlyPyClient",
     "CompileOptions",
     "CompiledMemoryStats",
     "Config",
@@ -99,6 +102,8 @@ __all__ = [
     "batched_copy_array_to_devices_with_sharding",
     "batched_device_put",
     "check_and_canonicalize_memory_kind",
+    "default_memory_kind",
+    "default_memory_of",
     "dlpack_to_array",
     "dlpack_version",
     "guard_lib",
@@ -113,6 +118,7 @@ __all__ = [
     "platform_of",
     "pytree",
     "quiet",
+    "quiet_libraries",
     "set_disable_jit_state",
     "set_enable_x64_state",
     "set_post_hook_state",
@@ -166,6 +172,7 @@ _LATE: dict[str, tuple[str, str | None]] = {
     "lapack": ("jaxlib.cpu._lapack", None),
     "sparse": ("jaxlib.cpu._sparse", None),
     "xla_client": ("jaxlib.xla_client", None),
+    "xla_extension": ("jaxlib._jax", None),
     "encode_inspect_sharding_callback": ("jaxlib._jax", "encode_inspect_sharding_callback"),
     "register_custom_call_as_batch_partitionable": (
         "jaxlib.xla_client",
@@ -240,10 +247,41 @@ def quiet(level: int = 1) -> None:
         utils.absl_set_min_log_level(level)
 
 
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Has libraries that are loaded meanwhile say no more than we do: each has a log of its own."""
+    quiet()
+    name = "TF_CPP_MIN_LOG_LEVEL"
+    chosen = os.environ.setdefault(name, "")
+    if not chosen:
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if not chosen:
+            del os.environ[name]
+
+
 def platform_of(device: Any) -> str:
     """For which platform programs of a device are lowered: 'cuda' or 'rocm' where the device says 'gpu'."""
     platform = device.platform
     return getattr(device.client, "_raw_platform", platform).lower() if platform == "gpu" else platform
+
+
+def default_memory_kind(devices: Any) -> str | None:
+    """The kind of memory that a list of devices has by default; None where the platform does not tell."""
+    try:
+        return devices.default_memory_kind
+    except (JaxRuntimeError, ValueError):  # GPUs that can only be compiled for
+        return None
+
+
+def default_memory_of(device: Any) -> str | None:
+    """The kind of memory that a device has by default; None where the platform does not tell."""
+    try:
+        return device.default_memory().kind
+    except JaxRuntimeError:
+        return None
 
 
 def make_cpu_client(

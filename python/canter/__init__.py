@@ -21,6 +21,9 @@ _filter_uncaught()
 if TYPE_CHECKING:
     from .core.avals import typeof as typeof
     from .core.config import (
+        allow_f16_reductions as allow_f16_reductions,
+        array_garbage_collection_guard as array_garbage_collection_guard,
+        auto_pcast as auto_pcast,
         check_tracer_leaks as check_tracer_leaks,
         checking_leaks as checking_leaks,
         config as config,
@@ -34,12 +37,17 @@ if TYPE_CHECKING:
         enable_custom_prng as enable_custom_prng,
         enable_x64 as enable_x64,
         explain_cache_misses as explain_cache_misses,
+        jax2tf_associative_scan_reductions as jax2tf_associative_scan_reductions,
         legacy_prng_key as legacy_prng_key,
         log_compiles as log_compiles,
+        make_user_context as make_user_context,
         no_execution as no_execution,
         no_tracing as no_tracing,
         numpy_dtype_promotion as numpy_dtype_promotion,
         numpy_rank_promotion as numpy_rank_promotion,
+        remove_size_one_mesh_axis_from_type as remove_size_one_mesh_axis_from_type,
+        softmax_custom_jvp as softmax_custom_jvp,
+        thread_guard as thread_guard,
         threefry_partitionable as threefry_partitionable,
         transfer_guard as transfer_guard,
         transfer_guard_device_to_device as transfer_guard_device_to_device,
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
     from .core.mesh import set_mesh as set_mesh
     from .core.partition_spec import P as P
     from .core.sharding import NamedSharding as NamedSharding
+    from .core.slices import ds as ds
     from .parallel.pmap import pmap as pmap
     from .parallel.shard_map import shard_map as shard_map, smap as smap
     from .ref import (
@@ -110,6 +119,7 @@ if TYPE_CHECKING:
         value_and_grad as value_and_grad,
         vjp as vjp,
     )
+    from .transforms.pull_back import ad as ad
     from .transforms.remat import checkpoint as checkpoint, remat as remat
     from .transforms.scopes import (
         closure_convert as closure_convert,
@@ -124,7 +134,9 @@ _names: dict[str, str] = {
     public: module
     for module, publics in {
         "core.avals": "typeof",
-        "core.config": "check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
+        "core.config": "allow_f16_reductions array_garbage_collection_guard auto_pcast "
+        "jax2tf_associative_scan_reductions make_user_context remove_size_one_mesh_axis_from_type softmax_custom_jvp "
+        "thread_guard check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
         "default_matmul_precision default_prng_impl disable_jit enable_checks enable_custom_prng enable_x64 "
         "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion "
         "legacy_prng_key threefry_partitionable numpy_rank_promotion transfer_guard transfer_guard_device_to_device "
@@ -133,6 +145,7 @@ _names: dict[str, str] = {
         "core.mesh": "set_mesh",
         "core.partition_spec": "P",
         "core.sharding": "NamedSharding",
+        "core.slices": "ds",
         "parallel.pmap": "pmap",
         "parallel.shard_map": "shard_map smap",
         "ref": "Ref empty_ref free_ref freeze new_ref",
@@ -156,6 +169,7 @@ _names: dict[str, str] = {
         "transforms.custom_rules": "custom_jvp custom_vjp",
         "transforms.derivatives": "grad hessian jacfwd jacobian jacrev jvp linear_transpose linearize "
         "value_and_grad vjp",
+        "transforms.pull_back": "ad",
         "transforms.remat": "checkpoint remat",
         "transforms.scopes": "closure_convert ensure_compile_time_eval named_call named_scope",
         "transforms.vmap": "vmap",
@@ -164,9 +178,9 @@ _names: dict[str, str] = {
 }
 
 _submodules = frozenset(
-    "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose debug dlpack dtypes errors "
-    "experimental export extend ffi flatten_util image interpreters lax memory nn numpy ops random ref scipy sharding "
-    "stages tree tree_util typing".split()
+    "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose debug dlpack dtypes "
+    "errors experimental export extend ffi flatten_util image interpreters lax lib memory monitoring nn "
+    "numpy ops profiler random ref scipy sharding stages testing tree tree_util typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]

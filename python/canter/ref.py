@@ -17,6 +17,7 @@ import numpy as np
 
 from .core.avals import get_aval as _get_aval
 from .core.printer import pp as _pp, register_eqn_rule as _register_eqn_rule
+from .core.slices import Slice as _Slice
 from .core.state import (
     AbstractRef as AbstractRef,
     Operand as _Operand,
@@ -159,12 +160,13 @@ def _without_ellipsis(entries: list[Any], shape: tuple[int, ...]) -> list[Any]:
 def _entry(entry: Any, size: int, dimension: int, operands: list[Any]) -> Any:
     if isinstance(entry, slice):
         return _slice_entry(entry, size)
-    start, length = getattr(entry, "start", None), getattr(entry, "size", None)
-    if (
-        start is not None and isinstance(length, int) and not hasattr(entry, "dtype")
-    ):  # a window: start and size
+    if isinstance(entry, _Slice):
+        start, length, stride = entry.start, entry.static_size(size), entry.stride
         if isinstance(start, (int, np.integer)):
-            return _slice_entry(slice(int(start), int(start) + length), size)
+            return _slice_entry(slice(int(start), int(start) + (length - 1) * stride + 1, stride), size)
+        if stride != 1:
+            operands.append(start + stride * np.arange(length, dtype=np.int32))
+            return _Operand()
         operands.append(start)
         return _Operand(length)
     if entry is None or isinstance(entry, (bool, np.bool_, str, float)):

@@ -19,6 +19,7 @@ from .placement import constrained
 __all__: list[str] = []
 
 _create = ir.Operation.create
+_LAPACK = (b"lapack_", b"tridiagonal_solve_perturbed_ffi")  # what the names of its kernels have in them
 
 
 def _call_exported(ctx: Any, *operands: Any, exported: Any) -> list[Any]:
@@ -106,6 +107,10 @@ def _function(ctx: Any, exported: Any, numbers: Sequence[int]) -> str:
     symbol = module.functions.get(key)
     if symbol is None:
         data = exported.safe_module()
+        if any(name in data for name in _LAPACK):
+            from .linalg import register_lapack
+
+            register_lapack()
         if for_one is None:
             inner = read_artifact(data, module.context)
         else:

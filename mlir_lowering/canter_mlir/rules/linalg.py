@@ -36,13 +36,13 @@ from .kernels import (
 from .reductions import reduce_with
 from .shapes import broadcast_in_dim, iota
 
-__all__: list[str] = []
+__all__ = ["lapack_call", "register_lapack"]
 
 _PREFIXES = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 _registered = False
 
 
-def _register_lapack() -> None:
+def register_lapack() -> None:
     """Makes the kernels known to the CPU client, once; they crash unless initialised."""
     global _registered
     if _registered:
@@ -85,7 +85,7 @@ def lapack_call(
       config: attributes of the call.
       aliases: result -> operand whose memory it takes over.
     """
-    _register_lapack()
+    register_lapack()
     first = kinds_in[0]
     own = 2 if isinstance(first, Matrix) else 1
     aval = first.aval if isinstance(first, Matrix) else first
@@ -420,7 +420,7 @@ def _tridiagonal_solve_cpu(
     side, aval = ctx.avals_in[0], ctx.avals_in[3]
     kinds = (side, side, side, Matrix(aval))
     if perturb_singular:
-        _register_lapack()
+        register_lapack()
         name = "tridiagonal_solve_perturbed_ffi"
         results = (Matrix(aval),)
         return custom_call(ctx, name, (low, middle, high, b), kinds, results, batch=side.ndim - 1)[0]

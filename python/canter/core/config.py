@@ -9,13 +9,14 @@ are few. At import each flag takes its value from the environment variable `CANT
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from canter_pjrt.jaxlib_door import Config, guard_lib, jax_jit, trace_context, unset
 
-__all__ = ["Flag", "config", "flags", "trace_context"]
+__all__ = ["Flag", "UserContext", "config", "flags", "make_user_context", "trace_context"]
 
 
 class _NotGiven:
@@ -279,6 +280,17 @@ def _set_logging_level(value: Any, in_thread: bool) -> None:
     logging.getLogger("canter").setLevel(logging.NOTSET if value is None else value)
 
 
+def _set_collection_guard(value: Any, in_thread: bool) -> None:
+    state = guard_lib.thread_local_state() if in_thread else guard_lib.global_state()
+    level = None if value is None else getattr(guard_lib.GarbageCollectionGuardLevel, value.upper())
+    state.garbage_collect_array = level
+
+
+def _set_thread_guard(value: Any, in_thread: bool) -> None:
+    """The guard is one for the process; the thread that sets it is the one that may start computations."""
+    guard_lib.update_thread_guard_global_state(thread_guard.value if value is None else value)
+
+
 flags: dict[str, Flag] = {}
 
 
@@ -330,6 +342,30 @@ enable_custom_prng = _flag(
 legacy_prng_key = _flag(
     "legacy_prng_key", "allow", _one_of("allow", "warn", "error"),
     "What happens when a raw array of words is used as a random key.",
+)  # fmt: skip
+
+# Flags of the meaning of programs, beyond those above.
+allow_f16_reductions = _flag(
+    "allow_f16_reductions", True, _boolean,
+    "Whether lax.reduce_sum takes float16 and bfloat16; else it raises ValueError.", jit_key=True,
+)  # fmt: skip
+softmax_custom_jvp = _flag(
+    "softmax_custom_jvp", False, _boolean,
+    "Whether nn.softmax has a derivative rule of its own, which keeps the result alone.", jit_key=True,
+)  # fmt: skip
+auto_pcast = _flag(
+    "auto_pcast", True, _boolean,
+    "Whether shard_map casts operands to vary along the mesh axes that the others vary along; else they must agree.",
+    jit_key=True,
+)  # fmt: skip
+remove_size_one_mesh_axis_from_type = _flag(
+    "remove_size_one_mesh_axis_from_type", False, _boolean,
+    "Whether types leave out the mesh axes of size 1 along which a value varies.", jit_key=True,
+)  # fmt: skip
+jax2tf_associative_scan_reductions = _flag(
+    "jax2tf_associative_scan_reductions", False, _boolean,
+    "How cumulative sums become TensorFlow graphs. Programs leave Canter as StableHLO only, so that no program "
+    "depends on it; it is taken so that code that sets it runs.",
 )  # fmt: skip
 
 # Flags of tracing, errors and printing.
@@ -396,6 +432,17 @@ transfer_guard_device_to_host = _flag(
     "What an implicit copy from device to host does.", on_change=_set_guard("device_to_host"),
 )  # fmt: skip
 
+array_garbage_collection_guard = _flag(
+    "array_garbage_collection_guard", None, _optional(_one_of("allow", "log", "fatal")),
+    "What happens when an array is freed by the garbage collector, which frees it late, instead of by its last "
+    "reference: nothing, a line in the log, or the end of the process.", on_change=_set_collection_guard,
+)  # fmt: skip
+thread_guard = _flag(
+    "thread_guard", False, _boolean,
+    "Whether computations over several processes may start in the thread alone that set this flag.",
+    on_change=_set_thread_guard,
+)  # fmt: skip
+
 outline_repetitions = _flag(
     "outline_repetitions", True, _boolean,
     "Whether repeated layers of a program become calls of one function (CPU only).",
@@ -447,6 +494,66 @@ def checking_leaks() -> FlagContext:
     return check_tracer_leaks(True)
 
 
+class UserContext(Config):
+    """A value of a user's own on which compiled programs depend; made by `make_user_context`."""
+
+    def __call__(self, new_value: Any) -> UserContextSetting:
+        """A context manager that sets the value in this thread."""
+        hash(new_value)  # raises TypeError for a value that cannot be part of a cache's key
+        return UserContextSetting(self, new_value)
+
+    def __bool__(self) -> bool:
+        raise TypeError("A context has no truth value of its own: read its attribute `value`.")
+
+    def __repr__(self) -> str:
+        return f"<user context {self.value!r}>"
+
+
+class UserContextSetting:
+    """Sets a context in the current thread for a `with` block."""
+
+    __slots__ = ("_context", "_saved", "_value")
+
+    def __init__(self, context: UserContext, value: Any):
+        self._context, self._value = context, value
+        self._saved: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._saved.append(self._context.swap_local(self._value))
+
+    def __exit__(self, *_: object) -> None:
+        self._context.set_local(self._saved.pop())
+
+
+def make_user_context(default_value: Any = None) -> UserContext:
+    """A value of one's own that functions read while they are traced: `jit` compiles anew where it differs.
+
+    Args:
+      default_value: the value outside all `with` blocks.
+
+    Returns:
+      An object whose `value` is read, and which is called to set it for a block: `with context(3): ...`. Make it
+      while no other thread uses Canter.
+
+    Raises:
+      TypeError: a value is not hashable.
+
+    >>> import canter as ct
+    >>> factor = ct.make_user_context(1.0)
+    >>> f = ct.jit(lambda x: x * factor.value)
+    >>> with factor(3.0):
+    ...     print(f(2.0))
+    6.0
+    >>> print(f(2.0))
+    2.0
+    """
+    hash(default_value)
+    name = f"user_context_{next(_user_contexts)}"
+    return UserContext(name, default_value, include_in_jit_key=True, include_in_trace_context=True)
+
+
+_user_contexts = itertools.count()
+
 # States that the C++ side asks for. `tracing` belongs to core.trace, which sets it while a trace is
 # active; it is part of the jit key so that no compiled eager call is reused inside a trace.
 tracing_state = Config("tracing", False, include_in_jit_key=True)
@@ -459,13 +566,11 @@ jax_jit.set_post_hook_state(post_hook)
 
 # Options of JAX's that have only one setting here: setting that one is allowed, any other raises.
 _FIXED: dict[str, Any] = {
-    "array_garbage_collection_guard": None,
     "compilation_cache_max_size": -1,
     "debug_key_reuse": False,
     "include_full_tracebacks_in_locations": True,
     "persistent_cache_enable_xla_caches": "none",
     "pmap_shmap_merge": True,
-    "softmax_custom_jvp": True,
     "use_direct_linearize": True,
     "use_shardy_partitioner": True,
 }

@@ -24,6 +24,7 @@ __all__ = [
     "JaxprTypeError",
     "KeyReuseError",
     "NonConcreteBooleanIndexError",
+    "RetracingError",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
     "TracerIntegerConversionError",
@@ -218,6 +219,10 @@ class UnexpectedTracerError(JAXTypeError):
 
 class KeyReuseError(JAXTypeError):
     """A random key was used twice."""
+
+
+class RetracingError(RuntimeError):
+    """A function was traced or compiled more often than `jit(max_traces=...)` or a test allows."""
 
 
 class InconclusiveDimensionOperation(Exception):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import typing
 
+from canter_pjrt.jaxlib_door import default_memory_of
+
 __all__ = ["Space"]
 
 
@@ -23,6 +25,6 @@ class Space(enum.Enum):
     def __repr__(self) -> str:
         return f"MemorySpace.{self.name}"
 
-    def kind_on(self, device: typing.Any) -> str:
+    def kind_on(self, device: typing.Any) -> str | None:
         """The name that a device has for it."""
-        return self.value if self is Space.Host else device.default_memory().kind
+        return self.value if self is Space.Host else default_memory_of(device)

@@ -22,6 +22,8 @@ from canter_pjrt.jaxlib_door import (
     Sharding,
     SingleDeviceSharding,
     check_and_canonicalize_memory_kind,
+    default_memory_kind,
+    default_memory_of,
 )
 
 from .mesh import AbstractMesh, BaseMesh, Mesh, current_context
@@ -165,7 +167,7 @@ class DeviceSharding(GSPMDSharding):
         return parts == other_parts and bool((numbers == other_numbers).all())
 
     def _default_memory_kind(self) -> str | None:
-        return self._devices_tuple[0].default_memory().kind if self._devices_tuple else None
+        return default_memory_of(self._devices_tuple[0]) if self._devices_tuple else None
 
     def _to_xla_hlo_sharding(self, ndim: int) -> Any:
         """The layout in jaxlib's form."""
@@ -232,7 +234,7 @@ class NamedSharding(DeviceSharding):
             self._devices_tuple = mesh._flat_devices_tuple
             devices = mesh._internal_device_list
             if memory_kind is None:
-                memory_kind = devices.default_memory_kind
+                memory_kind = default_memory_kind(devices)
             else:
                 memory_kind = check_and_canonicalize_memory_kind(memory_kind, devices)
             self._start(devices, memory_kind)

@@ -204,6 +204,12 @@ class JaxprTrace(Trace):
         for position, (atom, aval) in enumerate(zip(invars, avals, strict=True)):
             missing = union - aval.vma
             if missing and type(atom) is not Literal:
+                if not config.auto_pcast.value:
+                    raise ValueError(
+                        "Operands must vary along the same manual mesh axes, but they vary along "
+                        f"{[sorted(map(str, aval.vma)) for aval in avals]}. Cast them with "
+                        "canter.lax.pcast(x, axis_name, to='varying'), or set the flag auto_pcast."
+                    )
                 axes = tuple(sorted(missing, key=str))
                 atoms[position] = self.cast_to_varying(atom, aval, axes)
         return atoms, tuple(aval.update(vma=union) for aval in avals)

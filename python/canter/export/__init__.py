@@ -9,7 +9,13 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bundles import Bundle as Bundle, load_bundle as load_bundle, save_bundle as save_bundle
     from .calling import call_exported as call_exported
+    from .compiled import (
+        compile_for as compile_for,
+        load_compiled as load_compiled,
+        save_compiled as save_compiled,
+    )
     from .exported import (
         DisabledSafetyCheck as DisabledSafetyCheck,
         Exported as Exported,
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
         minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
     )
     from .exporting import default_export_platform as default_export_platform, export as export
+    from .portable import to_portable as to_portable, to_text as to_text, version_for as version_for
     from .pytree_types import (
         register_namedtuple_serialization as register_namedtuple_serialization,
         register_pytree_node_serialization as register_pytree_node_serialization,
@@ -30,20 +37,25 @@ if TYPE_CHECKING:
     )
     from .stablehlo.evaluation import UnsupportedOperation as UnsupportedOperation
     from .stablehlo.function import StablehloFunction as StablehloFunction, from_stablehlo as from_stablehlo
+    from .tensor_files import DamagedFile as DamagedFile
 
 # Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
 _names: dict[str, str] = {
     name: module
     for module, names in {
+        "bundles": "Bundle load_bundle save_bundle",
         "calling": "call_exported",
+        "compiled": "compile_for load_compiled save_compiled",
         "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
         "minimum_supported_calling_convention_version",
         "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
         "exporting": "default_export_platform export",
+        "portable": "to_portable to_text version_for",
         "pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
         "serialization": "deserialize serialize",
         "stablehlo.evaluation": "UnsupportedOperation",
         "stablehlo.function": "StablehloFunction from_stablehlo",
+        "tensor_files": "DamagedFile",
     }.items()
     for name in names.split()
 }

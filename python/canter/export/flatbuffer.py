@@ -43,6 +43,10 @@ class Schema:
 
     def __init__(self, tables: Mapping[str, str]):
         self.tables = {name: tuple(map(_field, text.split())) for name, text in tables.items()}
+        # Tables that contain their own kind, of which few places could describe endlessly many.
+        self.recursive = {
+            name for name, fields in self.tables.items() if any(name == field.kind for field in fields)
+        }
 
 
 def _field(text: str) -> Field:
@@ -75,6 +79,7 @@ class _Reader:
         self.schema, self.data = schema, data
         # Offsets may lead to the same place again and again; an honest buffer has fewer things than bytes.
         self.budget = 4 * len(data) + 64
+        self.known: dict[tuple[str, int], dict[str, Any]] = {}
 
     def damaged(self, what: str, at: int) -> NoReturn:
         raise BufferDamaged(f"{what} at byte {at} of {len(self.data)}")
@@ -86,6 +91,9 @@ class _Reader:
             self.damaged("an offset leads out of the buffer,", at)
 
     def table(self, name: str, at: int, depth: int) -> dict[str, Any]:
+        found = self.known.get((name, at))
+        if found is not None:
+            return found
         if depth > _MAX_DEPTH:
             self.damaged("tables are nested too deeply,", at)
         self.spend(1, at)
@@ -98,6 +106,8 @@ class _Reader:
             entry = 4 + 2 * index
             offset = self.number("<H", layout + entry) if entry + 2 <= size else 0
             result[field.name] = self.field(field, at + offset, depth) if offset else _absent(field)
+        if name not in self.schema.recursive:
+            self.known[name, at] = result
         return result
 
     def field(self, field: Field, at: int, depth: int) -> Any:
@@ -156,76 +166,75 @@ def encode(schema: Schema, table: str, value: Mapping[str, Any], *, identifier: 
     Args:
       schema: the tables of the format.
       table: name of the root table.
-      value: its fields; those that are missing or None are left out.
+      value: its fields; those that are missing or None are left out. A dict that occurs several times, as the same
+        object, is written once.
       identifier: four bytes that mark the buffer.
 
     Raises:
       ImportError: the package `flatbuffers` is not installed.
     """
-    builder = _builder()
-    builder.Finish(_write_table(builder, schema, table, value), file_identifier=identifier)
-    return bytes(builder.Output())
+    writer = _Writer(schema)
+    writer.builder.Finish(writer.table(table, value), file_identifier=identifier)
+    return bytes(writer.builder.Output())
 
 
-def _builder() -> Any:
-    try:
-        import flatbuffers
-    except ImportError:
-        raise ImportError(
-            "Writing exported programs needs the package flatbuffers: pip install flatbuffers"
-        ) from None
-    return flatbuffers.Builder(65536)
+class _Writer:
+    def __init__(self, schema: Schema):
+        try:
+            import flatbuffers
+        except ImportError:
+            raise ImportError(
+                "Writing exported programs needs the package flatbuffers: pip install flatbuffers"
+            ) from None
+        self.schema = schema
+        self.builder = flatbuffers.Builder(65536)
+        self.written: dict[int, int] = {}
 
+    def table(self, name: str, value: Mapping[str, Any]) -> int:
+        place = self.written.get(id(value))
+        if place is not None:
+            return place
+        fields, builder = self.schema.tables[name], self.builder
+        # What a table refers to is written before it.
+        parts = [
+            (number, field, self.part(field, value[field.name]))
+            for number, field in enumerate(fields)
+            if value.get(field.name) is not None
+        ]
+        builder.StartObject(len(fields))
+        for number, field, part in parts:
+            if field.vector or field.kind not in _SCALARS:
+                builder.PrependUOffsetTRelativeSlot(number, part, 0)
+            else:
+                getattr(builder, f"Prepend{_METHODS[field.kind]}Slot")(number, part, 0)
+        place = self.written[id(value)] = int(builder.EndObject())
+        return place
 
-def _write_table(builder: Any, schema: Schema, name: str, value: Mapping[str, Any]) -> int:
-    fields = schema.tables[name]
-    given = [
-        (i, field, value[field.name]) for i, field in enumerate(fields) if value.get(field.name) is not None
-    ]
-    # What a table refers to is written before it.
-    parts = [(i, field, _write_part(builder, schema, field, item)) for i, field, item in given]
-    builder.StartObject(len(fields))
-    for i, field, part in parts:
-        if field.vector or field.kind not in _SCALARS:
-            builder.PrependUOffsetTRelativeSlot(i, part, 0)
+    def part(self, field: Field, value: Any) -> Any:
+        """What goes into a table for a field: a number, or the place of what has been written."""
+        kind, builder = field.kind, self.builder
+        if not field.vector:
+            return value if kind in _SCALARS else self.item(kind, value)
+        if kind in _SCALARS:
+            items, prepend = list(value), getattr(builder, f"Prepend{_METHODS[kind]}")
+            width = struct.calcsize(_SCALARS[kind])
         else:
-            _PREPEND_SLOT[field.kind](builder, i, part, 0)
-    return int(builder.EndObject())
+            items, prepend, width = (
+                [self.item(kind, item) for item in value],
+                builder.PrependUOffsetTRelative,
+                4,
+            )
+        builder.StartVector(width, len(items), width)
+        for item in reversed(items):
+            prepend(item)
+        return builder.EndVector()
+
+    def item(self, kind: str, value: Any) -> int:
+        if kind == "bytes":
+            return int(self.builder.CreateByteVector(value))
+        if kind == "string":
+            return int(self.builder.CreateSharedString(value))
+        return self.table(kind, value)
 
 
-def _write_part(builder: Any, schema: Schema, field: Field, value: Any) -> Any:
-    if not field.vector:
-        return value if field.kind in _SCALARS else _write_item(builder, schema, field.kind, value)
-    kind = field.kind
-    if kind in _SCALARS:
-        prepend, width = _PREPEND[kind], struct.calcsize(_SCALARS[kind])
-        items = list(value)
-    else:
-        prepend, width = type(builder).PrependUOffsetTRelative, 4
-        items = [_write_item(builder, schema, kind, item) for item in value]
-    builder.StartVector(width, len(items), width)
-    for item in reversed(items):
-        prepend(builder, item)
-    return builder.EndVector()
-
-
-def _write_item(builder: Any, schema: Schema, kind: str, value: Any) -> int:
-    if kind == "bytes":
-        return int(builder.CreateByteVector(value))
-    if kind == "string":
-        return int(builder.CreateSharedString(value))
-    return _write_table(builder, schema, kind, value)
-
-
-_PREPEND = {
-    "bool": lambda builder, value: builder.PrependBool(value),
-    "u8": lambda builder, value: builder.PrependUint8(value),
-    "u16": lambda builder, value: builder.PrependUint16(value),
-    "u32": lambda builder, value: builder.PrependUint32(value),
-}
-_PREPEND_SLOT = {
-    "bool": lambda builder, *slot: builder.PrependBoolSlot(*slot),
-    "u8": lambda builder, *slot: builder.PrependUint8Slot(*slot),
-    "u16": lambda builder, *slot: builder.PrependUint16Slot(*slot),
-    "u32": lambda builder, *slot: builder.PrependUint32Slot(*slot),
-}
+_METHODS = {"bool": "Bool", "u8": "Uint8", "u16": "Uint16", "u32": "Uint32"}

@@ -19,6 +19,7 @@ __all__ = [
 T = TypeVar("T")
 _LEAF, _NONE, _TUPLE, _LIST, _DICT, _CUSTOM = range(6)
 _PLAIN = {tuple: _TUPLE, list: _LIST}
+_LEAF_TABLE: dict[str, Any] = {}
 _leaf = pytree.tree_structure(0)
 _from_parts = type(_leaf).from_node_data_and_children
 
@@ -171,7 +172,7 @@ def encode_tree(tree: Any) -> dict[str, Any]:
     """
     node = tree.node_data()
     if node is None:
-        return {}
+        return _LEAF_TABLE
     kind, data = node
     if kind is type(None):
         return {"kind": _NONE}

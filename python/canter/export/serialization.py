@@ -38,6 +38,7 @@ _VERSION_OF_MODULE = re.compile(rb"ML\xefR\rStableHLO_v(\d+)\.(\d+)\.(\d+)\0")
 _PLATFORM_CHECK, _CUSTOM_CALL_CHECK = range(2)
 _HLO_SHARDING = 1
 _DEVICE_MEMORY = 1
+_NO_SHARDING: dict[str, Any] = {}
 
 
 class ArtifactError(ValueError):
@@ -67,14 +68,12 @@ def _table(exported: Exported, vjp_order: int) -> dict[str, Any]:
                 "the function anew."
             )
         vjp = _table(exported.vjp(), vjp_order - 1)
-    avals: dict[Any, int] = {}
+    avals: dict[Any, dict[str, Any]] = {}
     shardings: dict[Any, int] = {}
-    in_avals = [_aval(aval) for aval in exported.in_avals]
-    out_avals = [_aval(aval) for aval in exported.out_avals]
-    numbers = [
-        [avals.setdefault(tuple(map(_frozen, aval.items())), len(avals)) for aval in side]
-        for side in (in_avals, out_avals)
-    ]
+    in_avals, out_avals = (
+        [_aval(aval, avals) for aval in side] for side in (exported.in_avals, exported.out_avals)
+    )
+    places = {id(table): place for place, table in enumerate(avals.values())}
     sides = exported._in_named_shardings, exported._out_named_shardings
     sharding_numbers = [
         [0 if sharding is None else shardings.setdefault(sharding, len(shardings) + 1) for sharding in side]
@@ -102,27 +101,25 @@ def _table(exported: Exported, vjp_order: int) -> dict[str, Any]:
         "uses_global_constants": exported.uses_global_constants,
         "vjp": vjp,
         "nr_devices": exported.nr_devices,
-        "avals": [dict(key) for key in avals],
+        "avals": list(avals.values()),
         "meshes": list(meshes.values()),
         "named_shardings": list(named.values()),
-        "in_aval_numbers": numbers[0],
-        "out_aval_numbers": numbers[1],
+        "in_aval_numbers": [places[id(table)] for table in in_avals],
+        "out_aval_numbers": [places[id(table)] for table in out_avals],
         "in_sharding_numbers": sharding_numbers[0],
         "out_sharding_numbers": sharding_numbers[1],
     }
 
 
-def _frozen(item: tuple[str, Any]) -> tuple[str, Any]:
-    name, value = item
-    return (name, tuple(value)) if isinstance(value, list) else item
-
-
-def _aval(aval: Any) -> dict[str, Any]:
-    return {
-        "shape": list(map(str, aval.shape)),
-        "dtype": _dtype_number(aval.dtype),
-        "memory_space": _DEVICE_MEMORY,
-    }
+def _aval(aval: Any, known: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    """The table of a type; equal types have the same."""
+    key = aval.shape, aval.dtype
+    table = known.get(key)
+    if table is None:
+        shape = list(map(str, aval.shape))
+        table = {"shape": shape, "dtype": _dtype_number(aval.dtype), "memory_space": _DEVICE_MEMORY}
+        known[key] = table
+    return table
 
 
 def _dtype_number(dtype: Any) -> int:
@@ -142,7 +139,7 @@ def _sharding(hlo: Any, named: Any) -> dict[str, Any]:
         return {"named": named}
     if hlo is not None:
         return {"kind": _HLO_SHARDING, "hlo": hlo.to_proto().SerializeToString()}
-    return {}
+    return _NO_SHARDING
 
 
 def _named_sharding(sharding: NamedSharding) -> dict[str, Any]:

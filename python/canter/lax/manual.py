@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..core import config
 from ..core.avals import get_aval
 from ..core.mesh import current_context, manual_context
 from ..core.primitive import Primitive
@@ -40,6 +41,8 @@ def typed_axes(names: Sequence[Any]) -> tuple[Any, ...]:
     if not context.check_vma or context.abstract is None:
         return ()
     manual = context.abstract.manual_axes
+    if config.remove_size_one_mesh_axis_from_type.value:
+        manual = [name for name in manual if context.abstract.shape[name] > 1]
     return tuple(name for name in names if name in manual)
 
 

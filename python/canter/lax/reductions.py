@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import dtypes, pytree
+from ..core import config, dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.dimensions import surely_less
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
@@ -58,6 +58,9 @@ def _document(what: str, kinds: str, example: str, printed: str, extra: str = ""
     """
 
 
+_HALVES = (dtypes.dtype("float16"), dtypes.dtype("bfloat16"))
+
+
 def _reducer(
     name: str, kinds: tuple[Any, ...], what: str, kinds_text: str, example: str, printed: str
 ) -> tuple[Primitive, Callable[..., Array]]:
@@ -67,6 +70,11 @@ def _reducer(
 
     def shape_rule(x: Any, *, axes: Any, **params: Any) -> Any:
         check_dtype(name, x.dtype, kinds)
+        if name == "reduce_sum" and not config.allow_f16_reductions.value and x.dtype in _HALVES:
+            raise ValueError(
+                f"reduce_sum on operand {x.str_short()} is not allowed while allow_f16_reductions is False. Convert "
+                "the operand to float32 first."
+            )
         axes = check_axes(name, axes, x)
         shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
         return ShapedArray(shape, x.dtype, x.weak_type)
@@ -129,6 +137,8 @@ reduce_xor_p, reduce_xor = _reducer(
 )
 reduce_sum_p, _ = _reducer("reduce_sum", NUMBER, "The sum", "", "", "")
 _bind_sum = reduce_sum_p.bind
+# The types of results are remembered, and with them that a sum is allowed.
+config.allow_f16_reductions.on_change = lambda *_: reduce_sum_p.abstract_cache.clear()
 
 
 def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
@@ -153,8 +163,7 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
       5.0
     """
     if out_sharding is not None:
-        if out_sharding is not None:
-            return laid_out(reduce_sum(operand, axes), out_sharding)
+        return laid_out(reduce_sum(operand, axes), out_sharding)
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from canter import lax, numpy as cnp
-from canter.core import dtypes
+from canter.core import config, dtypes
 from canter.core.dimensions import size_of
 from canter.core.trace import Tracer
 from canter.lax.common import const
@@ -28,6 +28,7 @@ from canter.numpy.util import (
     to_inexact,
 )
 from canter.runtime.composite import composite
+from canter.transforms.custom_rules import custom_jvp
 
 __all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "standardize"]
 
@@ -103,7 +104,22 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Any:
       >>> print(ct.nn.softmax(cnp.array([0.0, 0.0])))
       [0.5 0.5]
     """
-    return _softmax(x, where, axis=hashable_axis(axis))
+    softmax_of = _softmax_by_rule if config.softmax_custom_jvp.value else _softmax
+    return softmax_of(x, where, axis=hashable_axis(axis))
+
+
+def _softmax_by_rule(x: Any, where: Any, *, axis: Any) -> Any:
+    """Softmax whose derivative s * (t - sum(s * t)) is written in terms of the result s alone."""
+    axes = _axes(x, axis)
+    value = custom_jvp(lambda x: _softmax(x, where, axis=axis))
+
+    @value.defjvp
+    def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
+        s = value(*primals)
+        scaled = s * tangents[0]
+        return s, scaled - s * _sum_axes(scaled, axes)
+
+    return value(to_inexact("softmax", x))
 
 
 @composite(static_argnames=_AXES)

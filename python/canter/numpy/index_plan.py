@@ -17,6 +17,7 @@ from canter import lax
 from canter.core import dtypes
 from canter.core.dimensions import is_symbolic_dim, max_dim, min_dim, size_of
 from canter.core.errors import InconclusiveDimensionOperation, NonConcreteBooleanIndexError
+from canter.core.slices import Slice
 from canter.core.trace import Tracer
 
 from .util import broadcast_shape, shape_of
@@ -130,7 +131,7 @@ def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
                 raise IndexError("an index can only have a single ellipsis ('...')")
             ellipsis = len(flat)
             continue
-        if item is None or type(item) is slice or type(item) is int:
+        if item is None or type(item) in _BASIC:
             consumed += item is not None
             flat.append(item)
             continue
@@ -161,6 +162,9 @@ def _array_in_symbolic(item: np.ndarray, size: Any, wrap: bool) -> Any:
 
 def _index_shape(item: Any) -> tuple[int, ...]:
     return () if is_symbolic_dim(item) else shape_of(item)
+
+
+_BASIC = (slice, int, Slice)  # types of indices that need no look inside
 
 
 class _MaskBit:
@@ -274,6 +278,9 @@ class _Reader:
             if type(item) is slice:
                 self._slice(item, size)
                 self._basic(len(self.entries) - 1)
+            elif type(item) is Slice:
+                self._window(item, size)
+                self._basic(len(self.entries) - 1)
             elif type(item) is int or (not isinstance(item, _MaskPart) and not _index_shape(item)):
                 self._scalar(item, axis, size)
                 if advanced:
@@ -290,12 +297,7 @@ class _Reader:
     def _is_array(item: Any) -> bool:
         if isinstance(item, (_MaskBit, _MaskPart)):
             return True
-        return (
-            item is not None
-            and type(item) is not slice
-            and type(item) is not int
-            and bool(_index_shape(item))
-        )
+        return item is not None and type(item) not in _BASIC and bool(_index_shape(item))
 
     def _basic(self, label: Any) -> None:
         self.result.append(label)
@@ -335,6 +337,19 @@ class _Reader:
         self.entries.append(("slice", span, step, has_start))
         if has_start:
             self.operands.append(lowest)
+
+    def _window(self, item: Slice, size: int) -> None:
+        """A slice whose start may be traced; reading moves one out of bounds inside."""
+        count = item.static_size(size)
+        span = (count - 1) * item.stride + 1 if count else 0
+        self.entries.append(("slice", span, item.stride if count > 1 else 1, True))
+        start = item.start
+        if isinstance(start, int):
+            start = start + size if start < 0 and self.wrap else start
+            start = max(0, min(start, size - span)) if self.strict else start
+        elif self.wrap:
+            start = lax.select(lax.lt(start, 0 * start), start + size, start)
+        self.operands.append(start)
 
     def _scalar(self, item: Any, axis: int, size: int) -> None:
         self.entries.append(AT)

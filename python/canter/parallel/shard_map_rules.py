@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
 from ..core.partition_spec import PartitionSpec
@@ -59,7 +60,12 @@ def local_aval(aval: Any, spec: PartitionSpec, sizes: Any, axes: frozenset[Any],
         return aval
     factors = _factors(spec, sizes, len(aval.shape))
     shape = tuple(size // factor for size, factor in zip(aval.shape, factors, strict=True))
-    return aval.update(shape=shape, vma=aval.vma | _axes_of(spec) if check_vma else aval.vma)
+    if not check_vma:
+        return aval.update(shape=shape)
+    varying = _axes_of(spec)
+    if config.remove_size_one_mesh_axis_from_type.value:
+        varying = frozenset(name for name in varying if sizes[name] > 1)
+    return aval.update(shape=shape, vma=aval.vma | varying)
 
 
 def global_aval(aval: Any, spec: PartitionSpec, sizes: Any, axes: frozenset[Any]) -> Any:

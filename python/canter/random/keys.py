@@ -288,16 +288,8 @@ class PRNGKeyArray(Array):
         return self._shards(self._base_array.global_shards)
 
     def _shards(self, shards: Any) -> list[Any]:
-        words = len(self._impl.key_shape)
-        return [
-            Shard(
-                s.device,
-                s.index[: len(s.index) - words],
-                s.replica_id,
-                None if s.data is None else self._over(s.data),
-            )
-            for s in shards
-        ]
+        return [Shard(s.device, _Shorter(s._sharding, len(self._impl.key_shape)), s._global_shape, self._over(s.data))
+                for s in shards]  # fmt: skip
 
     def on_device_size_in_bytes(self) -> int:
         return self._base_array.on_device_size_in_bytes()
@@ -342,6 +334,18 @@ class PRNGKeyArray(Array):
         return f"Array({self.shape}, dtype={self.dtype.name}) overlaying:\n{np.asarray(self._base_array)}"
 
     __str__ = __repr__
+
+
+class _Shorter:
+    """The sharding of an array of words, of which only the dimensions of the keys are seen."""
+
+    def __init__(self, sharding: Any, words: int):
+        self.sharding, self.words = sharding, words
+
+    def devices_indices_map(self, shape: tuple[int, ...]) -> dict[Any, tuple[slice, ...]]:
+        """The slices of the keys that each device holds."""
+        whole = self.sharding.devices_indices_map(shape)
+        return {device: index[: len(index) - self.words] for device, index in whole.items()}
 
 
 def _restore_keys(name: str, words: Any) -> PRNGKeyArray:

@@ -306,18 +306,37 @@ class Shard:
 
     Attributes:
       device: the device.
+      data: the part as an array on that device; None where the device belongs to another process.
       index: the slices of the whole array that the part covers.
       replica_id: 0 for the first device that holds this part, 1 for the second, ...
-      data: the part as an array on that device.
+
+    Args:
+      device: the device.
+      sharding: of the whole array.
+      global_shape: the shape of the whole array.
+      data: the part.
     """
 
-    __slots__ = ("data", "device", "index", "replica_id")
+    __slots__ = ("_global_shape", "_sharding", "data", "device")
 
-    def __init__(self, device: Any, index: tuple[slice, ...], replica_id: int, data: Any):
+    def __init__(self, device: Any, sharding: Any, global_shape: tuple[int, ...], data: Any = None):
         self.device = device
-        self.index = index
-        self.replica_id = replica_id
+        self._sharding = sharding
+        self._global_shape = global_shape
         self.data = data
+
+    @property
+    def index(self) -> tuple[slice, ...]:
+        return self._sharding.devices_indices_map(self._global_shape)[self.device]
+
+    @property
+    def replica_id(self) -> int:
+        same: list[Any] = []
+        for device, index in self._sharding.devices_indices_map(self._global_shape).items():
+            if device == self.device:
+                return same.count(index)
+            same.append(index)
+        raise ValueError(f"{self.device} is none of the devices of {self._sharding}.")
 
     def __repr__(self) -> str:
         where = f"device={self.device!r}, index={self.index}, replica_id={self.replica_id}"
@@ -325,15 +344,12 @@ class Shard:
 
 
 def _shards(self: Any, parts: dict[Any, Any]) -> list[Shard]:
-    shards = []
-    seen: dict[Any, int] = {}
-    for device, index in self._sharding.devices_indices_map(self.aval.shape).items():
-        key = tuple((part.start, part.stop, part.step) for part in index)
-        replica = seen.get(key, 0)
-        seen[key] = replica + 1
-        if device in parts:
-            shards.append(Shard(device, index, replica, parts[device]))
-    return shards
+    sharding, shape = self._sharding, self.aval.shape
+    return [
+        Shard(device, sharding, shape, parts[device])
+        for device in sharding.devices_indices_map(shape)
+        if device in parts
+    ]
 
 
 def _parts_by_device(self: Any) -> dict[Any, Any]:

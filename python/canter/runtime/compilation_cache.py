@@ -1,10 +1,10 @@
-"""The flags of the compilation cache, handed to the cache. Loaded at the first compile."""
+"""The compilation cache gets its flags, and listeners its counts. Loaded at the first compile."""
 
 from __future__ import annotations
 
 from canter_pjrt import cache
 
-from ..core import config
+from ..core import config, monitoring
 
 __all__: list[str] = []
 
@@ -20,3 +20,11 @@ def _settings() -> cache.CacheSettings:
 
 
 cache.use_settings(_settings)
+
+
+def _record(kind: str) -> None:
+    if kind in ("hits", "misses"):
+        monitoring.record_event(f"/jax/compilation_cache/cache_{kind}")
+
+
+cache.listen(_record)

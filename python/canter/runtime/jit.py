@@ -18,11 +18,8 @@ from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
-    Concatenate,
     NamedTuple,
     ParamSpec,
-    Protocol,
-    TypedDict,
     TypeVar,
     Unpack,
     overload,
@@ -45,6 +42,7 @@ from ..core.tracing import argument_aval, trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
 from .backend import on_clear
+from .jit_types import JitFunction, JitOptions
 from .nonfinite import checks_are_on, explain, is_user_function
 from .passes import constants_to_arguments
 from .placement import place
@@ -58,6 +56,7 @@ from .program import (
     place_of_call,
     retracing_refused,
 )
+from .retracing import CacheInfo, History, Retraces, log_cache_miss
 from .shape_dtype import abstract_aval
 from .signature import (
     ArgumentNames,
@@ -74,9 +73,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "JitFunction", "Jitted", "TracedProgram", "clear_caches", "jit"]
 
 P = ParamSpec("P")
-Q = ParamSpec("Q")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _TRACES_PER_FUNCTION = 2048
 _flatten = pytree.registry.flatten
@@ -121,8 +118,29 @@ class TracedProgram:
         return any(map(is_ref, call.leaves)) or any(map(is_ref, self.constants))
 
 
-# id of a function -> (weak reference to it, its traces by signature)
-_traces: dict[int, tuple[Any, dict[Any, TracedProgram]]] = {}
+class Traces(dict[Any, TracedProgram]):
+    """The traces of a function by signature, with the history of each method where it is an object's."""
+
+    __slots__ = ("_histories",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._histories: dict[Any, History] = {}
+
+    def history(self, method: Any = None) -> History:
+        found = self._histories.get(method)
+        if found is None:
+            found = self._histories[method] = History()
+        return found
+
+    def forget(self) -> None:
+        """Drops all traces and what is known of them."""
+        self.clear()
+        self._histories.clear()
+
+
+# id of a function -> (weak reference to it, its traces)
+_traces: dict[int, tuple[Any, Traces]] = {}
 _dispatch_cache = PjitFunctionCache(capacity=8192)
 
 
@@ -130,7 +148,7 @@ def _forget_traces(traces: dict[int, Any], key: int, reference: Any) -> None:
     traces.pop(key, None)
 
 
-def _traces_of(function: Any) -> dict[Any, TracedProgram]:
+def _traces_of(function: Any) -> Traces:
     """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
     owner = function
     if type(function) is MethodType:  # a bound method is a new object at each access
@@ -141,8 +159,8 @@ def _traces_of(function: Any) -> dict[Any, TracedProgram]:
         try:
             reference = weakref.ref(owner, functools.partial(_forget_traces, _traces, key))
         except TypeError:
-            return {}
-        found = _traces[key] = (reference, {})
+            return Traces()
+        found = _traces[key] = (reference, Traces())
     return found[1]
 
 
@@ -150,8 +168,8 @@ class Jitted:
     """What `jit` knows of a function: the part of a jitted function that is Python."""
 
     __slots__ = (
-        "compiler_flags", "device", "function", "inline", "keep_unused", "name", "private", "shardings", "spec",
-        "traces", "uses_donation",
+        "compiler_flags", "device", "function", "inline", "keep_unused", "max_traces", "name", "private", "shardings",
+        "spec", "traces", "uses_donation",
     )  # fmt: skip
 
     def __init__(
@@ -164,7 +182,9 @@ class Jitted:
         inline: bool = False,
         compiler_flags: tuple[tuple[str, Any], ...] = (),
         shardings: AskedShardings | None = None,
+        max_traces: int | None = None,
     ):
+        self.max_traces = max_traces
         self.shardings = shardings
         self.function = function
         self.name = function_name(function)
@@ -174,14 +194,14 @@ class Jitted:
         self.inline = inline
         self.compiler_flags = compiler_flags
         self.private = type(function) is MethodType
-        self.traces: dict[Any, TracedProgram] | None = None
+        self.traces: Traces | None = None
         self.uses_donation = bool(spec.donate_argnums or spec.donate_argnames)
 
     def dispatch_key(self) -> Any:
         """What tells apart, in C++, several jitted forms of one function."""
         return (
             type(self), self.spec, self.keep_unused, self.device, self.inline, self.compiler_flags,
-            self.shardings,
+            self.shardings, self.max_traces,
         )  # fmt: skip
 
     # ---- calls that C++ does not know ----
@@ -255,12 +275,7 @@ class Jitted:
         traces = self.traces
         if traces is None:
             traces = self.traces = _traces_of(self.function)
-        axes = state.axes
-        method = self.function.__func__ if self.private else None  # type: ignore[attr-defined]
-        key = (
-            method, call.in_tree, call.avals, call.statics, trace_context(),
-            tuple(axes.items()) if axes else (),
-        )  # fmt: skip
+        key = self._key(call)
         try:
             program = traces.get(key)
         except TypeError:
@@ -269,19 +284,44 @@ class Jitted:
         if program is None:
             if no_tracing.value:
                 raise RuntimeError(retracing_refused(describe_function(self.function)))
-            if explain_cache_misses.value:
-                self._log_cache_miss(key, traces, call)
+            history = traces.history(key[0])
+            if self.max_traces is not None:
+                history.check_limit(self.function, self.max_traces, key, call.static_positions)
             program = self.trace_anew(call)
+            history.add_trace(self.function, key, call.static_positions)
+            if explain_cache_misses.value:
+                log_cache_miss(self.function, history)
             if program.reusable:
                 if len(traces) >= _TRACES_PER_FUNCTION:
                     traces.clear()
                 traces[key] = program
         return program
 
-    def _log_cache_miss(self, key: Any, traces: Any, call: Call) -> None:
-        from .cache_misses import log_cache_miss
+    def _key(self, call: Call) -> tuple[Any, ...]:
+        """What a trace depends on."""
+        axes = state.axes
+        method = self.function.__func__ if self.private else None  # type: ignore[attr-defined]
+        return (
+            method, call.in_tree, call.avals, call.statics, trace_context(),
+            tuple(axes.items()) if axes else (),
+        )  # fmt: skip
 
-        log_cache_miss(self.function, key, traces, call.static_positions)
+    def history(self) -> History:
+        """What was traced and compiled of the function so far."""
+        if self.traces is None:
+            self.traces = _traces_of(self.function)
+        return self.traces.history(self.function.__func__ if self.private else None)  # type: ignore[attr-defined]
+
+    def _record_compilation(self, program: TracedProgram, call: Call, place: Place) -> None:
+        where: dict[str, Any] = {"device": place.device}
+        names = ArgumentNames(self.function, call.in_tree, call.static_positions)
+        for i, leaf in enumerate(call.leaves):
+            where[f"sharding of {names[i]}"] = getattr(leaf, "sharding", None) if place.layout else None
+        for i, flag in enumerate(self.donated(call)):
+            where[f"donation of {names[i]}"] = flag
+        where |= {f"compiler option {name}": value for name, value in self.compiler_flags}
+        where |= {"asked shardings": self.shardings, "name": self.name, "keep_unused": self.keep_unused}
+        self.history().add_compilation(self.function, self._key(call), call.static_positions, where)
 
     def _check_hashable(self, call: Call) -> None:
         for where, _, value in call.statics:
@@ -322,7 +362,7 @@ class Jitted:
             closed = trace_to_jaxpr(flat, call.avals, debug_info=debug_info)
         finally:
             state.name_stack = outer_names
-        log_duration(start, "Finished tracing %s for jit in %.9f sec", self.name)
+        log_duration(start, "trace", self.name)
         return TracedProgram(closed, out_tree)
 
     def _check_result(self, leaf: Any, result: Any) -> None:
@@ -431,11 +471,16 @@ class Jitted:
             donation.check_donated_once(
                 args, options.donated, lambda i: self.describe_argument(program, call, i)
             )
+
+        def names_of_new() -> tuple[list[str], list[str]]:
+            self._record_compilation(program, call, place)
+            return self.names_for(program, call)
+
         executable = executable_for(
             program.lifted,
             options,
             place.device,
-            lambda: self.names_for(program, call),
+            names_of_new,
             lambda: describe_function(self.function),
             place.layout,
         )
@@ -472,7 +517,7 @@ class Jitted:
 
     def forget(self) -> None:
         """Drops the traces of the function."""
-        (_traces_of(self.function) if self.traces is None else self.traces).clear()
+        (_traces_of(self.function) if self.traces is None else self.traces).forget()
 
 
 class ArgumentNameTuple(Sequence[str]):
@@ -540,42 +585,6 @@ def shard_arg(value: Any, sharding: Any, layout: Any) -> Any:
 # ---- the function that users see ----
 
 
-class JitFunction(Protocol[P, R_co]):
-    """A function compiled at its first call with arguments of new types."""
-
-    __name__: str
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    @overload
-    def __get__(self, instance: None, owner: Any = None, /) -> JitFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: JitFunction[Concatenate[Any, Q], R_co], instance: object, owner: Any = None, /
-    ) -> JitFunction[Q, R_co]: ...
-
-    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
-        """Traces for these arguments, which may be `ShapeDtypeStruct`s."""
-        ...
-
-    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
-        """Traces and lowers for these arguments."""
-        ...
-
-    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Shapes and dtypes of the results, without computing anything."""
-        ...
-
-    def clear_cache(self) -> None:
-        """Drops all traces and executables of this function."""
-        ...
-
-    @property
-    def __wrapped__(self) -> Callable[P, R_co]:
-        """The function that was jitted."""
-        ...
-
-
 @api_boundary
 def _trace(self: Any, *args: Any, **kwargs: Any) -> Traced:
     """Traces for these arguments, which may be `ShapeDtypeStruct`s; returns a `stages.Traced`."""
@@ -600,6 +609,25 @@ def _clear_cache(self: Any) -> None:
     self._jitted.forget()
 
 
+def _cache_info(self: Any) -> CacheInfo:
+    """How often this function was traced and compiled; returns a `CacheInfo`."""
+    jitted = self._jitted
+    history = jitted.history()
+    return CacheInfo(history.traces, history.compilations, self._cache_size(), jitted.max_traces)
+
+
+def _why_retraced(self: Any) -> Retraces:
+    """Why this function was traced or compiled again: a list with a text for each time, which prints as a report.
+
+    >>> import canter as ct
+    >>> f = ct.jit(lambda x: x + 1)
+    >>> _ = f(1), f(2.0)
+    >>> "dtype of x: int32 -> float32" in f.why_retraced()[0]
+    True
+    """
+    return Retraces(self._jitted.function, self._jitted.history())
+
+
 def _reduce(self: Any) -> Any:
     """Pickles by name where the name leads back here, else as the function and the options."""
     jitted = self._jitted
@@ -614,7 +642,7 @@ def _reduce(self: Any) -> Any:
         )
     return _rejit, (
         type(jitted), jitted.function, jitted.spec, jitted.keep_unused, jitted.inline, jitted.compiler_flags,
-        jitted.shardings,
+        jitted.shardings, jitted.max_traces,
     )  # fmt: skip
 
 
@@ -626,14 +654,16 @@ def _rejit(
     inline: bool,
     flags: Any,
     shardings: Any,
+    max_traces: int | None,
 ) -> Any:
-    jitted = kind(function, spec, keep_unused=keep, inline=inline, compiler_flags=flags, shardings=shardings)
-    return dispatcher(jitted)
+    options: dict[str, Any] = {"keep_unused": keep, "inline": inline, "compiler_flags": flags}
+    return dispatcher(kind(function, spec, **options, shardings=shardings, max_traces=max_traces))
 
 
 for _name, _method in (
     ("__reduce__", _reduce),
     ("trace", _trace), ("lower", _lower), ("eval_shape", _eval_shape), ("clear_cache", _clear_cache),
+    ("cache_info", _cache_info), ("why_retraced", _why_retraced),
 ):  # fmt: skip
     setattr(PjitFunction, _name, _method)
 
@@ -654,23 +684,6 @@ def dispatcher(jitted: Jitted) -> Any:
     functools.update_wrapper(result, jitted.function)
     result._jitted = jitted
     return result
-
-
-class JitOptions(TypedDict, total=False):
-    """The keyword arguments of `jit`."""
-
-    in_shardings: Any
-    out_shardings: Any
-    static_argnums: int | Sequence[int] | None
-    static_argnames: str | Iterable[str] | None
-    donate_argnums: int | Sequence[int] | None
-    donate_argnames: str | Iterable[str] | None
-    keep_unused: bool
-    device: Any
-    backend: str | None
-    inline: bool
-    compiler_options: dict[str, Any] | None
-    abstracted_axes: Any
 
 
 @overload
@@ -695,6 +708,7 @@ def jit(
     inline: bool = False,
     compiler_options: dict[str, Any] | None = None,
     abstracted_axes: Any = None,
+    max_traces: int | None = None,
 ) -> Any:
     """Compiles a function with XLA, once per combination of argument types.
 
@@ -713,14 +727,17 @@ def jit(
       inline: whether a call inside another traced function leaves its equations there, without a `jit` equation.
       compiler_options: options of the XLA compiler, by name.
       abstracted_axes: not supported; must be None.
+      max_traces: how often the function may be traced; one more raises, and says what changed.
 
     Returns:
-      A function with the same parameters; it has `trace`, `lower`, `eval_shape` and `clear_cache` too.
+      A function with the same parameters; it has `trace`, `lower`, `eval_shape`, `clear_cache`, `cache_info` and
+      `why_retraced` too.
 
     Raises:
       TypeError: `fun` is not callable, or an argument of a call is no array.
       ValueError: a position or name that the function does not have, a static argument without a hash,
         options that name different devices, or shardings that do not fit the arguments or results.
+      RetracingError: more traces than `max_traces`.
       NotImplementedError: `abstracted_axes`.
 
     >>> import canter as ct
@@ -737,6 +754,8 @@ def jit(
         raise NotImplementedError(
             "jit(abstracted_axes=...): dynamic shapes are not supported; pass concrete shapes."
         )
+    if max_traces is not None and (not isinstance(max_traces, int) or max_traces < 1):
+        raise ValueError(f"jit(max_traces=...) is a positive int or None; got {max_traces!r}.")
     _check_function(fun)
     spec = argument_spec(fun, static_argnums, static_argnames, donate_argnums, donate_argnames)
     chosen, shardings = None, None
@@ -754,6 +773,7 @@ def jit(
         inline=inline,
         compiler_flags=flags,
         shardings=shardings,
+        max_traces=max_traces,
     )
     return dispatcher(jitted)
 
@@ -782,6 +802,6 @@ def clear_caches() -> None:
 
     PjitFunctionCache.clear_all()
     for _, traces in list(_traces.values()):
-        traces.clear()
+        traces.forget()
     dispatch.forget_compiled()
     forget_recent()

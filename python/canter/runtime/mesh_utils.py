@@ -99,6 +99,8 @@ def create_device_mesh(
 
 def _torus(devices: Sequence[Any]) -> np.ndarray | None:
     """The devices by their coordinates; None where they have none or do not fill a box."""
+    if any(getattr(d, "platform", None) == "gpu" for d in devices):
+        return None  # theirs are those of hosts, not of a torus
     places = [
         (*coords, getattr(d, "core_on_chip", 0)) for d in devices if (coords := getattr(d, "coords", None))
     ]

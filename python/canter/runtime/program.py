@@ -17,7 +17,7 @@ import numpy as np
 
 from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
 
-from ..core import config, dtypes
+from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
 from ..core.dimensions import has_symbolic_shapes
 from ..core.effects import no_effects, ordered_effects
@@ -189,7 +189,7 @@ class LoweredProgram:
             recent=_recent,
             free_shardings=None if layout is None else layout.kept(self.kept).free(),
         )
-        log_duration(start, "Finished XLA compilation of jit(%s) in %.9f sec", self.options.name)
+        log_duration(start, "compile", self.options.name)
         if layout is None:
             for thing in self.keepalives:
                 if hasattr(thing, "compiled_for"):
@@ -280,7 +280,7 @@ def lower(
     )
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
-    log_duration(start, "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec", options.name)
+    log_duration(start, "lower", options.name)
     return LoweredProgram(
         module,
         options,
@@ -594,9 +594,24 @@ def _log(message: str, *args: Any) -> None:
     logging.getLogger("canter.runtime").log(logging.WARNING if wanted else logging.DEBUG, message, *args)
 
 
-def log_duration(start: float, message: str, name: str) -> None:
-    """Logs how long something took that started at `start`, by `time.perf_counter()`."""
-    _log(message, name, time.perf_counter() - start)
+#: Steps that are logged and told to listeners: the message, the event, and how they name the function.
+_STEPS = {
+    "trace": ("Finished tracing %s for jit in %.9f sec", "jaxpr_trace_duration", "{}"),
+    "lower": (
+        "Finished jaxpr to MLIR module conversion jit(%s) in %.9f sec",
+        "jaxpr_to_mlir_module_duration",
+        "jit({})",
+    ),
+    "compile": ("Finished XLA compilation of jit(%s) in %.9f sec", "backend_compile_duration", "jit({})"),
+}
+
+
+def log_duration(start: float, step: str, name: str) -> None:
+    """Logs and records how long a step of `_STEPS` took that started at `start`, by `time.perf_counter()`."""
+    message, event, form = _STEPS[step]
+    seconds = time.perf_counter() - start
+    _log(message, name, seconds)
+    monitoring.record_step("/jax/core/compile/" + event, seconds, fun_name=form.format(name))
 
 
 def _log_compiling(closed: ClosedJaxpr, options: CompileOptions) -> None:

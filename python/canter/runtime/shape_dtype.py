@@ -9,12 +9,13 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
+from ..core.mesh import ManualAxisType
 from ..core.trace import references
 from ..core.tracing import argument_aval
 
 __all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of"]
 
-_KEEP: Any = object()
+_FIELDS = ("shape", "dtype", "sharding", "weak_type", "manual_axis_type", "is_ref")
 
 
 class ShapeDtypeStruct:
@@ -25,18 +26,30 @@ class ShapeDtypeStruct:
       dtype: a dtype, its name, or a scalar type.
       sharding: where the array would be, or None.
       weak_type: whether the dtype yields in promotion, as that of Python numbers does.
+      manual_axis_type: a `sharding.ManualAxisType`, which names the manual mesh axes along which the array varies.
+      is_ref: whether it is a mutable reference to an array.
 
     Raises:
       ValueError: if `dtype` is None.
+      TypeError: if `shape` is no sequence, or `manual_axis_type` of another type.
 
     >>> import canter as ct
     >>> ct.ShapeDtypeStruct((2, 3), "float32")
     ShapeDtypeStruct(shape=(2, 3), dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "dtype", "shape", "sharding", "weak_type")
+    __slots__ = ("__weakref__", "dtype", "is_ref", "manual_axis_type", "shape", "sharding", "weak_type")
 
-    def __init__(self, shape: Any, dtype: Any, *, sharding: Any = None, weak_type: bool = False):
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any,
+        *,
+        sharding: Any = None,
+        weak_type: bool = False,
+        manual_axis_type: Any = None,
+        is_ref: bool = False,
+    ):
         if dtype is None:
             raise ValueError("ShapeDtypeStruct needs a dtype; got None.")
         try:
@@ -48,6 +61,13 @@ class ShapeDtypeStruct:
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
         self.sharding = sharding
         self.weak_type = weak_type
+        if not (manual_axis_type is None or isinstance(manual_axis_type, ManualAxisType)):
+            raise TypeError(
+                "ShapeDtypeStruct: manual_axis_type must be a canter.sharding.ManualAxisType, got a "
+                f"{type(manual_axis_type).__name__}."
+            )
+        self.manual_axis_type = manual_axis_type
+        self.is_ref = is_ref
 
     @property
     def ndim(self) -> int:
@@ -64,19 +84,12 @@ class ShapeDtypeStruct:
             raise TypeError("len() of a ShapeDtypeStruct without dimensions")
         return self.shape[0]
 
-    def update(
-        self, shape: Any = _KEEP, dtype: Any = _KEEP, sharding: Any = _KEEP, weak_type: Any = _KEEP
-    ) -> ShapeDtypeStruct:
-        """A copy with some fields changed."""
-        return ShapeDtypeStruct(
-            self.shape if shape is _KEEP else shape,
-            self.dtype if dtype is _KEEP else dtype,
-            sharding=self.sharding if sharding is _KEEP else sharding,
-            weak_type=self.weak_type if weak_type is _KEEP else weak_type,
-        )
+    def update(self, **changes: Any) -> ShapeDtypeStruct:
+        """A copy with some fields changed: shape, dtype, sharding, weak_type, manual_axis_type, is_ref."""
+        return _rebuild(**dict(zip(_FIELDS, self._fields(), strict=True)) | changes)
 
     def _fields(self) -> tuple[Any, ...]:
-        return self.shape, self.dtype, self.sharding, self.weak_type
+        return self.shape, self.dtype, self.sharding, self.weak_type, self.manual_axis_type, self.is_ref
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ShapeDtypeStruct) and self._fields() == other._fields()
@@ -90,11 +103,17 @@ class ShapeDtypeStruct:
     def __repr__(self) -> str:
         sharding = "" if self.sharding is None else f", sharding={self.sharding}"
         weak = ", weak_type=True" if self.weak_type else ""
-        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name}{sharding}{weak})"
+        manual = "" if self.manual_axis_type is None else f", manual_axis_type={self.manual_axis_type}"
+        ref = ", is_ref=True" if self.is_ref else ""
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name}{sharding}{weak}{manual}{ref})"
 
 
-def _rebuild(shape: Any, dtype: Any, sharding: Any, weak_type: bool) -> ShapeDtypeStruct:
-    return ShapeDtypeStruct(shape, dtype, sharding=sharding, weak_type=weak_type)
+def _rebuild(
+    shape: Any, dtype: Any, sharding: Any, weak_type: bool, manual_axis_type: Any, is_ref: bool
+) -> Any:
+    return ShapeDtypeStruct(
+        shape, dtype, sharding=sharding, weak_type=weak_type, manual_axis_type=manual_axis_type, is_ref=is_ref
+    )
 
 
 def struct_of(aval: Any, sharding: Any = None) -> Any:
@@ -121,4 +140,12 @@ def abstract_aval(value: Any) -> Any:
     dtype = value.dtype
     if not isinstance(dtype, dtypes.ExtendedDType):
         dtype = dtypes.canonicalize_dtype(dtype)
-    return ShapedArray(tuple(value.shape), dtype, bool(getattr(value, "weak_type", False)))
+    aval = ShapedArray(tuple(value.shape), dtype, bool(getattr(value, "weak_type", False)))
+    if isinstance(value, ShapeDtypeStruct):
+        if value.manual_axis_type is not None:
+            aval = aval.update(vma=frozenset(value.manual_axis_type.varying))
+        if value.is_ref:
+            from ..core.state import AbstractRef
+
+            return AbstractRef(aval)
+    return aval

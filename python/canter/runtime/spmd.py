@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from canter_pjrt.jaxlib_door import ArrayImpl, HloSharding, OpSharding, SingleDeviceSharding
+from canter_pjrt.jaxlib_door import (
+    ArrayImpl,
+    HloSharding,
+    OpSharding,
+    SingleDeviceSharding,
+    default_memory_of,
+)
 
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr
@@ -89,7 +95,7 @@ def _rank(arg: Any) -> int:
 def _elsewhere(sharding: Any) -> bool:
     """Whether a sharding means another memory than the devices' usual one."""
     kind = sharding.memory_kind
-    return kind is not None and kind != sharding._device_assignment[0].default_memory().kind
+    return kind is not None and kind != default_memory_of(sharding._device_assignment[0])
 
 
 def _tied_to(arg: Any) -> Any:

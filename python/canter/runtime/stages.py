@@ -21,6 +21,7 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, references
 from ..core.tracing import argument_aval
 from .array import check_not_deleted
+from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
 from .program import CompileOptions, Executable, lower, place_of_call
 from .shape_dtype import struct_of
@@ -240,16 +241,26 @@ class Lowered(_Stage):
         compiler_options: dict[str, Any] | None = None,
         *,
         device_assignment: Sequence[Any] | None = None,
+        topology: Any = None,
     ) -> Compiled:
         """Compiles for the device.
 
         Args:
           compiler_options: options of the XLA compiler, in addition to those of `jit`.
           device_assignment: the device to compile for, in a sequence of one.
+          topology: hardware that is not here, to compile for instead: "tpu:v5e:4x4", "cuda:h100:8", a
+            GpuTargetConfig as text, or what `experimental.topologies.get_topology_desc` returns. The platform's
+            plugin must be installed. A program over a mesh keeps the mesh's shape, on the first devices.
 
         Raises:
-          ValueError: an option that the compiler does not have, or a device of another platform.
+          ValueError: an option that the compiler does not have, a device of another platform, hardware that it does
+            not know, or a mesh of more devices than the topology has.
+          RuntimeError: the topology's platform has no plugin here.
         """
+        if topology is not None:
+            if device_assignment is not None:
+                raise ValueError("Give device_assignment or topology, not both.")
+            return self._lowered_for(topology).compile(compiler_options)
         device = self._device
         if device_assignment is not None and self._lowered.layout is not None:
             raise NotImplementedError(
@@ -273,6 +284,20 @@ class Lowered(_Stage):
             )
         flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
         return Compiled(self, self._lowered.compile(device, flags))
+
+    def _lowered_for(self, topology: Any) -> Lowered:
+        from .ahead_of_time import devices_of, moved
+
+        jitted, program, call = self._jitted, self._program, self._call
+        layout = self._lowered.layout
+        devices = devices_of(topology, 1 if layout is None else len(layout.devices))
+        platforms = (platform_of(devices[0]),)
+        # The module knows devices by their places in the mesh, so that another platform's can take them.
+        names, options = jitted.names_for(program, call), jitted.options_for(program, call)
+        lowered = lower(program.lifted, options, platforms, *names, layout=layout)
+        if layout is not None:
+            lowered.layout = moved(layout, devices)
+        return Lowered(jitted, program, call, lowered, devices[0])
 
 
 class Compiled(_Stage):
@@ -323,6 +348,7 @@ class Compiled(_Stage):
         try:
             leaves, in_tree = pytree.registry.flatten((args, kwargs))
             self._check(leaves, in_tree, args, kwargs)
+            refuse_if_elsewhere(self._executable, self.fun_name)
             constants = self._program.constants
             if references.in_use and self._program.takes_references(self._call):
                 call = self._call._replace(leaves=leaves)

@@ -109,7 +109,7 @@ class _Reader:
             found = [origins.get(eqn.invars[i]) for eqn in calls]
             if None in found:
                 continue
-            numbers, places = zip(*found, strict=True)  # type: ignore[arg-type]
+            numbers, places = zip(*found, strict=True)
             if len(set(places)) > 1 or places[0] not in cones:
                 continue
             sources = {id(eqn): n for eqn, n in zip(calls, numbers, strict=True)}

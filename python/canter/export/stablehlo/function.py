@@ -12,6 +12,7 @@ from canter.core import config, dtypes, pytree
 from canter.core.avals import typeof
 from canter.runtime.jit import jit
 from canter.runtime.shape_dtype import ShapeDtypeStruct
+from canter_mlir import portable
 from canter_mlir.reading import Function, Layout, Module, TensorType, TokenType, TupleType
 
 from .collectives import spec_of
@@ -70,8 +71,8 @@ class StablehloFunction:
         self.output_names = tuple(_result_name(function.result_attributes[i], i) for i in results)
         self.in_specs = tuple(_spec(function.argument_attributes[i]) for i in places)
         self.out_specs = tuple(_spec(function.result_attributes[i]) for i in results)
-        self.in_tree = source.in_tree
-        self.out_tree = source.out_tree
+        self.in_tree = source.program.in_tree
+        self.out_tree = source.program.out_tree
         self._wide = _uses_wide_numbers(source.module)
         self.__name__ = self.__qualname__ = _identifier(source.module.name, function.name)
         evaluate = self._evaluate
@@ -84,7 +85,7 @@ class StablehloFunction:
 
     def as_text(self) -> str:
         """The module as MLIR text."""
-        return str(self._source.text_of())
+        return portable.module_to_text(self._source.program.module)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function.
@@ -118,7 +119,11 @@ class StablehloFunction:
                 raise TypeError(
                     f"{self.name} takes arguments of the structure\n  {self.in_tree}\nbut was called with\n  {tree}"
                 )
-            return leaves if self._source.kept is None else [leaves[i] for i in self._source.kept]
+            return (
+                leaves
+                if self._source.program.kept is None
+                else [leaves[i] for i in self._source.program.kept]
+            )
         names = self.input_names
         unknown = set(kwargs) - set(names)
         given = [*args, *(kwargs[name] for name in names[len(args) :] if name in kwargs)]
@@ -191,9 +196,9 @@ def _hidden_arguments(function: Function, source: Source) -> dict[int, Callable[
         if isinstance(value.type, TokenType):
             hidden[i] = _token
         elif attributes.get("jax.global_constant") == "_platform_index":
-            hidden[i] = partial(_platform_index, source.platforms, value.type.dtype)
+            hidden[i] = partial(_platform_index, source.program.platforms, value.type.dtype)
     free = (i for i in range(len(function.body.arguments)) if i not in hidden)
-    hidden.update({i: partial(_itself, array) for i, array in zip(list(free), source.constants)})
+    hidden.update({i: partial(_itself, array) for i, array in zip(list(free), source.program.constants)})
     return hidden
 
 
@@ -249,7 +254,7 @@ def _checked(x: Any, aval: Any, name: str) -> Any:
         want not in (None, size) for want, size in zip(aval.shape, given.shape, strict=True)
     ):
         raise ValueError(f"Argument '{name}' should be {_short(aval)}, but is {_short(given)}.")
-    if given.dtype == aval.dtype:
+    if given.dtype == aval.dtype and not given.weak_type:
         return x
     narrow = dtypes.canonicalize_dtype
     same = np.dtype(given.dtype).kind == aval.dtype.kind and not hasattr(
@@ -279,10 +284,8 @@ def from_stablehlo(
 
     Args:
       source: MLIR text or bytecode, a portable artifact, the bytes or text of an HLO module, the bytes of a
-        serialised `Exported`; a path of a file with one of these, or of a bundle or TensorFlow SavedModel;
-        an `Exported`, a `Lowered`, or an MLIR module.
-      function: which function of the module; None is "main", or the only public one. Of a SavedModel it is
-        the signature ("serving_default").
+        serialised `Exported`; a path of a file with one of these; an `Exported`, a `Lowered`, or an MLIR module.
+      function: which function of the module; None is "main", or the only public one.
       mesh: a mesh with the axes that the module's shardings name. Without one, shardings are left out (they
         change no numbers), and a `shard_map` in the module runs on this process's devices.
       custom_calls: by target, functions that say what kernels compute that Canter does not know. Each
@@ -309,12 +312,8 @@ def from_stablehlo(
       >>> print(ct.make_jaxpr(f)(ct.numpy.ones(2)))
       { lambda ; a:f32[2]. let b:f32[2] = add a a in (b,) }
     """
-    found = load(source, function)
-    chosen = _choose(found.module, None if found.in_tree is None and function in _SIGNATURES else function)
-    return StablehloFunction(found, chosen, mesh, custom_calls or {})
-
-
-_SIGNATURES = ("serving_default",)
+    found = load(source)
+    return StablehloFunction(found, _choose(found.module, function), mesh, custom_calls or {})
 
 
 def _choose(module: Module, name: str | None) -> Function:

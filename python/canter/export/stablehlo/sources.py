@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from canter_mlir import portable
 from canter_mlir.reading import Module, read
 
-__all__ = ["Source", "load"]
+__all__ = ["Program", "Source", "find", "load", "module_of"]
 
 _MLIR_BYTECODE = b"ML\xefR"
 _PORTABLE = b"StableHLO_v"
 
 
-class Source(NamedTuple):
-    """A module, with what is known of how to call it.
+class Program(NamedTuple):
+    """An MLIR module, with what is known of how to call it.
 
     Attributes:
       in_tree, out_tree: the structure of arguments and results, or None.
@@ -25,8 +25,7 @@ class Source(NamedTuple):
       constants: arrays for the first arguments of the module, which the caller does not give.
     """
 
-    module: Module
-    text_of: Any
+    module: Any
     in_tree: Any = None
     out_tree: Any = None
     kept: tuple[int, ...] | None = None
@@ -34,34 +33,60 @@ class Source(NamedTuple):
     constants: tuple[Any, ...] = ()
 
 
-def load(source: Any, function: str | None) -> Source:
-    """The module of a source.
+class Source(NamedTuple):
+    """A program, and its module as plain data."""
 
-    Args:
-      source: as `from_stablehlo` takes it.
-      function: the function that is wanted, which for a SavedModel is one of its signatures.
+    module: Module
+    program: Program
+
+
+def load(source: Any) -> Source:
+    """The program of a source, as `from_stablehlo` takes it, read.
 
     Raises:
       TypeError: it is nothing that could hold a module.
       ValueError: it is damaged, or not StableHLO.
       FileNotFoundError: it is the path of nothing.
     """
+    program = find(source)
+    return Source(read(program.module), program)
+
+
+def module_of(source: Any) -> Any:
+    """The MLIR module of a source.
+
+    Raises:
+      ValueError: the module takes arrays that a function captured, which are not in it.
+    """
+    program = find(source)
+    if program.constants:
+        raise ValueError(
+            f"The function captures {len(program.constants)} arrays, which are not in the module of a Lowered. "
+            "Export it (canter.export.export), which puts them in, or pass them as arguments."
+        )
+    return program.module
+
+
+def find(source: Any) -> Program:
+    """The MLIR module of a source, and how to call it."""
     if isinstance(source, str) and not _is_path(source):
-        return _of_module(_parsed_text(source))
+        return Program(_parsed_text(source))
     if isinstance(source, (str, os.PathLike)):
         return _of_path(Path(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _of_bytes(bytes(source), "the bytes given")
     if hasattr(source, "mlir_module_serialized"):
         return _of_exported(source)
+    if hasattr(source, "_source") and isinstance(source._source, Source):  # what from_stablehlo gave
+        return source._source.program
     if hasattr(source, "lower") and hasattr(source, "jaxpr"):  # Traced
         source = source.lower()
     if hasattr(source, "compiler_ir"):
         return _of_lowered(source)
     if hasattr(source, "operation") and hasattr(source, "body"):
-        return _of_module(source)
+        return Program(source)
     raise TypeError(
-        "from_stablehlo takes a module as MLIR text or bytecode, a portable artifact, a path, an Exported or a "
+        "A StableHLO program is a module as MLIR text or bytecode, a portable artifact, a path, an Exported or a "
         f"Lowered; got {type(source).__name__}."
     )
 
@@ -70,23 +95,19 @@ def _is_path(text: str) -> bool:
     return "\n" not in text and "{" not in text and "(" not in text
 
 
-def _of_module(module: Any, in_tree: Any = None, out_tree: Any = None, kept: Any = None) -> Source:
-    return Source(read(module), lambda: portable.module_to_text(module), in_tree, out_tree, kept)
-
-
-def _of_lowered(lowered: Any) -> Source:
+def _of_lowered(lowered: Any) -> Program:
     """What the program captured are arguments of its module, before those that the caller gives."""
-    found = _of_module(lowered.compiler_ir("stablehlo"), lowered.in_tree, lowered.out_tree)
-    return found._replace(constants=tuple(lowered._program.constants))
+    module = lowered.compiler_ir("stablehlo")
+    return Program(module, lowered.in_tree, lowered.out_tree, constants=tuple(lowered._program.constants))
 
 
-def _of_exported(exported: Any) -> Source:
+def _of_exported(exported: Any) -> Program:
     module = portable.module_from_portable_artifact(exported.mlir_module_serialized)
-    found = _of_module(module, exported.in_tree, exported.out_tree, tuple(exported.module_kept_var_idx))
-    return found._replace(platforms=tuple(exported.platforms))
+    kept = tuple(exported.module_kept_var_idx)
+    return Program(module, exported.in_tree, exported.out_tree, kept, tuple(exported.platforms))
 
 
-def _of_path(path: Path) -> Source:
+def _of_path(path: Path) -> Program:
     if path.is_dir():
         raise ValueError(f"{path} is a directory; from_stablehlo takes a file.")
     try:
@@ -98,15 +119,15 @@ def _of_path(path: Path) -> Source:
     return _of_bytes(data, str(path))
 
 
-def _of_bytes(data: bytes, where: str) -> Source:
+def _of_bytes(data: bytes, where: str) -> Program:
     try:
         if data.startswith(_MLIR_BYTECODE):
             if _PORTABLE in data[:64]:
-                return _of_module(portable.module_from_portable_artifact(data))
-            return _of_module(portable.parse_module(data))
+                return Program(portable.module_from_portable_artifact(data))
+            return Program(portable.parse_module(data))
         text = _as_text(data)
         if text is not None:
-            return _of_module(_parsed_text(text))
+            return Program(_parsed_text(text))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     return _of_binary(data, where)
@@ -126,7 +147,7 @@ def _parsed_text(text: str) -> Any:
     return portable.parse_module(text)
 
 
-def _of_binary(data: bytes, where: str) -> Source:
+def _of_binary(data: bytes, where: str) -> Program:
     """An Exported as `jax.export` writes it, or a module of HLO."""
     from ..serialization import deserialize
 
@@ -136,7 +157,7 @@ def _of_binary(data: bytes, where: str) -> Source:
     except Exception as error:  # damaged bytes fail in many ways
         tried.append(f"as an Exported: {error}")
     try:
-        return _of_module(portable.module_from_hlo(data))
+        return Program(portable.module_from_hlo(data))
     except ValueError as error:
         tried.append(f"as HLO: {error}")
     reasons = "; ".join(each.splitlines()[0] for each in tried)

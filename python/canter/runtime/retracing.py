@@ -1,0 +1,341 @@
+"""Why a jitted function was traced or compiled again.
+
+Every trace and every compilation of a jitted function leaves a `Preparation` in the function's history: what
+it was made for, and where. The reasons are worked out when somebody asks: `f.why_retraced()`, the log of
+`explain_cache_misses`, the error of `jit(max_traces=...)`, or `canter.testing.assert_no_retrace`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from canter_pjrt.jaxlib_door import trace_context_names
+
+from ..core import pytree, source
+from ..core.errors import RetracingError
+from ..core.pytree import equality_errors
+from .signature import ArgumentNames, describe_function, function_name
+
+__all__ = ["CacheInfo", "History", "Preparation", "Retraces", "watching"]
+
+_MOST_KEPT = 256
+_MOST_CODES = 4096
+
+
+class CacheInfo(NamedTuple):
+    """How often a jitted function was prepared.
+
+    Attributes:
+      traces: how often it was traced.
+      compilations: how often a program of it was compiled, or fetched from the disk cache.
+      entries: how many kinds of call the dispatcher knows; each is run without any Python.
+      max_traces: the limit given to `jit`, or None.
+    """
+
+    traces: int
+    compilations: int
+    entries: int
+    max_traces: int | None
+
+
+class Signature(NamedTuple):
+    """What a trace is for."""
+
+    method: Any
+    tree: Any
+    avals: tuple[Any, ...]
+    statics: tuple[Any, ...]
+    flags: tuple[Any, ...]
+    axes: tuple[Any, ...]
+
+
+class Preparation(NamedTuple):
+    """One trace of a function, or one compilation of a traced program.
+
+    Attributes:
+      signature: what was traced.
+      positions: of its static arguments.
+      place: None for a trace; else what decided on the executable: name -> value.
+      traceback: where the call stands.
+    """
+
+    signature: Signature
+    positions: Any
+    place: dict[str, Any] | None
+    traceback: Any
+
+
+class _Identity(NamedTuple):
+    """What tells two functions of the same code apart: what they captured, what a partial has bound."""
+
+    captured: dict[str, str]
+    objects: int
+
+
+_identities: OrderedDict[Any, _Identity] = OrderedDict()  # by code
+_watchers: list[Callable[[Any, History], None]] = []
+
+
+class History:
+    """The traces and compilations of one function object.
+
+    Attributes:
+      traces, compilations: how many there were.
+      prepared: the last ones of both kinds.
+      origin: why the function itself is new, where another one of the same code was traced before.
+    """
+
+    __slots__ = ("compilations", "origin", "prepared", "traces")
+
+    def __init__(self) -> None:
+        self.traces = self.compilations = 0
+        self.prepared: list[Preparation] = []
+        self.origin: tuple[str, ...] = ()
+
+    def add_trace(self, function: Any, key: Any, positions: Any) -> None:
+        """Records that the function is about to be traced."""
+        if not self.traces:
+            self.origin = _origin(function)
+        self.traces += 1
+        self._add(function, Preparation(Signature(*key), positions, None, source.current_traceback()))
+
+    def add_compilation(self, function: Any, key: Any, positions: Any, place: dict[str, Any]) -> None:
+        """Records that a traced program is about to be compiled."""
+        self.compilations += 1
+        self._add(function, Preparation(Signature(*key), positions, place, source.current_traceback()))
+
+    def _add(self, function: Any, preparation: Preparation) -> None:
+        if len(self.prepared) >= _MOST_KEPT:
+            del self.prepared[: _MOST_KEPT // 2]
+        self.prepared.append(preparation)
+        for watcher in _watchers:
+            watcher(function, self)
+
+    def reasons(self, function: Any, index: int) -> list[str]:
+        """What was new about a preparation, compared with the closest one before it; empty for a first one."""
+        made = self.prepared[index]
+        if made.place is None:
+            earlier = [p for p in self.prepared[:index] if p.place is None]
+            if not earlier:
+                return list(self.origin)
+            return min((_new_in_trace(function, made, p) for p in reversed(earlier)), key=len)
+        same = [p for p in self.prepared[:index] if p.place is not None and p.signature == made.signature]
+        if not same:
+            return []  # the first compilation of a trace needs no reason of its own
+        return min((_new_in_place(made.place, p.place or {}) for p in reversed(same)), key=len)
+
+    def check_limit(self, function: Any, limit: int, key: Any, positions: Any) -> None:
+        """Raises RetracingError where one more trace would be more than the limit."""
+        if self.traces < limit:
+            return
+        made = Preparation(Signature(*key), positions, None, None)
+        earlier = [p for p in self.prepared if p.place is None]
+        lines = min((_new_in_trace(function, made, p) for p in reversed(earlier)), key=len, default=[])
+        shown = "\n".join(f"  * {line}" for line in lines[:8])
+        raise RetracingError(
+            f"{describe_function(function)} would be traced for the {_ordinal(self.traces + 1)} time, and "
+            f"jit(max_traces={limit}) allows {limit}. Compared with the closest earlier trace:\n{shown}\n"
+            "Give it arguments of the types that it knows, or raise the limit. `why_retraced()` tells of the others."
+        )
+
+
+class Retraces(list[str]):
+    """Why a function was prepared again, a text for each time; prints as a report."""
+
+    def __init__(self, function: Any, history: History):
+        super().__init__(_reports(function, history))
+        self._title = (
+            f"{describe_function(function)}: {history.traces} traces, {history.compilations} compilations"
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([self._title, *self]) if self else f"{self._title}; nothing was prepared twice."
+
+    __repr__ = __str__
+
+
+def _reports(function: Any, history: History) -> Iterator[str]:
+    for index, made in enumerate(history.prepared):
+        lines = history.reasons(function, index)
+        if lines:
+            yield report(made, lines)
+
+
+def report(made: Preparation, lines: Sequence[str]) -> str:
+    """Where something was prepared again, and why."""
+    what = "traced" if made.place is None else "compiled"
+    return f"{what} again at {source.summarize(made.traceback)}:\n" + "\n".join(f"  * {x}" for x in lines)
+
+
+def log_cache_miss(function: Any, history: History) -> None:
+    """Logs why the last trace was needed, as a warning of the logger "canter.runtime"."""
+    import logging
+
+    if not _is_users(function):
+        return  # Canter's own functions are no business of the user's
+    name, _, place = describe_function(function).partition(" at ")
+    described = f"{name} at {place}" if place else name
+    lines = [f"TRACING CACHE MISS at {source.summarize(history.prepared[-1].traceback)}:"]
+    reasons = history.reasons(function, len(history.prepared) - 1)
+    if history.traces == 1:
+        lines.append(f"  never seen function: {described}")
+    else:
+        lines.append(f"  for {described}")
+        lines.append("  all previously seen calls differ. Compared with the closest one:")
+    lines += [f"  * {line}" for line in reasons]
+    logging.getLogger("canter.runtime").warning("\n".join(lines))
+
+
+@contextmanager
+def watching(watcher: Callable[[Any, History], None]) -> Iterator[None]:
+    """Calls a function after each trace and compilation of a user's function, with it and its history."""
+
+    def of_users(function: Any, history: History) -> None:
+        if _is_users(function):
+            watcher(function, history)
+
+    _watchers.append(of_users)
+    try:
+        yield
+    finally:
+        _watchers.remove(of_users)
+
+
+def _is_users(function: Any) -> bool:
+    place = describe_function(function).partition(" at ")[2]
+    return not place or source.is_user_file(place.rpartition(":")[0])
+
+
+# --- what differs ---------------------------------------------------------------------------------
+
+
+def _new_in_trace(function: Any, made: Preparation, old: Preparation) -> list[str]:
+    now, then = made.signature, old.signature
+    lines = []
+    if now.tree != then.tree:
+        before = then.tree.unflatten(then.avals)
+        lines += [
+            f"structure of {_path(path)}: {was} -> {became}".replace("a leaf of type ShapedArray", "an array")
+            for path, was, became, _ in equality_errors(before, now.tree.unflatten(now.avals))
+        ]
+    else:
+        names = ArgumentNames(function, now.tree, made.positions)
+        for i, (a, b) in enumerate(zip(then.avals, now.avals, strict=True)):
+            lines += [f"{what} of {names[i]}: {was} -> {became}" for what, was, became in _new_in_aval(a, b)]
+    if now.statics != then.statics:
+        before = {where: value for where, _, value in then.statics}
+        lines += [
+            f"static argument {where!r}: {_static(before, where)} -> {value!r:.60}"
+            for where, _, value in now.statics
+            if where not in before or before[where] != value or type(before[where]) is not type(value)
+        ] or ["fewer static arguments"]
+    lines += [
+        f"setting of {name}: {was!r} -> {became!r}"
+        for name, became, was in zip(trace_context_names(), now.flags, then.flags, strict=True)
+        if became != was
+    ]
+    if now.axes != then.axes:
+        lines.append(f"named axes: {dict(then.axes)} -> {dict(now.axes)}")
+    return lines or ["another object, which the method is bound to, or the traces were cleared"]
+
+
+def _static(values: dict[Any, Any], where: Any) -> str:
+    return f"{values[where]!r:.60}" if where in values else "not given"
+
+
+def _new_in_aval(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    if old == new:
+        return
+    changed = False
+    for what, attribute in (("shape", "shape"), ("dtype", "dtype"), ("weak type", "weak_type")):
+        was, became = getattr(old, attribute, None), getattr(new, attribute, None)
+        if was != became:
+            changed = True
+            yield what, was, became
+    if not changed:
+        yield "type", old, new
+
+
+def _new_in_place(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{name}: {then.get(name)} -> {now.get(name)}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    ]
+    return lines or ["the compiled program was dropped"]
+
+
+def _path(path: Any) -> str:
+    if not path:
+        return "the arguments"
+    return f"{'args' if path[:1] and path[0].idx == 0 else 'kwargs'}{pytree.keystr(path[1:])}"
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+# --- new functions of old code --------------------------------------------------------------------
+
+
+def _origin(function: Any) -> tuple[str, ...]:
+    """Why a function is new although its code was traced before."""
+    inner, captured = _captured(function)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return ()
+    known = _identities.pop(code, None)
+    if len(_identities) >= _MOST_CODES:
+        _identities.popitem(last=False)
+    _identities[code] = _Identity(captured, 1 if known is None else known.objects + 1)
+    if known is None:
+        return ()
+    lines = [
+        f"a new function object: {function_name(inner)}, defined at {code.co_filename}:{code.co_firstlineno}, was "
+        f"traced before as {known.objects} other object{'s' * (known.objects > 1)}; jit it once and keep the result"
+    ]
+    lines += [
+        f"{name}: {known.captured.get(name, 'none')} -> {value}"
+        for name, value in captured.items()
+        if known.captured.get(name) != value
+    ]
+    return tuple(lines)
+
+
+def _captured(function: Any) -> tuple[Any, dict[str, str]]:
+    """The plain function inside, and short texts of what partials bind and closures captured."""
+    found: dict[str, str] = {}
+    while True:
+        if isinstance(function, functools.partial):
+            found |= {f"argument {i} of the partial": _brief(v) for i, v in enumerate(function.args)}
+            found |= {f"argument {k!r} of the partial": _brief(v) for k, v in function.keywords.items()}
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            break
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    for name, cell in zip(
+        getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False
+    ):
+        try:
+            found[f"captured variable {name!r}"] = _brief(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            continue
+    return function, found
+
+
+def _brief(value: Any) -> str:
+    """A short text of a value, which does not wait for a device."""
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        return f"{value!r:.60}"
+    aval = getattr(value, "aval", None)
+    if aval is not None:
+        return f"an array {aval}"
+    return f"{function_name(value) if callable(value) else type(value).__name__} (object {id(value):#x})"
