@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 __all__ = ["BufferDamaged", "Schema", "decode", "encode"]
 
 _SCALARS = {"bool": "<B", "u8": "<B", "u16": "<H", "u32": "<I"}
-_MAX_DEPTH = 128
+_MAX_DEPTH = 100
 
 
 class BufferDamaged(ValueError):
@@ -172,6 +172,7 @@ def encode(schema: Schema, table: str, value: Mapping[str, Any], *, identifier: 
 
     Raises:
       ImportError: the package `flatbuffers` is not installed.
+      ValueError: tables are nested too deeply.
     """
     writer = _Writer(schema)
     writer.builder.Finish(writer.table(table, value), file_identifier=identifier)
@@ -189,11 +190,15 @@ class _Writer:
         self.schema = schema
         self.builder = flatbuffers.Builder(65536)
         self.written: dict[int, int] = {}
+        self.depth = 0
 
     def table(self, name: str, value: Mapping[str, Any]) -> int:
         place = self.written.get(id(value))
         if place is not None:
             return place
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(f"More than {_MAX_DEPTH} containers in each other cannot be written.")
+        self.depth += 1
         fields, builder = self.schema.tables[name], self.builder
         # What a table refers to is written before it.
         parts = [
@@ -201,6 +206,7 @@ class _Writer:
             for number, field in enumerate(fields)
             if value.get(field.name) is not None
         ]
+        self.depth -= 1
         builder.StartObject(len(fields))
         for number, field, part in parts:
             if field.vector or field.kind not in _SCALARS:

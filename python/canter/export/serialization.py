@@ -214,7 +214,9 @@ def deserialize(blob: bytes | bytearray) -> Exported:
         raise TypeError(f"deserialize takes bytes; got {type(blob).__name__}.")
     data = bytes(blob)
     marked = data[4:8] == _MARK
-    if marked and _digest(data[:-_DIGEST_SIZE]) != data[-_DIGEST_SIZE:]:
+    body, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
+    # What would be whole with the mark has lost the mark only.
+    if marked == (_digest(body if marked else body[:4] + _MARK + body[8:]) != digest):
         raise ArtifactError(
             f"The artifact is damaged or incomplete: its {len(data)} bytes do not have the digest that was written "
             "with them. Copy it again, in binary mode."

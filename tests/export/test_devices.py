@@ -1,0 +1,64 @@
+"""Programs over several devices, exported and called."""
+
+import numpy as np
+import pytest
+
+import canter as ct
+from canter import export
+from canter.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
+
+P = ct.P
+x = np.arange(64, dtype=np.float32).reshape(8, 8)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return ct.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+@pytest.fixture(scope="module")
+def exported(mesh):
+    rows, columns = NamedSharding(mesh, P("a")), NamedSharding(mesh, P("a", "b"))
+    function = ct.jit(lambda x: x * x.sum(0), in_shardings=rows, out_shardings=columns)
+    return export.deserialize(export.export(function)(x).serialize(vjp_order=1))
+
+
+def test_shardings_are_told(exported, mesh):
+    assert exported.nr_devices == 8
+    assert exported.in_shardings_jax(mesh) == (NamedSharding(mesh, P("a")),)
+    assert exported.out_shardings_jax(mesh) == (NamedSharding(mesh, P("a", "b")),)
+    assert exported._in_named_shardings[0].mesh == mesh.abstract_mesh
+    assert 'sdy.mesh @mesh = <["a"=2, "b"=4]>' in exported.mlir_module()
+    with pytest.raises(ValueError, match="has other axes"):
+        exported.in_shardings_jax(AbstractMesh((8,), ("i",)))
+
+
+def test_call_on_as_many_devices(exported, mesh):
+    for placed in (NamedSharding(mesh, P("a")), NamedSharding(mesh, P(None, "b"))):
+        result = exported.call(ct.device_put(x, placed))
+        np.testing.assert_allclose(result, x * x.sum(0))
+        assert result.sharding.is_equivalent_to(NamedSharding(mesh, P("a", "b")), 2)
+    gradient = ct.grad(lambda x: exported.call(x).sum())(ct.device_put(x, NamedSharding(mesh, P("a"))))
+    np.testing.assert_allclose(gradient, ct.grad(lambda x: (x * x.sum(0)).sum())(x), rtol=1e-6)
+
+
+def test_another_number_of_devices_is_refused(exported):
+    with pytest.raises(ValueError, match="exported for 8 devices and is called in a program that runs on 1"):
+        exported.call(x)
+    four = Mesh(np.array(ct.devices()[:4]), ("a",))
+    with pytest.raises(ValueError, match="exported for 8 devices and is called in a program that runs on 4"):
+        exported.call(ct.device_put(x, NamedSharding(four, P("a"))))
+
+
+def test_a_program_for_one_device_runs_on_many(mesh):
+    exported = export.export(ct.jit(lambda x: x * 2))(x)
+    assert exported.nr_devices == 1
+    result = exported.call(ct.device_put(x, NamedSharding(mesh, P("a"))))
+    np.testing.assert_allclose(result, 2 * x)
+    assert len(result.sharding.device_set) == 8
+
+
+def test_two_programs_share_a_mesh(exported, mesh):
+    placed = ct.device_put(x, NamedSharding(mesh, P("a")))
+    text = ct.jit(lambda x: exported.call(exported.call(x))).lower(placed).as_text()
+    assert text.count("sdy.mesh") == 1
