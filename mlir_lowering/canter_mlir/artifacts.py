@@ -21,10 +21,26 @@ def read_artifact(data: bytes, context: Any = None) -> Any:
     Raises:
       ValueError: the bytes are not an artifact that this version reads.
     """
+    context = context or new_context()
+    said: list[str] = []
+
+    def listen(diagnostic: Any) -> bool:
+        try:
+            said.append(diagnostic.message)
+        except RuntimeError:  # damaged bytes were quoted, which are no text
+            pass
+        return True  # not printed as well
+
+    handler = context.attach_diagnostic_handler(listen)
     try:
-        return stablehlo_attributes.deserialize_portable_artifact(context or new_context(), data)
+        return stablehlo_attributes.deserialize_portable_artifact(context, data)
     except (ir.MLIRError, ValueError) as error:
-        raise ValueError(f"This is not a portable artifact of StableHLO, or a damaged one: {error}") from None
+        reason = "; ".join(said) or str(error)
+        raise ValueError(
+            f"This is not a portable artifact of StableHLO, or a damaged one: {reason}"
+        ) from None
+    finally:
+        handler.detach()
 
 
 def targets_of_custom_calls(module: Any) -> dict[str, str]:
