@@ -44,6 +44,7 @@ def lower_equations(
     env.update(zip(jaxpr.invars, args, strict=True))
     rules, known_types, type_of = module.rules, module.types.known, module.types.of
     location_of = module.locations.under(prefix)
+    typed = module.typed
     spread: dict[Any, Any] = {}  # (variable without dimensions, shape) -> its value at that shape
     for eqn in jaxpr.eqns:
         primitive = eqn.primitive
@@ -74,6 +75,8 @@ def lower_equations(
             result = _create(rule.name, (kind,), operands, attributes, None, 0, location).result
             if rule.repair is not None and eqn.invars[0].aval.dtype.kind == "c":
                 result = rule.repair(_context(module, eqn, location, prefix), operands[0], result)
+            if typed:
+                (result,) = _laid_out(module, eqn, [result], location)
             env[var] = result
             continue
         operands = [
@@ -81,11 +84,28 @@ def lower_equations(
             for atom in eqn.invars
         ]
         results = rule(_context(module, eqn, location, prefix), *operands, **eqn.params)
+        if typed:
+            listed = list(results) if isinstance(results, (list, tuple)) else [results]
+            results = _laid_out(module, eqn, listed, location)
         if primitive.multiple_results:
             env.update(zip(eqn.outvars, results, strict=True))
         else:
             env[eqn.outvars[0]] = results[0] if isinstance(results, (list, tuple)) else results
     return [_read(module, env, atom) for atom in jaxpr.outvars]
+
+
+def _laid_out(module: ModuleContext, eqn: Any, results: list[Any], location: Any) -> list[Any]:
+    """Results with the layouts that their types have, where explicit mesh axes split them or an operand."""
+    layouts = [var.aval.layout for var in eqn.outvars]
+    known = next((v.aval.layout for v in (*eqn.outvars, *eqn.invars) if v.aval.layout is not None), None)
+    if known is None:
+        return results
+    from .shardy import typed_value
+
+    return [
+        typed_value(module, result, var.aval, layout, known.mesh, location)
+        for result, var, layout in zip(results, eqn.outvars, layouts, strict=True)
+    ]
 
 
 def _context(module: ModuleContext, eqn: Any, location: Any, prefix: tuple[Any, ...]) -> LoweringRuleContext:

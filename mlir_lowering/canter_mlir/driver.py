@@ -10,6 +10,7 @@ from canter.core import config
 from canter.core.dimensions import has_symbolic_shapes
 from canter.core.effects import lowerable_effects, ordered_effects
 from canter.core.jaxpr import ClosedJaxpr
+from canter.core.mesh import explicit_mesh
 from canter.core.tracing import paused_garbage_collection
 
 from . import rules
@@ -162,6 +163,7 @@ def lower_jaxpr_to_module(
         plain_cpu = builder.platforms == ("cpu",) and not symbolic
         builder.small_loops = plain_cpu and only_small_loops(closed_jaxpr.jaxpr)
         builder.decisions = decisions
+        builder.typed = placement is not None and _has_layouts(closed_jaxpr)
         attributes = module.operation.attributes
         # `jit_<lambda>` would have to be quoted in the text; it becomes `jit__lambda`.
         module_name = name.replace("<", "_").replace(">", "").replace(" ", "_")
@@ -190,6 +192,12 @@ def lower_jaxpr_to_module(
     if host_callbacks is not None:
         host_callbacks.extend(builder.host_callbacks)
     return module
+
+
+def _has_layouts(closed: ClosedJaxpr) -> bool:
+    if explicit_mesh() is not None:
+        return True
+    return any(aval.layout is not None for aval in (*closed.in_avals, *closed.out_avals))
 
 
 def _verify(module: Any) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "per_value",
     "result_layouts",
     "spec_attribute",
+    "typed_value",
 ]
 
 _create = ir.Operation.create
@@ -102,6 +103,17 @@ def constrain(ctx: Any, value: Any, attribute: Any) -> Any:
     return _create(
         "sdy.sharding_constraint", (value.type,), (value,), {"sharding": attribute}, loc=ctx.location
     ).result
+
+
+def typed_value(module: ModuleContext, value: Any, aval: Any, layout: Any, mesh: Any, location: Any) -> Any:
+    """A value with the layout that its type has; along axes that are not explicit the compiler chooses."""
+    if not isinstance(value, ir.Value) or not getattr(aval, "shape", ()):
+        return value
+    spec = PartitionSpec() if layout is None else PartitionSpec(*layout.spec.partitions)
+    rank = ir.RankedTensorType(value.type).rank
+    attribute = spec_attribute(module, mesh, spec, rank, open_dims=not mesh.are_all_axes_explicit)
+    operands = {"sharding": attribute}
+    return _create("sdy.sharding_constraint", (value.type,), (value,), operands, loc=location).result
 
 
 def everywhere(ctx: Any, value: Any, ndim: int) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from canter.core.memory import Space
+from canter.core.partition_spec import PartitionSpec
 from canter.core.sharding import DeviceSharding
 
 from ..mlir_door import ir
 from ..registry import register_table
-from ..shardy import constrain, layout_attribute
+from ..shardy import constrain, layout_attribute, spec_attribute
 
 __all__ = ["constrained"]
 
@@ -54,4 +55,10 @@ def _in_memory(ctx: Any, value: Any, aval: Any, kind: str) -> Any:
     return ctx.op("stablehlo.custom_call", (value,), aval, attributes)
 
 
-register_table({"device_put": _device_put, "sharding_constraint": _sharding_constraint})
+def _reshard(ctx: Any, x: Any, *, dst_sharding: Any, **params: Any) -> Any:
+    spec = PartitionSpec(*dst_sharding.spec.partitions)  # a sum that has yet to be made is made at once
+    rank = ir.RankedTensorType(x.type).rank
+    return constrain(ctx, x, spec_attribute(ctx.module_context, dst_sharding.mesh, spec, rank))
+
+
+register_table({"device_put": _device_put, "reshard": _reshard, "sharding_constraint": _sharding_constraint})

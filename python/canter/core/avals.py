@@ -33,6 +33,7 @@ class AbstractValue:
     __slots__ = ()
 
     vma: frozenset[Any] = frozenset()  # the manual mesh axes along which values vary
+    layout: Any = None  # how explicit mesh axes split the values
 
     def to_tangent_aval(self) -> AbstractValue:
         """The aval of a tangent of a value of this aval."""
@@ -67,12 +68,25 @@ _nowhere: frozenset[Any] = frozenset()
 
 
 def _vma_text(vma: frozenset[Any]) -> str:
-    names = sorted(map(str, vma))
-    return "{V:" + (names[0] if len(names) == 1 else f"({','.join(names)})") + "}"
+    return "{V:" + _axes_text(sorted(map(str, vma))) + "}"
 
 
-def _rebuild_aval(shape: Any, dtype: Any, weak_type: bool, vma: frozenset[Any]) -> ShapedArray:
-    return ShapedArray(shape, dtype, weak_type, vma=vma)
+def _axes_text(names: Any) -> str:
+    return str(names[0]) if len(names) == 1 else f"({','.join(map(str, names))})"
+
+
+def _split_text(size: Any, axes: tuple[Any, ...]) -> str:
+    """A dimension, and the mesh axes that split it: `8@x`, or `8@(x,y)`."""
+    return f"{size}@{_axes_text(axes)}" if axes else str(size)
+
+
+def _rebuild_aval(
+    shape: Any, dtype: Any, weak_type: bool, vma: frozenset[Any], layout: Any = None
+) -> ShapedArray:
+    return ShapedArray(shape, dtype, weak_type, vma=vma, layout=layout)
+
+
+_KEEP: Any = object()
 
 
 class ShapedArray(AbstractValue):
@@ -83,6 +97,8 @@ class ShapedArray(AbstractValue):
       dtype: a NumPy dtype or an extended dtype (such as that of PRNG keys).
       weak_type: True when the dtype came from a Python scalar and yields in promotion.
       vma: the manual mesh axes along which the devices' values may differ (see `shard_map`).
+      layout: how the explicit axes of a mesh split the array, a `NamedSharding` over an abstract mesh; None where
+        none splits it, so that types are the same objects whether or not a mesh is in force.
 
     Example:
       >>> from canter.core.avals import ShapedArray
@@ -90,20 +106,32 @@ class ShapedArray(AbstractValue):
       'f32[2,3]'
     """
 
-    __slots__ = ("_hash", "_tangent", "dtype", "shape", "vma", "weak_type")
+    __slots__ = ("_hash", "_tangent", "dtype", "layout", "shape", "vma", "weak_type")
 
     shape: tuple[int, ...]
     dtype: Any
     weak_type: bool
 
-    def __init__(self, shape: Any, dtype: Any, weak_type: bool = False, *, vma: frozenset[Any] = _nowhere):
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any,
+        weak_type: bool = False,
+        *,
+        vma: frozenset[Any] = _nowhere,
+        layout: Any = None,
+    ):
         self.shape = shape if type(shape) is tuple else tuple(shape)
         if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
             dtype = np.dtype(dtype)
         self.dtype = dtype
         self.weak_type = weak_type
         self.vma = vma
-        self._hash = hash((self.shape, dtype, weak_type, vma) if vma else (self.shape, dtype, weak_type))
+        self.layout = layout
+        if vma or layout is not None:
+            self._hash = hash((self.shape, dtype, weak_type, vma, layout))
+        else:
+            self._hash = hash((self.shape, dtype, weak_type))
         self._tangent: ShapedArray | None = None
 
     def __hash__(self) -> int:
@@ -117,19 +145,23 @@ class ShapedArray(AbstractValue):
             and self.dtype == other.dtype
             and self.weak_type == other.weak_type
             and self.vma == other.vma
+            and self.layout == other.layout
         )
 
     def __reduce__(self) -> Any:
-        return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma)
+        return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma, self.layout)
 
     @property
     def sharding(self) -> Any:
-        """How the type says that arrays are laid out: over no mesh, for the compiler decides."""
-        from .mesh import empty_abstract_mesh
+        """How the type says that arrays are laid out over the explicit axes of a mesh."""
+        if self.layout is not None:
+            return self.layout
+        from .mesh import empty_abstract_mesh, explicit_mesh
         from .partition_spec import PartitionSpec
         from .sharding import NamedSharding
 
-        return NamedSharding(empty_abstract_mesh, PartitionSpec(*[None] * len(self.shape)))
+        mesh = explicit_mesh() or empty_abstract_mesh
+        return NamedSharding(mesh, PartitionSpec(*[None] * len(self.shape)))
 
     @property
     def ndim(self) -> int:
@@ -150,35 +182,50 @@ class ShapedArray(AbstractValue):
         dtype: Any = None,
         weak_type: bool | None = None,
         vma: frozenset[Any] | None = None,
+        layout: Any = _KEEP,
     ) -> ShapedArray:
-        """A copy with some fields changed."""
+        """A copy with some fields changed; another shape has no layout, unless it is given."""
+        if layout is _KEEP:
+            layout = self.layout if shape is None else None
         return ShapedArray(
             self.shape if shape is None else shape,
             self.dtype if dtype is None else dtype,
             self.weak_type if weak_type is None else weak_type,
             vma=self.vma if vma is None else vma,
+            layout=layout,
         )
 
     def strip_weak_type(self) -> ShapedArray:
-        return ShapedArray(self.shape, self.dtype, vma=self.vma) if self.weak_type else self
+        return (
+            ShapedArray(self.shape, self.dtype, vma=self.vma, layout=self.layout) if self.weak_type else self
+        )
 
     def to_tangent_aval(self) -> ShapedArray:
         """The same aval for inexact dtypes, float0 for the others."""
         tangent = self._tangent
         if tangent is None:
             inexact = dtypes.issubdtype(self.dtype, np.inexact)
-            tangent = self if inexact else ShapedArray(self.shape, dtypes.float0, vma=self.vma)
+            tangent = self if inexact else self.update(dtype=dtypes.float0, weak_type=False)
             self._tangent = tangent
         return tangent
 
     def str_short(self, short_dtypes: bool = True) -> str:
         name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
-        return f"{name}[{','.join(map(str, self.shape))}]{_vma_text(self.vma) if self.vma else ''}"
+        return name + self._shape_text()
+
+    def _shape_text(self) -> str:
+        layout = self.layout
+        if layout is None:
+            return f"[{','.join(map(str, self.shape))}]{_vma_text(self.vma) if self.vma else ''}"
+        spec = layout.spec
+        sizes = [_split_text(size, axes) for size, axes in zip(self.shape, spec.axes(), strict=True)]
+        sets = [(kind, axes) for kind, axes in zip("VUR", (self.vma, spec.unreduced, spec.reduced)) if axes]
+        inside = ", ".join(f"{kind}:{_axes_text(sorted(axes, key=str))}" for kind, axes in sets)
+        return f"[{','.join(sizes)}]" + (f"{{{inside}}}" if sets else "")
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
-        shape = ",".join(map(str, self.shape))
-        return f"ShapedArray({self.dtype.name}[{shape}]{_vma_text(self.vma) if self.vma else ''}{weak})"
+        return f"ShapedArray({self.dtype.name}{self._shape_text()}{weak})"
 
     def __str__(self) -> str:
         return f"{'~' if self.weak_type else ''}{self.str_short(short_dtypes=False)}"
@@ -300,5 +347,5 @@ def typeof(x: Any) -> Any:
 def typematch(a: AbstractValue, b: AbstractValue) -> bool:
     """True when two avals are equal but for weak types, and for the manual axes along which they vary."""
     if isinstance(a, ShapedArray) and isinstance(b, ShapedArray):
-        return a is b or (a.shape == b.shape and a.dtype == b.dtype)
+        return a is b or (a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout)
     return a is b or a == b

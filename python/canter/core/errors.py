@@ -25,6 +25,7 @@ __all__ = [
     "KeyReuseError",
     "NonConcreteBooleanIndexError",
     "RetracingError",
+    "ShardingTypeError",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
     "TracerIntegerConversionError",
@@ -215,6 +216,10 @@ class UnexpectedTracerError(JAXTypeError):
             "closure; and do not cache functions of arrays (functools.lru_cache) across transformations.",
         ]
         super().__init__("\n".join(line for line in lines if line))
+
+
+class ShardingTypeError(Exception):
+    """The layouts in the types of operands do not fit together, or leave the layout of a result open."""
 
 
 class KeyReuseError(JAXTypeError):

@@ -33,8 +33,10 @@ __all__ = [
     "current_context",
     "empty_abstract_mesh",
     "empty_mesh",
+    "explicit_mesh",
     "get_abstract_mesh",
     "get_mesh",
+    "lenient_layouts",
     "set_mesh",
     "use_abstract_mesh",
     "use_context",
@@ -368,12 +370,15 @@ class MeshContext(NamedTuple):
       abstract: the mesh as traced code sees it: inside `shard_map` some of its axes are manual.
       physical: the mesh of a `with mesh:` block, to which bare PartitionSpecs refer.
       check_vma: whether types say along which manual axes values vary.
+      lenient: whether an ambiguous layout of a result is chosen instead of refused, because whoever asks for
+        the result brings it to a layout of its own afterwards.
     """
 
     concrete: Mesh | None = None
     abstract: AbstractMesh | None = None
     physical: Mesh | None = None
     check_vma: bool = False
+    lenient: bool = False
 
 
 _nothing = MeshContext()
@@ -394,6 +399,17 @@ def use_context(context: MeshContext) -> Iterator[None]:
         yield
     finally:
         mesh_context.set_local(previous)
+
+
+def explicit_mesh() -> AbstractMesh | None:
+    """The mesh in force if some of its axes are explicit."""
+    mesh = current_context().abstract
+    return mesh if mesh is not None and mesh.explicit_axes else None
+
+
+def lenient_layouts() -> Any:
+    """A context in which ambiguous layouts are chosen, not refused."""
+    return use_context(current_context()._replace(lenient=True))
 
 
 def get_mesh() -> Mesh:

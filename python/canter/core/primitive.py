@@ -41,6 +41,7 @@ class Primitive:
     """
 
     ref_allocating = False  # whether it makes a mutable reference
+    elementwise = False  # whether each element of the result depends on one element of each operand
 
     __slots__ = (
         "__dict__",

@@ -204,11 +204,11 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> int:
     return axis % ndim
 
 
-def laid_out(x: Any, sharding: Any) -> Any:
+def laid_out(compute: Callable[[], Any], sharding: Any) -> Any:
     """A result laid out over devices as its caller asked."""
-    from .sharding import with_sharding_constraint  # few programs need it
+    from .sharding import computed_as  # few programs need it
 
-    return with_sharding_constraint(x, sharding)
+    return computed_as(compute, sharding)
 
 
 def refuse_sharding(name: str, sharding: Any, parameter: str = "out_sharding") -> None:

@@ -14,7 +14,7 @@ from ..core.primitive import Primitive
 from ..core.trace import state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer
 from ..transforms import rules
-from ..transforms.rules import Zero, deflinear, is_undefined_primal
+from ..transforms.rules import Zero, array_ops, deflinear, is_undefined_primal
 from .common import (
     FLOATING,
     NUMBER,
@@ -348,7 +348,7 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
     """
     dtype = dtypes.check_user_dtype_supported(dtype, "iota")
     if out_sharding is not None:
-        return laid_out(broadcasted_iota(dtype, shape, dimension), out_sharding)
+        return laid_out(lambda: broadcasted_iota(dtype, shape, dimension), out_sharding)
     return iota_p.bind(
         dtype=dtype, shape=check_shape("iota", shape), dimension=dimension.__index__(), sharding=None
     )
@@ -387,7 +387,7 @@ def full(
       [7, 7]
     """
     if sharding is not None:
-        return laid_out(full(shape, fill_value, dtype), sharding)
+        return laid_out(lambda: full(shape, fill_value, dtype), sharding)
     aval = get_aval(fill_value)
     if aval.shape:
         raise TypeError(
@@ -435,7 +435,7 @@ def full_like(
       [7.0, 7.0]
     """
     if sharding is not None:
-        return laid_out(full_like(x, fill_value, dtype, shape), sharding)
+        return laid_out(lambda: full_like(x, fill_value, dtype, shape), sharding)
     weak_type = False
     if dtype is not None:
         new_dtype = dtypes.check_user_dtype_supported(dtype, "full_like")
@@ -447,7 +447,9 @@ def full_like(
         raise TypeError(
             f"full_like must be called with scalar fill_value, got shape {get_aval(fill_value).shape}."
         )
-    return _fill(new_shape, fill_value, new_dtype, weak_type)
+    filled = _fill(new_shape, fill_value, new_dtype, weak_type)
+    layout = None if shape is not None else getattr(getattr(x, "aval", None), "layout", None)
+    return filled if layout is None else array_ops.resharded(filled, layout)
 
 
 def zeros_like_array(x: ArrayLike) -> Array:

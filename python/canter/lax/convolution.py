@@ -85,7 +85,7 @@ def conv_general_dilated(
     """
     if out_sharding is not None:
         return laid_out(
-            conv_general_dilated(
+            lambda: conv_general_dilated(
                 lhs,
                 rhs,
                 window_strides,

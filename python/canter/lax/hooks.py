@@ -41,6 +41,10 @@ def _move_to_memory(x: Any, kind: Any) -> Any:
     )  # which stands on a higher floor
 
 
+def _resharded(x: Any, sharding: Any) -> Any:
+    return import_module("canter.lax.sharding").resharded(x, sharding)  # few programs need it
+
+
 array_ops.as_array = as_array
 array_ops.broadcast_in_dim = broadcast_in_dim
 array_ops.convert_element_type = convert_element_type
@@ -50,6 +54,7 @@ array_ops.full = full
 array_ops.move_to_memory = _move_to_memory
 array_ops.reduce_sum = reduce_sum
 array_ops.reshape = reshape
+array_ops.resharded = _resharded
 array_ops.slice = slice_
 array_ops.transpose = transpose
 array_ops.weaken = partial(_convert_element_type, weak_type=True)

@@ -276,7 +276,7 @@ def dot_general(
     """
     if out_sharding is not None:
         return laid_out(
-            dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding
+            lambda: dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding
         )
     return dot_general_p.bind(
         lhs,

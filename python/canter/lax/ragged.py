@@ -120,7 +120,7 @@ def ragged_dot_general(
     """
     if out_sharding is not None:
         return laid_out(
-            ragged_dot_general(
+            lambda: ragged_dot_general(
                 lhs,
                 rhs,
                 group_sizes,

@@ -163,7 +163,7 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
       5.0
     """
     if out_sharding is not None:
-        return laid_out(reduce_sum(operand, axes), out_sharding)
+        return laid_out(lambda: reduce_sum(operand, axes), out_sharding)
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 
 
@@ -401,7 +401,7 @@ def reduce(
       6.0
     """
     if out_sharding is not None:
-        return laid_out(reduce(operands, init_values, computation, dimensions), out_sharding)
+        return laid_out(lambda: reduce(operands, init_values, computation, dimensions), out_sharding)
     flat, treedef = pytree.tree_flatten(operands)
     flat_inits, init_treedef = pytree.tree_flatten(init_values)
     if treedef != init_treedef or not flat:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.mesh import current_context
+from ..core.mesh import AxisType, current_context, lenient_layouts
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
 from ..transforms.rules import deflinear
 from ..transforms.zeros import is_undefined_primal
 
-__all__ = ["sharding_constraint_p", "with_sharding_constraint"]
+__all__ = [
+    "computed_as",
+    "concerns_explicit_axes",
+    "reshard_p",
+    "resharded",
+    "sharding_constraint_p",
+    "with_sharding_constraint",
+]
 
 sharding_constraint_p = Primitive("sharding_constraint")
 sharding_constraint_p.def_abstract_eval(lambda x, **params: x)
@@ -56,6 +64,10 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 
 def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
+    if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
+        _check_asserted(aval, sharding)
+        if not sharding.mesh.auto_axes:
+            return leaf
     if isinstance(sharding, NamedSharding) and len(sharding.spec) > len(aval.shape):
         paths, _ = pytree.tree_flatten_with_path(tree)
         check_fits(
@@ -69,6 +81,18 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     return sharding_constraint_p.bind(
         leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=free
     )
+
+
+def _check_asserted(aval: Any, sharding: NamedSharding) -> None:
+    """Along explicit axes types say how values are laid out; a constraint can only repeat it."""
+    from ..core.explicit import explicit_part
+
+    wanted = explicit_part(sharding, len(aval.shape))
+    if wanted != aval.layout:
+        raise AssertionError(
+            f"with_sharding_constraint asserts {sharding.spec} of a value of type {aval.str_short(True)}, along axes "
+            "of type Explicit, for which it acts as an assertion. Bring the value there with canter.reshard."
+        )
 
 
 def _transpose(ct: Any, x: Any, **params: Any) -> Any:
@@ -97,3 +121,77 @@ def _batch(trace: Any, args: Any, dims: Any, *, sharding: Any, unconstrained_dim
 
 deflinear(sharding_constraint_p, _transpose)
 sharding_constraint_p.axis_batch_rule = _batch
+
+
+# --- explicit axes --------------------------------------------------------------------------------
+
+reshard_p = Primitive("reshard")
+
+
+@reshard_p.def_abstract_eval
+def _resharded_type(x: Any, *, dst_sharding: NamedSharding, concrete_mesh: Any) -> Any:
+    from ..core.explicit import layout_over
+
+    layout = layout_over(dst_sharding.mesh.abstract_mesh, dst_sharding.spec, len(x.shape))
+    return x.update(layout=layout)
+
+
+def resharded(x: Any, sharding: Any, where: str = "out_sharding") -> Any:
+    """An array brought to a layout over explicit axes.
+
+    Args:
+      x: the array.
+      sharding: a spec over the mesh in force, or a `NamedSharding`.
+      where: for messages, what gave the sharding.
+
+    Raises:
+      ValueError: the spec does not fit the array or the mesh.
+    """
+    from ..core.explicit import check_asked, sharding_asked
+
+    asked = sharding_asked(sharding, where)
+    aval = get_aval(x)
+    check_asked(where, asked, aval.shape)
+    spec = asked.spec
+    if len(spec) != len(aval.shape):
+        entries = [*spec.partitions[: len(aval.shape)], *[None] * (len(aval.shape) - len(spec))]
+        asked = asked.update(spec=spec.update(partitions=entries))
+    return reshard_p.bind(x, dst_sharding=asked, concrete_mesh=None)
+
+
+def concerns_explicit_axes(sharding: Any) -> bool:
+    """Whether a sharding, or a spec over the mesh in force, is one of types."""
+    mesh = getattr(sharding, "mesh", None) or current_context().abstract
+    return mesh is not None and bool(mesh.explicit_axes)
+
+
+def computed_as(compute: Callable[[], Any], sharding: Any) -> Any:
+    """What a function computes, laid out as asked; where explicit axes leave it open, this says it."""
+    if not concerns_explicit_axes(sharding):
+        return with_sharding_constraint(compute(), sharding)
+    with lenient_layouts():
+        value = compute()
+    return pytree.tree_map(lambda leaf: resharded(leaf, sharding), value)
+
+
+def _reshard_back(ct: Any, x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> list[Any]:
+    layout = x.aval.to_tangent_aval().layout
+    if layout is None:
+        spec = PartitionSpec(*[None] * len(x.aval.shape))
+    else:
+        spec = layout.spec.update(unreduced=layout.spec.reduced, reduced=layout.spec.unreduced)
+    return [reshard_p.bind(ct, dst_sharding=dst_sharding.update(spec=spec), concrete_mesh=concrete_mesh)]
+
+
+def _reshard_batch(trace: Any, args: Any, dims: Any, *, dst_sharding: Any, concrete_mesh: Any) -> Any:
+    (x,), (dim,) = args, dims
+    if dim is not None:
+        layout = get_aval(x).layout
+        entries = list(dst_sharding.spec)
+        entries.insert(dim, None if layout is None else layout.spec[dim])
+        dst_sharding = dst_sharding.update(spec=dst_sharding.spec.update(partitions=entries))
+    return reshard_p.bind(x, dst_sharding=dst_sharding, concrete_mesh=concrete_mesh), dim
+
+
+deflinear(reshard_p, _reshard_back)
+reshard_p.axis_batch_rule = _reshard_batch

@@ -14,7 +14,7 @@ from canter.core import dtypes
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from .creation import place
+from .creation import placed
 from .util import check_arraylike, convert, promote_dtypes, refuse_out, shape_of
 
 __all__ = ["einsum", "einsum_path"]
@@ -301,15 +301,16 @@ def einsum(
     if not arrays:
         raise ValueError("einsum needs at least one operand.")
     check_arraylike("einsum", *arrays)
-    result = _einsum(
-        arrays,
-        subscripts=subscripts,
-        optimize=_optimize(optimize),
-        precision=precision,
-        preferred_element_type=preferred_element_type,
-        dot_general=_dot_general,
-    )
-    return place(result, None, out_sharding)
+    options = {
+        "subscripts": subscripts,
+        "optimize": _optimize(optimize),
+        "precision": precision,
+        "preferred_element_type": preferred_element_type,
+        "dot_general": _dot_general,
+    }
+    if out_sharding is not None:
+        return placed(lambda: _einsum(arrays, **options), out_sharding)
+    return _einsum(arrays, **options)
 
 
 def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list[Any], Any]:

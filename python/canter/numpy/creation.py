@@ -50,12 +50,22 @@ __all__ = [
 def place(x: Any, device: Any, out_sharding: Any = None) -> Any:
     """x on a device or with a sharding, where one is asked for."""
     if out_sharding is not None:
-        device = out_sharding
+        return placed(lambda: x, out_sharding)
     if device is None:
         return x
     from canter.runtime.device_put import device_put
 
     return device_put(x, device)
+
+
+def placed(compute: Callable[[], Any], out_sharding: Any) -> Any:
+    """What a function computes, with a sharding; along explicit axes of a mesh it says what they leave open."""
+    from canter.lax.sharding import computed_as, concerns_explicit_axes
+    from canter.runtime.device_put import device_put
+
+    if concerns_explicit_axes(out_sharding):
+        return computed_as(compute, out_sharding)
+    return device_put(compute(), out_sharding)
 
 
 def default_dtype(kind: type) -> Any:
@@ -512,6 +522,11 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
     return tuple(shape_of(a)) if shape is None else canonical_shape(shape), found, weak_type
 
 
+def _layout_of(a: Any) -> Any:
+    """How explicit mesh axes split an array, which others made after it are split by as well."""
+    return getattr(getattr(a, "aval", None), "layout", None)
+
+
 def full_like(
     a: Any,
     fill_value: Any,
@@ -544,6 +559,8 @@ def full_like(
       Array([7, 7], dtype=int32)
     """
     check_arraylike("full_like", fill_value)
+    if shape is None and device is None and out_sharding is None:
+        out_sharding = _layout_of(a)
     shape, dtype, weak_type = _like(a, dtype, shape, "full_like")
     _check_broadcasts(shape_of(fill_value), shape)
     return place(_full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type), device, out_sharding)
@@ -551,6 +568,8 @@ def full_like(
 
 def _like_function(name: str, value: int, what: str, printed: str, first: str = "a") -> Callable[..., Any]:
     def build(a: Any, dtype: Any, shape: Any, device: Any, out_sharding: Any) -> Any:
+        if shape is None and device is None and out_sharding is None:
+            out_sharding = _layout_of(a)
         shape, dtype, weak_type = _like(a, dtype, shape, name)
         if weak_type:
             out = _full(value, shape=shape, dtype=dtype, weak_type=True)

@@ -15,7 +15,7 @@ from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
 from .contraction import _reordered, contract, einsum_body
-from .creation import place
+from .creation import placed
 from .shaping import moveaxis
 from .util import (
     broadcast_shape,
@@ -110,8 +110,10 @@ def dot(
       >>> cnp.dot(cnp.array([1.0, 2.0]), cnp.array([3.0, 4.0]))
       Array(11., dtype=float32)
     """
-    out = _dot(a, b, precision=precision, preferred_element_type=preferred_element_type)
-    return place(out, None, out_sharding)
+    options = {"precision": precision, "preferred_element_type": preferred_element_type}
+    if out_sharding is not None:
+        return placed(lambda: _dot(a, b, **options), out_sharding)
+    return _dot(a, b, **options)
 
 
 def matmul_body(a: Any, b: Any, precision: Any = None, preferred: Any = None) -> Any:
@@ -202,8 +204,10 @@ def matmul(
       >>> cnp.matmul(cnp.array([[1.0, 2.0]]), cnp.array([[3.0], [4.0]]))
       Array([[11.]], dtype=float32)
     """
-    out = _matmul(a, b, precision=precision, preferred_element_type=preferred_element_type)
-    return place(out, None, out_sharding)
+    options = {"precision": precision, "preferred_element_type": preferred_element_type}
+    if out_sharding is not None:
+        return placed(lambda: _matmul(a, b, **options), out_sharding)
+    return _matmul(a, b, **options)
 
 
 @composite(static_argnames=("axes", *_STATIC))
@@ -264,8 +268,10 @@ def tensordot(
     """
     check_arraylike("tensordot", a, b)
     axes = _tensordot_axes(len(shape_of(a)), len(shape_of(b)), axes)
-    out = _tensordot(a, b, axes=axes, precision=precision, preferred_element_type=preferred_element_type)
-    return place(out, None, out_sharding)
+    options = {"axes": axes, "precision": precision, "preferred_element_type": preferred_element_type}
+    if out_sharding is not None:
+        return placed(lambda: _tensordot(a, b, **options), out_sharding)
+    return _tensordot(a, b, **options)
 
 
 @composite(static_argnames=_STATIC)

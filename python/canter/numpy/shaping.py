@@ -15,7 +15,7 @@ from canter.core.dimensions import is_symbolic_dim, sizes_of
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from .creation import asarray, place
+from .creation import asarray, place, placed
 from .util import (
     aval_of,
     broadcast_to as broadcast_known,
@@ -192,7 +192,9 @@ def reshape(
     shape = _resolved_shape(own, shape)
     if shape == own and out_sharding is None and aval_of(a) is not None and order == "C":
         return a
-    return place(_reshape(a, shape=shape, order=order), None, out_sharding)
+    if out_sharding is not None:
+        return placed(lambda: _reshape(a, shape=shape, order=order), out_sharding)
+    return _reshape(a, shape=shape, order=order)
 
 
 def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Any:

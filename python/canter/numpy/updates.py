@@ -341,24 +341,31 @@ class IndexUpdateRef:
           >>> cnp.arange(3.0).at[cnp.array([1, 7])].get(mode="fill")
           Array([ 1., nan], dtype=float32)
         """
-        from .creation import place
+        if out_sharding is not None:
+            from .creation import placed
 
+            options = {
+                "indices_are_sorted": indices_are_sorted,
+                "unique_indices": unique_indices,
+                "mode": mode,
+                "fill_value": fill_value,
+                "wrap_negative_indices": wrap_negative_indices,
+            }
+            return placed(lambda: self.get(**options), out_sharding)
         x = self.array
         plan, operands = read_index(shape_of(x), self.index, strict=False, wrap=bool(wrap_negative_indices))
         if mode is None and plan.is_basic and _is_safe_box(shape_of(x), plan, operands):
-            out = _take_basic_in_bounds(x, operands, plan=plan)
-        else:
-            out = _take_advanced(
-                x,
-                operands,
-                plan=plan,
-                mode=mode,
-                fill_value=fill_value,
-                indices_are_sorted=bool(indices_are_sorted),
-                unique_indices=bool(unique_indices),
-                wrap_negative_indices=bool(wrap_negative_indices),
-            )
-        return place(out, None, out_sharding)
+            return _take_basic_in_bounds(x, operands, plan=plan)
+        return _take_advanced(
+            x,
+            operands,
+            plan=plan,
+            mode=mode,
+            fill_value=fill_value,
+            indices_are_sorted=bool(indices_are_sorted),
+            unique_indices=bool(unique_indices),
+            wrap_negative_indices=bool(wrap_negative_indices),
+        )
 
     def apply(
         self,
@@ -450,12 +457,12 @@ def _method(name: str, kind: str, what: str, printed: str) -> Callable[..., Any]
         wrap_negative_indices: bool = True,
         out_sharding: Any = None,
     ) -> Any:
-        out = self._update(kind, values, indices_are_sorted, unique_indices, mode, wrap_negative_indices)
-        if out_sharding is not None:
-            from .creation import place
+        options = kind, values, indices_are_sorted, unique_indices, mode, wrap_negative_indices
+        if out_sharding is None:
+            return self._update(*options)
+        from .creation import placed
 
-            return place(out, None, out_sharding)
-        return out
+        return placed(lambda: self._update(*options), out_sharding)
 
     update.__name__ = name
     update.__qualname__ = f"IndexUpdateRef.{name}"

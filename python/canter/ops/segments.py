@@ -11,6 +11,7 @@ from canter import lax, numpy as cnp
 from canter.core import dtypes
 from canter.core.dimensions import size_of
 from canter.core.trace import Tracer
+from canter.lax.common import laid_out
 from canter.numpy.util import check_arraylike, dtype_of, shape_of
 from canter.runtime.composite import composite
 
@@ -95,17 +96,19 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
             )
         if bucket_size is not None and (bucket_size <= 0 or len(ids_shape) != 1):
             raise ValueError(f"ops.{name}: bucket_size must be positive, with segment_ids of one dimension.")
-        result = _segment(
-            data,
-            segment_ids,
-            kind=kind,
-            count=_count(name, segment_ids, num_segments),
-            sorted_=bool(indices_are_sorted),
-            unique=bool(unique_indices),
-            bucket=None if bucket_size is None else int(bucket_size),
-            mode=lax.GatherScatterMode.FILL_OR_DROP if mode is None else lax.GatherScatterMode.from_any(mode),
-        )
-        return result if out_sharding is None else lax.with_sharding_constraint(result, out_sharding)
+        options = {
+            "kind": kind,
+            "count": _count(name, segment_ids, num_segments),
+            "sorted_": bool(indices_are_sorted),
+            "unique": bool(unique_indices),
+            "bucket": None if bucket_size is None else int(bucket_size),
+            "mode": lax.GatherScatterMode.FILL_OR_DROP
+            if mode is None
+            else lax.GatherScatterMode.from_any(mode),
+        }
+        if out_sharding is not None:
+            return laid_out(lambda: _segment(data, segment_ids, **options), out_sharding)
+        return _segment(data, segment_ids, **options)
 
     segment.__name__ = segment.__qualname__ = name
     segment.__doc__ = f"""{what} of the elements of each segment.

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import pytree
+from ..core.avals import get_aval
 from ..core.mesh import AxisType, Mesh, current_context, use_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding, resolve
-from ..lax.sharding import with_sharding_constraint
+from ..lax.sharding import resharded, with_sharding_constraint
 
 __all__ = ["auto_axes", "explicit_axes"]
 
@@ -59,6 +60,30 @@ def _named(mesh: Any, shardings: Any) -> Any:
     return pytree.tree_map(leaf, shardings)
 
 
+def _specs(shardings: Any) -> Any:
+    """The specs of shardings, to be read over the mesh with its other types."""
+    return pytree.tree_map(lambda leaf: getattr(leaf, "spec", leaf), shardings)
+
+
+def _brought(values: Any, shardings: Any, where: str) -> Any:
+    """Arrays brought to layouts over explicit axes; the shardings are a tree prefix of the arrays."""
+    leaves, treedef = pytree.tree_flatten(values)
+    if isinstance(shardings, NamedSharding):
+        given = [shardings] * len(leaves)
+    else:
+        given = pytree.flatten_axes(where, treedef, shardings)
+    return treedef.unflatten([resharded(x, s, where) for x, s in zip(leaves, given, strict=True)])
+
+
+def _retyped(x: Any) -> Any:
+    """A value where it is, in the terms of the mesh in force, whose axes have other types."""
+    layout = getattr(get_aval(x), "layout", None)
+    mesh = current_context().abstract
+    if layout is None or mesh is None or layout.mesh == mesh:
+        return x
+    return resharded(x, NamedSharding(mesh, layout.spec))
+
+
 def auto_axes(
     f: Callable[..., Any] | None = None, /, *, axes: Any = None, out_sharding: Any = None
 ) -> Callable[..., Any]:
@@ -90,7 +115,10 @@ def auto_axes(
             raise ValueError("auto_axes: missing required keyword argument: 'out_sharding'.")
         mesh = _mesh("auto_axes", wanted)
         with use_context(_with_types("auto_axes", mesh, axes, AxisType.Auto)):
+            args, kwargs = pytree.tree_map(_retyped, (args, kwargs))
             results = function(*args, **kwargs)
+        if mesh.explicit_axes:
+            return _brought(results, _named(mesh, wanted), "auto_axes out_sharding")
         return with_sharding_constraint(results, _named(mesh, wanted))
 
     return wrapped
@@ -126,8 +154,13 @@ def explicit_axes(
         if wanted is None:
             raise ValueError("explicit_axes: missing required keyword argument: 'in_sharding'.")
         mesh = _mesh("explicit_axes", wanted)
-        given = with_sharding_constraint(args if len(args) != 1 else args[0], _named(mesh, wanted))
-        with use_context(_with_types("explicit_axes", mesh, axes, AxisType.Explicit)):
-            return function(*(given if len(args) != 1 else (given,)), **kwargs)
+        context = _with_types("explicit_axes", mesh, axes, AxisType.Explicit)
+        inside = context.concrete if isinstance(mesh, Mesh) else context.abstract
+        with use_context(context):
+            wanted = _named(inside, _specs(wanted))
+            given = _brought(args if len(args) != 1 else args[0], wanted, "explicit_axes in_sharding")
+            results = function(*(given if len(args) != 1 else (given,)), **kwargs)
+        with use_context(_with_types("explicit_axes", mesh, (), AxisType.Explicit)):
+            return pytree.tree_map(_retyped, results)
 
     return wrapped

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.explicit import local_layout
 from ..core.mesh import AxisType, BaseMesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
@@ -188,6 +189,11 @@ class _ShardMap:
             local_aval(aval, spec, sizes, axes, self.check_vma)
             for aval, spec in zip(avals, in_specs, strict=True)
         ]
+        if mesh.explicit_axes:
+            inner = [
+                local if aval.layout is None else local.update(layout=local_layout(aval.layout, mesh, axes))
+                for local, aval in zip(inner, avals, strict=True)
+            ]
         out_tree: Any = None
 
         def flat(*xs: Any) -> Any:
@@ -253,7 +259,7 @@ class _ShardMap:
         self, leaves: Any, args: Any, kwargs: Any, axes: frozenset[Any], avals: Any, mesh: Any
     ) -> list[PartitionSpec]:
         if self.in_specs is Infer:
-            specs = [self._inferred(leaf) for leaf in leaves]
+            specs = [self._inferred(leaf, mesh, axes) for leaf in leaves]
         else:
             if kwargs:
                 raise NotImplementedError(
@@ -268,9 +274,29 @@ class _ShardMap:
             self._check_spec("in_specs", spec, mesh, axes)
             self._check_rank("in_specs", spec, aval, f"the passed {where}")
             self._check_divisible(spec, aval, where, mesh)
+            self._check_typed(spec, aval, where, mesh, axes)
         return specs
 
-    def _inferred(self, leaf: Any) -> PartitionSpec:
+    def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
+        """Along explicit axes the argument is laid out as its type says, which the spec can only repeat."""
+        if aval.layout is None:
+            return
+        explicit = axes & set(mesh.explicit_axes)
+        own = [tuple(n for n in entry if n in explicit) for entry in aval.layout.spec.axes()]
+        given = [tuple(n for n in entry if n in explicit) for entry in spec.axes()]
+        if own != given + [()] * (len(own) - len(given)):
+            raise ValueError(
+                f"in_specs passed to shard_map of {self.name}: {spec} does not match the specs of the input: "
+                f"{aval.layout.spec} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
+                "off the arguments, or bring the argument there with canter.reshard."
+            )
+
+    def _inferred(self, leaf: Any, mesh: Any, axes: frozenset[Any]) -> PartitionSpec:
+        aval = get_aval(leaf)
+        explicit = axes & set(mesh.explicit_axes)
+        if explicit and (aval.layout is not None or isinstance(leaf, Tracer)):
+            entries = () if aval.layout is None else aval.layout.spec.axes()
+            return PartitionSpec(*(tuple(n for n in entry if n in explicit) for entry in entries))
         sharding = None if isinstance(leaf, Tracer) else getattr(leaf, "sharding", None)
         if not isinstance(sharding, NamedSharding):
             raise TypeError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core import config
 from ..core.avals import ShapedArray, get_aval
+from ..core.explicit import global_layout
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
@@ -83,7 +84,14 @@ def _abstract(
 ) -> Any:
     sizes = mesh.shape
     pairs = zip(jaxpr.out_avals, out_specs, strict=True)
-    return [global_aval(aval, spec, sizes, newly_manual_axes) for aval, spec in pairs], jaxpr.effects
+    outs = [global_aval(aval, spec, sizes, newly_manual_axes) for aval, spec in pairs]
+    if mesh.explicit_axes:
+        outs = [
+            out.update(layout=global_layout(aval.layout, mesh, spec, len(out.shape)))
+            for out, aval, spec in zip(outs, jaxpr.out_avals, out_specs, strict=True)
+            if isinstance(out, ShapedArray)
+        ]
+    return outs, jaxpr.effects
 
 
 @shard_map_p.def_impl

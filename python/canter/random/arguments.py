@@ -135,11 +135,10 @@ def lays_out(sampler: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(sampler)
     def sample(*args: Any, out_sharding: Any = None, **kwargs: Any) -> Any:
-        result = sampler(*args, **kwargs)
         if out_sharding is None:
-            return result
-        from canter.lax import with_sharding_constraint
+            return sampler(*args, **kwargs)
+        from canter.lax.common import laid_out
 
-        return with_sharding_constraint(result, out_sharding)
+        return laid_out(lambda: sampler(*args, **kwargs), out_sharding)
 
     return sample

@@ -9,7 +9,7 @@ from ..core.avals import get_aval
 from ..core.mesh import AxisType, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
-from ..lax.sharding import sharding_constraint_p
+from ..lax.sharding import resharded, sharding_constraint_p
 from .device_put import device_put_p  # noqa: F401  the module gives the constraint its eager form
 
 __all__ = ["reshard"]
@@ -44,6 +44,18 @@ def _resharded(leaf: Any, given: Any) -> Any:
     sharding = resolve(given, "reshard", "out_shardings")
     if not isinstance(sharding, NamedSharding):
         raise ValueError(f"reshard takes a NamedSharding or a PartitionSpec; got {given!r}.")
+    if sharding.mesh.explicit_axes:
+        _check_axes(sharding)
+        return resharded(leaf, sharding, "reshard")
+    _check_axes(sharding)
+    check_fits(sharding, get_aval(leaf), "the array", "out_shardings of reshard")
+    context = current_context().abstract
+    return sharding_constraint_p.bind(
+        leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=frozenset()
+    )
+
+
+def _check_axes(sharding: NamedSharding) -> None:
     types = sharding.mesh._name_to_type
     for name in (name for axes in sharding.spec.axes() for name in axes):
         if types[name] is not AxisType.Explicit:
@@ -52,8 +64,3 @@ def _resharded(leaf: Any, given: Any) -> Any:
                 f"PartitionSpec: {sharding.spec} with axis name: {name} of type: AxisType.{types[name].name}. Use "
                 "canter.lax.with_sharding_constraint along such axes."
             )
-    check_fits(sharding, get_aval(leaf), "the array", "out_shardings of reshard")
-    context = current_context().abstract
-    return sharding_constraint_p.bind(
-        leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=frozenset()
-    )

@@ -28,13 +28,14 @@ from canter_pjrt.jaxlib_door import (
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.explicit import typed
 from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, check_fits, in_order_of, resolve
 from ..core.trace import Tracer, concrete_or_error
-from ..lax.sharding import sharding_constraint_p
+from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
 from .array import check_not_deleted, deleted_error, device_copy
 from .backend import current_default_device
@@ -89,6 +90,7 @@ def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None)
 
 def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
     check_fits(sharding, aval, "the array", "targets of device_put")
+    aval = typed(aval, sharding)
     parts = sharding.addressable_devices_indices_map(aval.shape)
     pieces = [host[index] for index in parts.values()]
     cuts = len({tuple((cut.start, cut.stop) for cut in index) for index in parts.values()})
@@ -192,7 +194,7 @@ def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
 
 def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
     """The array in another layout over devices: without a copy where only the names differ."""
-    aval, ndim = array.aval, len(array.aval.shape)
+    aval, ndim = typed(array.aval, sharding), len(array.aval.shape)
     if isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
         if own._device_assignment != sharding._device_assignment and own.device_set == sharding.device_set:
             # The devices stand in another order: first the same parts in that order.
@@ -246,7 +248,10 @@ device_put_p = Primitive("device_put", multiple_results=True)
 
 @device_put_p.def_abstract_eval
 def _abstract(*avals: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
-    return list(avals)
+    return [
+        typed(*pair) if type(pair[1]) is NamedSharding else pair[0]
+        for pair in zip(avals, devices, strict=True)
+    ]
 
 
 @device_put_p.def_impl
@@ -518,3 +523,16 @@ def _constrain_now(x: Any, *, sharding: Any, **params: Any) -> Any:
 
 
 sharding_constraint_p.impl = _constrain_now
+
+
+def _reshard_now(x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> Any:
+    """The layout of a concrete array is where its parts are."""
+    if dst_sharding.spec.unreduced or dst_sharding.spec.reduced:
+        raise NotImplementedError(
+            f"A concrete array cannot be laid out as {dst_sharding.spec}, with unreduced or reduced axes; such types "
+            "exist inside jit."
+        )
+    return _constrain_now(x, sharding=dst_sharding)
+
+
+reshard_p.impl = _reshard_now

@@ -10,6 +10,7 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
 from ..core.mesh import ManualAxisType
+from ..core.sharding import NamedSharding
 from ..core.trace import references
 from ..core.tracing import argument_aval
 
@@ -141,6 +142,11 @@ def abstract_aval(value: Any) -> Any:
     if not isinstance(dtype, dtypes.ExtendedDType):
         dtype = dtypes.canonicalize_dtype(dtype)
     aval = ShapedArray(tuple(value.shape), dtype, bool(getattr(value, "weak_type", False)))
+    sharding = getattr(value, "sharding", None)
+    if isinstance(sharding, NamedSharding):
+        from ..core.explicit import typed
+
+        aval = typed(aval, sharding)
     if isinstance(value, ShapeDtypeStruct):
         if value.manual_axis_type is not None:
             aval = aval.update(vma=frozenset(value.manual_axis_type.varying))

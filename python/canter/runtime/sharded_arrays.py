@@ -11,6 +11,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, Sharding, SingleDeviceSharding, m
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.explicit import typed
 from .device_put import put, to_device
 
 __all__ = [
@@ -86,7 +87,7 @@ def _joined(aval: ShapedArray, sharding: Any, parts: Sequence[Any]) -> Any:
     if isinstance(sharding, SingleDeviceSharding):
         (part,) = parts
         return part
-    return make_array(aval, sharding, list(parts), committed=True)
+    return make_array(typed(aval, sharding), sharding, list(parts), committed=True)
 
 
 def make_array_from_single_device_arrays(

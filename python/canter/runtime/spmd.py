@@ -17,6 +17,7 @@ from canter_pjrt.jaxlib_door import (
 )
 
 from ..core.avals import get_aval
+from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr
 from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
@@ -84,8 +85,30 @@ def layout_of_call(
     for position, (out, kind) in enumerate(zip(outs, memories, strict=True)):
         if out is None and kind is not None and len(devices) == 1 and mesh is None:
             outs[position] = SingleDeviceSharding(devices[0], memory_kind=kind)
+    if mesh is not None and mesh.explicit_axes:
+        outs = [_as_typed(*pair, mesh) for pair in zip(outs, closed.out_avals, strict=True)]
     wanted = [s if s is None else in_order_of(s, mesh, _rank(arg)) for s, arg in zip(ins, args, strict=True)]
     return Layout(devices, mesh, tuple(wanted), tuple(outs))
+
+
+def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
+    """The sharding of a result: the one asked for, else that of its type; None where axes are the compiler's."""
+    shape = getattr(aval, "shape", None)
+    if asked is not None or shape is None:
+        return asked
+    if aval.layout is None:
+        return (
+            NamedSharding(mesh, PartitionSpec(*[None] * len(shape))) if mesh.are_all_axes_explicit else None
+        )
+    spec = aval.layout.spec
+    if spec.unreduced or spec.reduced:
+        raise NotImplementedError(
+            f"A result of type {aval.str_short()} would leave the program as a sum over {set(spec.unreduced)} that has "
+            "yet to be made. Make it inside, with canter.reshard."
+        )
+    if mesh.are_all_axes_explicit:
+        return NamedSharding(mesh, spec)
+    return None
 
 
 def _rank(arg: Any) -> int:
@@ -179,6 +202,7 @@ class MeshExecutable(Executable):
         out_avals = [_physical(aval) for aval in lowered.out_avals]
         self.in_shardings = self._completed(asked, loaded.get_parameter_shardings, in_avals)
         self.out_shardings = self._completed(layout.out_shardings, loaded.get_output_shardings, out_avals)
+        self.out_avals = [typed(*pair) for pair in zip(self.out_avals, self.out_shardings, strict=True)]
         # How the program itself orders the devices of the results, where a mesh asked for has another order.
         self._made_as = [
             in_order_of(sharding, self.mesh, len(aval.shape))

@@ -8,6 +8,7 @@ from typing import Any
 from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
+from ..core.mesh import explicit_mesh
 from ..core.primitive import Primitive
 from ..core.trace import Trace, Tracer, extend_axis_environment, references, state, swap_trace
 from ..core.tracing import infer_avals, trace_to_jaxpr
@@ -29,16 +30,26 @@ def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:
             return aval.update(inner_aval=unbatched_aval(aval.inner_aval, dim))
         shape = aval.shape
         kept = shape[:dim] + shape[dim + 1 :]
-        known = _unbatched[key] = ShapedArray(kept, aval.dtype, aval.weak_type, vma=aval.vma)
+        layout = aval.layout
+        if layout is not None:
+            from ..core.explicit import without_dimension  # few programs have layouts in their types
+
+            layout = without_dimension(layout, dim)
+        known = _unbatched[key] = ShapedArray(kept, aval.dtype, aval.weak_type, vma=aval.vma, layout=layout)
     return known
 
 
-def batched_aval(aval: ShapedArray, dim: int | None, size: int) -> ShapedArray:
-    """The aval with an axis of the given size put in."""
+def batched_aval(aval: ShapedArray, dim: int | None, size: int, axes: tuple[Any, ...] = ()) -> ShapedArray:
+    """The aval with an axis of the given size put in, which `axes` of the mesh split."""
     if dim is None:
         return aval
     shape = aval.shape
-    return ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type, vma=aval.vma)
+    batched = ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type, vma=aval.vma)
+    if aval.layout is None and not axes:
+        return batched
+    from ..core.explicit import with_dimension
+
+    return batched.update(layout=with_dimension(aval, dim, axes))
 
 
 class BatchTracer(Tracer):
@@ -86,8 +97,9 @@ class BatchTrace(Trace):
         self.alive = True
 
     @property
-    def explicit_mesh_axis(self) -> None:
-        return None
+    def explicit_mesh_axis(self) -> Any:
+        """The mesh axes that split the batch axis, where there are explicit ones."""
+        return self.spmd_name if explicit_mesh() is not None else None
 
     def is_alive(self) -> bool:
         return self.alive
@@ -228,7 +240,7 @@ def batch_jaxpr(
       The jaxpr, and where the results' batch axes are.
     """
     wanted = (0,) * len(closed.jaxpr.outvars) if out_dims is True else out_dims and tuple(out_dims)
-    key = ("batch", size, tuple(dims), wanted, name, spmd_name)
+    key = ("batch", size, tuple(dims), wanted, name, spmd_name, spmd_name and explicit_mesh())
     known = closed.memo.get(key)
     if known is not None:
         return known
@@ -247,7 +259,10 @@ def batch_jaxpr(
         found.extend(places)
         return outs
 
-    in_avals = [batched_aval(aval, dim, size) for aval, dim in zip(closed.in_avals, dims, strict=True)]
+    in_avals = [
+        batched_aval(aval, dim, size, spmd_name or ())
+        for aval, dim in zip(closed.in_avals, dims, strict=True)
+    ]
     result = trace_to_jaxpr(batched, in_avals, debug_info=closed.jaxpr.debug_info)
     closed.memo[key] = (result, found)
     return result, found

@@ -22,6 +22,7 @@ __all__ = [
     "Zero",
     "add_any_p",
     "add_tangents",
+    "cotangent_layout",
     "array_ops",
     "as_result",
     "bdim_at_front",
@@ -41,6 +42,7 @@ __all__ = [
     "not_mapped",
     "ones_like_aval",
     "seed_of",
+    "with_layout",
     "zeros_like_aval",
 ]
 
@@ -60,6 +62,7 @@ class ArrayOps:
       move_to_memory: (x, memory kind) -> array in that memory of its device.
       reduce_sum: (x, axes) -> array.
       reshape: (x, shape) -> array.
+      resharded: (x, sharding) -> array brought to a layout over explicit mesh axes.
       slice: (x, starts, limits) -> array.
       transpose: (x, permutation) -> array.
       weaken: (x) -> the same array, weakly typed.
@@ -74,6 +77,7 @@ class ArrayOps:
     move_to_memory: Callable[..., Any]
     reduce_sum: Callable[..., Any]
     reshape: Callable[..., Any]
+    resharded: Callable[..., Any]
     slice: Callable[..., Any]
     transpose: Callable[..., Any]
     weaken: Callable[..., Any]
@@ -104,7 +108,29 @@ def zeros_like_aval(aval: Any) -> Any:
     """An array of zeros of an aval; float0 ones are NumPy arrays, for no device has them."""
     if aval.dtype == dtypes.float0:
         return np.zeros(aval.shape, dtypes.float0)
-    return array_ops.full(aval.shape, 0, aval.dtype)
+    zeros = array_ops.full(aval.shape, 0, aval.dtype)
+    return zeros if aval.layout is None else with_layout(zeros, aval)
+
+
+def with_layout(x: Any, aval: Any) -> Any:
+    """An array whose type has the layout that an aval has."""
+    if get_aval(x).layout == aval.layout:
+        return x
+    layout = aval.sharding
+    return array_ops.resharded(x, layout) if layout.mesh.axis_names else x
+
+
+def cotangent_layout(ct: Any, aval: Any) -> Any:
+    """A cotangent laid out as values of an aval have theirs.
+
+    Where values are the same along an axis that is `reduced`, cotangents stay parts of a sum, and the other way round.
+    """
+    layout = aval.layout
+    if layout is not None and (layout.spec.reduced or layout.spec.unreduced):
+        spec = layout.spec
+        turned = layout.update(spec=spec.update(unreduced=spec.reduced, reduced=spec.unreduced))
+        aval = aval.update(layout=turned)
+    return with_layout(ct, aval)
 
 
 def ones_like_aval(aval: Any) -> Any:
@@ -318,6 +344,7 @@ def defvectorized(primitive: Primitive) -> None:
         return primitive.bind(args[0], **params), dims[0]
 
     primitive.batch_rule = batch
+    primitive.elementwise = True
 
 
 def defbroadcasting(primitive: Primitive) -> None:
@@ -327,6 +354,7 @@ def defbroadcasting(primitive: Primitive) -> None:
         return broadcast_batch(primitive, args, dims, params)
 
     primitive.batch_rule = batch
+    primitive.elementwise = True
 
 
 def broadcast_batch(

@@ -8,12 +8,14 @@ reverse, cotangents adding up where a variable is used more than once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, apply_eqn
+from ..core.mesh import explicit_mesh, lenient_layouts
 from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
-from .rules import add_tangents, instantiate_zeros
+from .rules import add_tangents, cotangent_layout, instantiate_zeros
 from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
 __all__ = ["backward_pass", "call_transpose", "transpose_jaxpr"]
@@ -45,15 +47,33 @@ def backward_pass(
             values[var] = arg
     linear_eqns = jaxpr.eqns if all_linear else _evaluate_known(jaxpr, values)
 
+    typed = any(v.aval.layout is not None for v in (*jaxpr.invars, *jaxpr.outvars))
+    if not typed and explicit_mesh() is not None:
+        typed = True
+    context = lenient_layouts() if typed else nullcontext()
+    with context:
+        return _backward_pass(jaxpr, linear_eqns, args, cotangents, values, typed)
+
+
+def _backward_pass(
+    jaxpr: Jaxpr,
+    linear_eqns: Sequence[JaxprEqn],
+    args: Sequence[Any],
+    cotangents: Sequence[Any],
+    values: dict[Var, Any],
+    typed: bool,
+) -> list[Any]:
     pending: dict[Var, Any] = {}
     for out, cotangent in zip(jaxpr.outvars, cotangents, strict=True):
         if type(cotangent) is not Zero and type(out) is not Literal and out not in values:
+            if typed:
+                cotangent = cotangent_layout(cotangent, out.aval)
             known = pending.get(out)
             pending[out] = cotangent if known is None else add_tangents(known, cotangent)
     outer_stack, outer_traceback = state.name_stack, state.traceback
     try:
         for eqn in reversed(linear_eqns):
-            _transpose_eqn(eqn, values, pending, outer_stack)
+            _transpose_eqn(eqn, values, pending, outer_stack, typed)
     finally:
         state.name_stack, state.traceback = outer_stack, outer_traceback
     return [
@@ -74,7 +94,9 @@ def _evaluate_known(jaxpr: Jaxpr, values: dict[Var, Any]) -> list[JaxprEqn]:
     return linear_eqns
 
 
-def _transpose_eqn(eqn: JaxprEqn, values: dict[Var, Any], pending: dict[Var, Any], outer_stack: Any) -> None:
+def _transpose_eqn(
+    eqn: JaxprEqn, values: dict[Var, Any], pending: dict[Var, Any], outer_stack: Any, typed: bool
+) -> None:
     """Adds the cotangents of an equation's linear operands to those that are pending."""
     primitive = eqn.primitive
     outvars = eqn.outvars
@@ -106,6 +128,8 @@ def _transpose_eqn(eqn: JaxprEqn, values: dict[Var, Any], pending: dict[Var, Any
     results = rule(cotangent, *operands, **eqn.params)
     for var, operand, ct in zip(invars, operands, results, strict=True):
         if ct is not None and type(operand) is UndefinedPrimal and type(ct) is not Zero:
+            if typed:
+                ct = cotangent_layout(ct, operand.aval)
             known = pending.get(var)
             pending[var] = ct if known is None else add_tangents(known, ct)
 

@@ -9,9 +9,10 @@ from typing import Any, ParamSpec, TypeVar
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.errors import api_boundary, argument_path
+from ..core.mesh import explicit_mesh
 from .batching import batch_flat
 from .calling import FlatFunction, function_name
-from .rules import matchaxis
+from .rules import array_ops, matchaxis
 from .vmappables import is_spec, map_containers, vmappables
 
 __all__ = ["vmap"]
@@ -85,15 +86,53 @@ def vmap(
         dims = _flat_axes(fun, in_tree, in_axes, leaves)
         size = _mapped_size(fun, in_tree, leaves, dims, axis_size)
         flat = FlatFunction(lambda xs, named: fun(*xs, **named), in_tree)
-        outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, spmd_axis_name)
+        split = _split_over(fun, leaves, dims) if explicit_mesh() is not None else None
+        outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, split or spmd_axis_name)
         wanted = _flat_out_axes(flat.out_tree, out_axes)
         results = [
             _place_output(fun, size, dim, want, x, flat.out_tree, i, sum_match)
             for i, (x, dim, want) in enumerate(zip(outs, out_dims, wanted, strict=True))
         ]
+        if split:
+            results = [_split_along(x, want, split) for x, want in zip(results, wanted, strict=True)]
         return flat.out_tree.unflatten(results)
 
     return mapped
+
+
+def _split_over(fun: Any, leaves: Sequence[Any], dims: Sequence[int | None]) -> tuple[Any, ...]:
+    """The explicit mesh axes that split the mapped axes.
+
+    Raises:
+      ValueError: they differ between arguments.
+    """
+    found = set()
+    for leaf, dim in zip(leaves, dims, strict=True):
+        if dim is not None:
+            layout = get_aval(leaf).layout
+            found.add(() if layout is None else layout.spec.axes()[dim])
+    if len(found) > 1:
+        raise ValueError(
+            f"{_vmap_of(fun)}: the mapped axes must be split over the same mesh axes, but they are split over "
+            f"{sorted(map(str, found))}. Bring the arguments to one layout with canter.reshard."
+        )
+    return found.pop() if found else ()
+
+
+def _split_along(x: Any, axis: Any, axes: tuple[Any, ...]) -> Any:
+    """A result whose mapped axis is split as those of the arguments are."""
+    if axis is None:
+        return x
+    from ..core.explicit import with_dimension
+    from ..core.partition_spec import PartitionSpec
+    from .batching import unbatched_aval
+
+    aval = get_aval(x)
+    dim = axis.__index__() % len(aval.shape)
+    wanted = with_dimension(unbatched_aval(aval, dim), dim, axes)
+    if aval.layout == wanted:
+        return x
+    return array_ops.resharded(x, PartitionSpec() if wanted is None else wanted)
 
 
 def _is_axis(value: Any) -> bool:

@@ -12,6 +12,7 @@ from ...core import config, pytree
 from ...core.avals import get_aval
 from ...core.dimensions import is_symbolic_dim, size_of
 from ...core.errors import api_boundary
+from ...core.explicit import without_dimension
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error
 from ...core.tracing import pvary_p
@@ -93,7 +94,7 @@ def scan(
         policy = None if isinstance(remat, str) else remat
         return scan(checkpoint(f, prevent_cse=False, policy=policy), init, xs, steps, **options)
     init_leaves, init_tree, init_avals = flatten_operands("scan: init", init)
-    x_avals = [a.update(shape=a.shape[1:]) for a in xs_avals]
+    x_avals = [_element(aval, path) for aval, path in zip(xs_avals, _paths(xs_tree), strict=True)]
     in_tree = pytree.treedef_tuple((init_tree, xs_tree))
     closed, out_tree = trace_function(f, in_tree, [*init_avals, *x_avals], "scan")
     _check_result(f, out_tree)
@@ -123,6 +124,21 @@ def scan(
         **({"_split_transpose": True} if _split_transpose else {}),
     )
     return out_tree.unflatten(outs)
+
+
+def _element(aval: Any, path: str) -> Any:
+    """The type of what one step gets."""
+    element = aval.update(shape=aval.shape[1:])
+    if aval.layout is None:
+        return element
+    axes = aval.layout.spec.axes()[0]
+    if axes:
+        raise ValueError(
+            f"scan: the leading axis of xs{path}, {aval.str_short()}, is split over the mesh axes {axes}, but a loop "
+            "goes through it one step after the other: 0th dimension of all xs should be replicated. Bring it there "
+            "with canter.reshard, or split another dimension."
+        )
+    return element.update(layout=without_dimension(aval.layout, 0))
 
 
 def _check_remat(remat: Any) -> None:

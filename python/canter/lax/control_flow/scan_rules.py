@@ -12,6 +12,7 @@ from typing import Any
 
 from ...core.avals import ShapedArray, get_aval
 from ...core.effects import control_flow_allowed_effects, refuse_effects
+from ...core.explicit import with_dimension
 from ...core.jaxpr import ClosedJaxpr, Literal, Var, eval_jaxpr
 from ...core.tracing import trace_to_jaxpr
 from ...transforms.batching import batch_jaxpr
@@ -39,7 +40,8 @@ def fixpoint(flags: Sequence[bool], step: Callable[[list[bool]], Sequence[bool]]
 
 def stacked(aval: ShapedArray, length: int) -> ShapedArray:
     """The aval with the loop's axis in front."""
-    return aval.update(shape=(length, *aval.shape))
+    made = aval.update(shape=(length, *aval.shape))
+    return made if aval.layout is None else made.update(layout=with_dimension(aval, 0, ()))
 
 
 def bind(
