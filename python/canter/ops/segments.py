@@ -96,7 +96,7 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
             )
         if bucket_size is not None and (bucket_size <= 0 or len(ids_shape) != 1):
             raise ValueError(f"ops.{name}: bucket_size must be positive, with segment_ids of one dimension.")
-        options = {
+        options: dict[str, Any] = {
             "kind": kind,
             "count": _count(name, segment_ids, num_segments),
             "sorted_": bool(indices_are_sorted),
