@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Solver", "infeasible"]
 
-_MOST_LINEAR_PROGRAMS = 120  # that one question may take
+_MOST_LINEAR_PROGRAMS = 80  # that one question may take
 _MOST_PRODUCTS = 160
 _MOST_RESIDUES = 12
+_CASES_FIRST = ("floordiv", "max", "min", None, "mod")  # by what cases are told apart first
 _INFINITY = math.inf
 
 
@@ -41,6 +43,7 @@ class Solver:
         self.scope = scope
         self._known: dict[Any, bool] = {}
         self._intervals: dict[Atom, tuple[float, float]] = {}
+        self._samples_of: dict[frozenset[str], list[dict[str, int]]] = {}
         self._linear_programs = 0
 
     def proves(self, value: Any) -> bool:
@@ -48,8 +51,11 @@ class Solver:
         found = self._known.get(value.terms)
         if found is None:
             self._known[value.terms] = False  # while it is being found out, so that nothing turns in a circle
-            found = self.interval(value)[0] >= 0 or (
-                self.interval(value)[1] >= 0 and self._by_refutation([_minus_one_minus(value)])
+            low, high = self.interval(value)
+            found = low >= 0 or (
+                high >= 0
+                and not any(number < 0 for number in self._examples(value))
+                and self._by_refutation([_minus_one_minus(value)])
             )
             self._known[value.terms] = found
         return found
@@ -57,7 +63,7 @@ class Solver:
     def is_zero(self, value: Any) -> bool:
         """Whether an expression is certain to be 0."""
         low, high = self.interval(value)
-        if low > 0 or high < 0:
+        if low > 0 or high < 0 or any(self._examples(value)):
             return False
         return self.proves(value) and self.proves(-value)
 
@@ -69,8 +75,32 @@ class Solver:
         common = math.gcd(*(number for monomial, number in value.terms if monomial))
         if dict(value.terms).get((), 0) % common:
             return True
+        if any(number == 0 for number in self._examples(value)):
+            return False
         terms = dict(value.terms)
         return self._by_refutation([terms, {monomial: -number for monomial, number in terms.items()}])
+
+    # Examples
+
+    def _examples(self, value: Any) -> Iterator[int]:
+        """What an expression is for some values of its variables; one of them refutes most of what is not true."""
+        for sample in self._samples(value):
+            try:
+                yield value.evaluate(sample)
+            except ZeroDivisionError:
+                continue
+
+    def _samples(self, value: Any) -> list[dict[str, int]]:
+        """Values of the variables that satisfy the constraints."""
+        names = frozenset(value.variables())
+        found = self._samples_of.get(names)
+        if found is None:
+            constraints = [c for c in self.scope.constraints if not isinstance(c.difference, int)]
+            every = sorted(names.union(*(c.difference.variables() for c in constraints)))
+            found = self._samples_of[names] = [
+                sample for sample in _assignments(every) if all(_satisfies(c, sample) for c in constraints)
+            ]
+        return found
 
     # Intervals
 
@@ -200,8 +230,8 @@ class Solver:
         self._linear_programs += 1
         if self._linear_programs > _MOST_LINEAR_PROGRAMS:
             return False
-        rows = [_tight(terms) for terms in (*goals, *facts)]
-        if infeasible(rows + _products(rows, goals)):
+        rows = _without_equalities([_tight(terms) for terms in (*goals, *facts)])
+        if _contradicts_itself(rows) or infeasible(rows + _products(rows)):
             return True
         if depth == 0:
             return False
@@ -218,7 +248,7 @@ class Solver:
 
         atoms = {atom for terms in (*goals, *facts) for monomial in terms for atom, _ in monomial}
         fixed = {tuple(sorted(map(str, terms.items()))) for terms in facts}
-        for atom in sorted(atoms):
+        for atom in sorted(atoms, key=lambda atom: (_CASES_FIRST.index(atom.operation), atom)):
             own = expression(self.scope, {((atom, 1),): 1})
             cases: list[list[Terms]] = []
             if atom.operation in ("max", "min"):
@@ -249,6 +279,26 @@ class Solver:
 
 def _already(case: list[Terms], fixed: set[Any]) -> bool:
     return all(tuple(sorted(map(str, terms.items()))) in fixed for terms in case)
+
+
+def _assignments(names: list[str]) -> list[dict[str, int]]:
+    """Small, great and round numbers for variables, in some order."""
+    choices = (1, 2, 3, 4, 5, 7, 8, 12, 24, 64, 1000)
+    rng = random.Random(len(names))
+    if len(names) <= 2:
+        combinations = list(itertools.product(choices, repeat=len(names)))
+        rng.shuffle(combinations)
+    else:
+        combinations = [tuple(rng.choice(choices) for _ in names) for _ in range(300)]
+    return [dict(zip(names, values, strict=True)) for values in combinations]
+
+
+def _satisfies(constraint: Any, sample: dict[str, int]) -> bool:
+    try:
+        value = constraint.difference.evaluate(sample)
+    except ZeroDivisionError:
+        return False
+    return bool(value == 0 if constraint.equality else value >= 0)
 
 
 def _minus_one_minus(value: Any) -> Terms:
@@ -287,6 +337,60 @@ def _tightened(constraint: Any, atom: Atom, low: float, high: float) -> tuple[fl
     return low, high
 
 
+def _contradicts_itself(rows: list[Terms]) -> bool:
+    return any(terms.get((), 0) < 0 and not any(monomial for monomial in terms) for terms in rows)
+
+
+def _without_equalities(rows: list[Terms]) -> list[Terms]:
+    """Inequalities after atoms that equalities determine were replaced.
+
+    Afterwards coefficients may have factors in common, of which the rounding of constants makes use: what is
+    even cannot be 1.
+    """
+    for _ in range(8):
+        known = {frozenset(terms.items()) for terms in rows}
+        for terms in rows:
+            if frozenset((monomial, -number) for monomial, number in terms.items()) in known:
+                pivot = _pivot_of(terms)
+                if pivot is not None:
+                    break
+        else:
+            return rows
+        atom, number = pivot
+        value = {monomial: -count * number for monomial, count in terms.items() if monomial != ((atom, 1),)}
+        substituted = [_tight(_substituted(row, atom, value)) for row in rows]
+        rows = [row for row in substituted if any(row.values())]
+    return rows
+
+
+def _pivot_of(terms: Terms) -> tuple[Any, int] | None:
+    """An atom that an equality determines, with its coefficient, 1 or -1."""
+    for monomial, number in terms.items():
+        if len(monomial) == 1 and monomial[0][1] == 1 and abs(number) == 1:
+            atom = monomial[0][0]
+            if sum(other == atom for m in terms for other, _ in m) == 1:
+                return atom, number
+    return None
+
+
+def _substituted(terms: Terms, atom: Any, value: Terms) -> Terms:
+    from .expressions import times
+
+    result: Terms = {}
+    for monomial, number in terms.items():
+        products: Terms = {tuple(item for item in monomial if item[0] != atom): number}
+        for _ in range(dict(monomial).get(atom, 0)):
+            grown: Terms = {}
+            for own, count in products.items():
+                for other, factor in value.items():
+                    product = times(own, other)
+                    grown[product] = grown.get(product, 0) + count * factor
+            products = grown
+        for own, count in products.items():
+            result[own] = result.get(own, 0) + count
+    return {monomial: number for monomial, number in result.items() if number}
+
+
 def _tight(terms: Terms) -> Terms:
     """An inequality of integers, divided by what its coefficients have in common; the constant rounds down."""
     common = math.gcd(*(number for monomial, number in terms.items() if monomial))
@@ -295,7 +399,7 @@ def _tight(terms: Terms) -> Terms:
     return {monomial: number // common for monomial, number in terms.items()}
 
 
-def _products(facts: list[Terms], goals: list[Terms]) -> list[Terms]:
+def _products(facts: list[Terms]) -> list[Terms]:
     """Products of pairs of facts, and squares, where these speak of products that are in question."""
     from .expressions import times
 
@@ -334,6 +438,8 @@ def _corners(wanted: set[Monomial], facts: list[Terms]) -> list[Terms]:
     """For products of values with lower bounds that are not negative: `(x - 2) * (y - 3) * z >= 0`, in all ways."""
     lows: dict[Any, int] = {}
     for terms in facts:
+        if not terms:
+            continue
         (monomial, number), *rest = terms.items()
         alone = len(monomial) == 1 and monomial[0][1] == 1 and number == 1 and all(m == () for m, _ in rest)
         if alone and (low := -terms.get((), 0)) >= 0:
