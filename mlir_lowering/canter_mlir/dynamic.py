@@ -257,6 +257,15 @@ def _reduce_window(op: _Operation) -> None:
     }
 
 
+def _rng_bit_generator(op: _Operation) -> None:
+    op.attributes |= {
+        "call_target_name": op.module.types.string("stablehlo.dynamic_rng_bit_generator"),
+        "api_version": op.module.types.integer(2, 32),
+    }
+    op.name = "stablehlo.custom_call"
+    op.operands.append(op.sizes(tuple(physical_aval(op.avals[1]).shape)))
+
+
 def _custom_call(op: _Operation) -> None:
     """The shapes of the results become operands, which are there only until they are filled in."""
     types = op.module.types
@@ -282,6 +291,7 @@ _VARIANTS: dict[str, Callable[[_Operation], None]] = {
     "stablehlo.pad": _pad,
     "stablehlo.reduce_window": _reduce_window,
     "stablehlo.reshape": _reshape,
+    "stablehlo.rng_bit_generator": _rng_bit_generator,
     "stablehlo.slice": _slice,
 }
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from canter.core.avals import ShapedArray
-from canter.core.dimensions import has_symbolic_shapes
+from canter.core.dimensions import has_symbolic_shapes, is_symbolic_dim, min_dim
 
 from ..mlir_door import ir, stablehlo_attributes
 from .elementwise import _real_dtype
@@ -22,7 +22,7 @@ from .shapes import broadcast_in_dim, iota, slice_
 
 __all__ = [
     "Matrix", "adjoint", "check_algorithm", "conj", "corner", "custom_call", "full_range", "info_of", "like",
-    "nan_where_failed", "old_custom_call", "padded_columns", "shapes", "triangle", "where_batch",
+    "nan_where_failed", "old_custom_call", "padded_columns", "shapes", "size_constant", "triangle", "where_batch",
 ]  # fmt: skip
 
 INT32, BOOL = np.dtype(np.int32), np.dtype(bool)
@@ -144,6 +144,15 @@ def where_batch(ctx: Any, flags: Any, batch: tuple[int, ...], x: Any, y: Any, av
     return ctx.op("stablehlo.select", (flags, x, y), aval)
 
 
+def size_constant(ctx: Any, size: Any) -> Any:
+    """A size as an i32."""
+    if not is_symbolic_dim(size):
+        return ctx.constant(size, INT32)
+    from ..dynamic import dimension_value
+
+    return dimension_value(ctx.module_context, size, ctx.location)
+
+
 def shapes(aval: Any) -> tuple[tuple[int, ...], int, int]:
     """Batch dimensions, rows, columns."""
     return aval.shape[:-2], aval.shape[-2], aval.shape[-1]
@@ -193,7 +202,8 @@ def adjoint(ctx: Any, x: Any, aval: Any) -> tuple[Any, Any]:
 
 def padded_columns(ctx: Any, x: Any, aval: Any, columns: int) -> Any:
     """Matrices with as many columns: the first ones, or zeros behind them."""
-    if columns <= aval.shape[-1]:
+    kept = min_dim(columns, aval.shape[-1])
+    if columns == kept:
         return corner(ctx, x, aval, aval.shape[-2], columns)
     types = ctx.types
     attributes = {

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from canter.core.avals import ShapedArray
+from canter.core.dimensions import min_dim
 
 from ..mlir_door import stablehlo_attributes
 from ..registry import Rule, lower_fun, register_table
@@ -30,6 +31,7 @@ from .kernels import (
     nan_where_failed,
     padded_columns,
     shapes,
+    size_constant,
     triangle,
     where_batch,
 )
@@ -209,7 +211,7 @@ def _permutation(ctx: Any, pivots: Any, pivot_aval: Any, aval: Any) -> Any:
         )
 
     def condition(state: list[Any]) -> Any:
-        return ctx.compare("LT", state[0], ctx.constant(pivot_aval.shape[-1], INT32), counter)
+        return ctx.compare("LT", state[0], size_constant(ctx, pivot_aval.shape[-1]), counter)
 
     def body(state: list[Any]) -> list[Any]:
         count, permutation = state
@@ -266,7 +268,7 @@ def _ormqr_cpu(ctx: Any, x: Any, taus: Any, c: Any, *, left: bool, transpose: bo
 def _qr_cpu(ctx: Any, x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any = None) -> list[Any]:
     aval = ctx.avals_in[0]
     _, rows, columns = shapes(aval)
-    rank = min(rows, columns)
+    rank = min_dim(rows, columns)
     if pivoting and not rank:  # LAPACK divides by the number of rows
         return list(_qr_program(ctx, x, pivoting=True, full_matrices=full_matrices))
     taus_aval = like(aval, rank)
@@ -335,7 +337,7 @@ def _svd_cpu(
 ) -> list[Any]:
     aval = ctx.avals_in[0]
     batch, rows, columns = shapes(aval)
-    rank = min(rows, columns)
+    rank = min_dim(rows, columns)
     full_range(ctx, subset_by_index, rank)
     if not rank:
         return list(_svd_program(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))

@@ -11,6 +11,7 @@ from ..core import dtypes, pytree
 from ..core.primitive import Primitive
 from ..runtime.jit import jit
 from ..transforms.custom_rules import custom_vjp
+from ..transforms.rules import moveaxis
 from .exported import Exported
 
 __all__ = ["call_exported", "call_exported_p"]
@@ -141,4 +142,22 @@ def _check_types(exported: Exported, avals: Sequence[Any]) -> None:
         )
 
 
+def _batched(
+    args: Sequence[Any], dims: Sequence[int | None], *, exported: Exported
+) -> tuple[list[Any], list[int]]:
+    """One call after another: nothing is known of the program but how to run it."""
+    from ..lax import map as lax_map
+
+    mapped = [moveaxis(x, dim, 0) for x, dim in zip(args, dims, strict=True) if dim is not None]
+
+    def call_one(rows: list[Any]) -> list[Any]:
+        left = iter(rows)
+        operands = [x if dim is None else next(left) for x, dim in zip(args, dims, strict=True)]
+        return list(call_exported_p.bind(*operands, exported=exported))
+
+    results = lax_map(call_one, mapped)
+    return results, [0] * len(results)
+
+
 call_exported_p.def_effectful_abstract_eval(_abstract)
+call_exported_p.def_batching(_batched)

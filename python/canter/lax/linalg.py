@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray
+from ..core.dimensions import min_dim
 from . import linalg_derivatives as derivatives
 from .common import check_dtype, ops
 from .linalg_cholesky import cholesky, cholesky_p, cholesky_update, cholesky_update_p, symmetrize
@@ -206,7 +207,7 @@ def triangular_solve(
 def _lu_shapes(x: Any) -> list[Any]:
     check_matrix("lu", x)
     rows, columns = x.shape[-2:]
-    pivots = sized(x, min(rows, columns), dtype=np.dtype(np.int32))
+    pivots = sized(x, min_dim(rows, columns), dtype=np.dtype(np.int32))
     return [sized(x, rows, columns), pivots, sized(x, rows, dtype=np.dtype(np.int32))]
 
 
@@ -282,7 +283,7 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
 def _qr_shapes(x: Any, *, pivoting: bool, full_matrices: bool, use_magma: Any) -> list[Any]:
     check_matrix("qr", x)
     rows, columns = x.shape[-2:]
-    inner = rows if full_matrices else min(rows, columns)
+    inner = rows if full_matrices else min_dim(rows, columns)
     shapes = [sized(x, rows, inner), sized(x, inner, columns)]
     return [*shapes, sized(x, columns, dtype=np.dtype(np.int32))] if pivoting else shapes
 
@@ -392,7 +393,7 @@ def _subset(name: str, subset: Sequence[int], count: int) -> tuple[int, int]:
 def _svd_shapes(x: Any, *, full_matrices: bool, compute_uv: bool, **_: Any) -> list[Any]:
     check_matrix("svd", x)
     rows, columns = x.shape[-2:]
-    rank = min(rows, columns)
+    rank = min_dim(rows, columns)
     values = sized(x, rank, dtype=real_dtype(x.dtype))
     if not compute_uv:
         return [values]

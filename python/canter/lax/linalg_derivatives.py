@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core import dtypes
+from ..core.dimensions import min_dim
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, add_tangents, instantiate_zeros, is_undefined_primal
 from .common import const, ops
@@ -255,7 +256,7 @@ def lu_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tu
     """
     factors, pivots, permutation = primitive.bind(*primals)
     rows, columns = shape_of(factors)[-2:]
-    rank = min(rows, columns)
+    rank = min_dim(rows, columns)
     left = triangle(_resize(factors, rows, rows), lower=True, offset=-1)
     left = ops.add(left, _eye(left, rows, rows))
     upper = triangle(_resize(factors, columns, columns), lower=False)
@@ -297,7 +298,7 @@ def qr_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> tu
     if order:
         change = swap_last(_permute_rows(swap_last(change), order[0]))
     rows, columns = shape_of(change)[-2:]
-    inner, rank = shape_of(q)[-1], min(rows, columns)
+    inner, rank = shape_of(q)[-1], min_dim(rows, columns)
     corner = _leading(r, rank, rank)
     scaled = _solve_triangular(corner, _leading(change, rows, rank))  # dA R⁻¹
     projected = matmul(adjoint(q), scaled)
@@ -381,7 +382,7 @@ def svd_jvp(primitive: Primitive, primals: Any, tangents: Any, params: Any) -> t
     """
     change = tangents[0]
     rows, columns = shape_of(change)[-2:]
-    rank = min(rows, columns)
+    rank = min_dim(rows, columns)
     full = params["compute_uv"] and params["full_matrices"]
     wanted = {**params, "compute_uv": True, "full_matrices": full}
     s, all_u, all_vt = primitive.bind(*primals, **wanted)

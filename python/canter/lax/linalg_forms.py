@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.avals import ShapedArray
+from ..core.dimensions import max_dim
 from . import linalg_algorithms as algorithms, linalg_derivatives as derivatives
 from .common import ops
 from .linalg_derivatives import triangle
@@ -25,7 +26,7 @@ __all__ = [
 def _hessenberg_shapes(a: Any) -> list[Any]:
     check_matrix("hessenberg", a, square=True)
     size = a.shape[-1]
-    return [sized(a, size, size), sized(a, max(size - 1, 0))]
+    return [sized(a, size, size), sized(a, max_dim(size - 1, 0))]
 
 
 hessenberg_p = matrix_primitive(
@@ -61,8 +62,8 @@ def _tridiagonal_shapes(a: Any, *, lower: bool) -> list[Any]:
     return [
         sized(a, size, size),
         sized(a, size, dtype=real),
-        sized(a, max(size - 1, 0), dtype=real),
-        sized(a, max(size - 1, 0)),
+        sized(a, max_dim(size - 1, 0), dtype=real),
+        sized(a, max_dim(size - 1, 0)),
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from canter import lax
 from canter.core.dimensions import is_symbolic_dim, sizes_of
+from canter.core.errors import InconclusiveDimensionOperation
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
@@ -135,7 +136,9 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
         )
     known = math.prod(n for n in dims if n != -1)
     if -1 in dims:
-        if known == 0 or total % known:
+        if is_symbolic_dim(total) or is_symbolic_dim(known):
+            _check_divides(own, dims, total % known)
+        elif known == 0 or total % known:
             raise TypeError(
                 f"cannot reshape array of shape {own} (size {total}) into shape {tuple(dims)} because the "
                 f"product of specified axis sizes ({known}) does not evenly divide {total}."
@@ -147,6 +150,14 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
             "The sizes must agree; one dimension may be -1, which stands for what is left."
         )
     return tuple(dims)
+
+
+def _check_divides(own: tuple[Any, ...], dims: list[Any], rest: Any) -> None:
+    if rest != 0:
+        raise InconclusiveDimensionOperation(
+            f"Cannot divide evenly the sizes of shapes {own} and {tuple(dims)}: the remainder {rest} should be 0. Name "
+            "the dimension so that it divides (2*b instead of b), or add a constraint such as 'mod(b, 2) == 0'."
+        )
 
 
 @composite(static_argnames=("shape", "order"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import is_symbolic_dim
 from canter.core.trace import Tracer, concrete_or_error
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -601,7 +602,8 @@ def _searchsorted(a: Any, v: Any, sorter: Any, *, side: str, method: str) -> Any
         low = lax.select(go_right, lax.add(middle, lax.full_like(middle, 1)), low)
         return low, lax.select(go_left, middle, high)
 
-    steps = count.bit_length()
+    # Steps too many do nothing.
+    steps = 31 if is_symbolic_dim(count) else count.bit_length()
     if method == "scan_unrolled" or steps <= 4:
         interval = (low, high)
         for i in range(steps):
