@@ -263,9 +263,17 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def platform_of(device: Any) -> str:
-    """For which platform programs of a device are lowered: 'cuda' or 'rocm' where the device says 'gpu'."""
-    platform = device.platform
-    return getattr(device.client, "_raw_platform", platform).lower() if platform == "gpu" else platform
+    """For which platform programs of a device are lowered.
+
+    That is 'cuda' or 'rocm' where the device says 'gpu', and 'cpu_plugin' for a CPU behind the C API: it has none
+    of the kernels that jaxlib registers with its own.
+    """
+    platform, client = device.platform, device.client
+    if platform == "gpu":
+        return getattr(client, "_raw_platform", platform).lower()
+    if platform == "cpu" and client.platform_version.startswith("PJRT C API"):
+        return "cpu_plugin"
+    return platform
 
 
 def default_memory_kind(devices: Any) -> str | None:

@@ -87,14 +87,15 @@ def _svd(
     return list(_polar_svd(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))
 
 
+_BY_COMPILER = {"eigh": _eigh, "svd": _svd}
+register_table(_BY_COMPILER)  # for platforms of plugins that nobody knows: no library of theirs is called
 register_table(
     {
-        "eigh": _eigh,
+        **_BY_COMPILER,
         "geqrf": _geqrf,
         "householder_product": _householder_product,
         "lu": _lu,
         "qr": _qr,
-        "svd": _svd,
     },
     platform="tpu",
 )

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ..runtime.ahead_of_time import lower_for
 from ..runtime.jit import jit
 from ..runtime.shape_dtype import struct_of
 from ..runtime.stages import Compiled, Lowered, Traced
 from .compiled_bytes import from_bytes, to_bytes
+from .exported import Exported
 
 __all__ = ["compile_for", "load_compiled", "save_compiled"]
 
@@ -44,23 +46,21 @@ def compile_for(
       >>> compiled.memory_analysis().argument_size_in_bytes
       12
     """
-    if isinstance(program, (Lowered, Traced)) or hasattr(program, "mlir_module_serialized"):
+    if isinstance(program, (Lowered, Traced, Exported)):
         if args or kwargs:
             raise TypeError(
                 f"A {type(program).__name__} has the types of its arguments already; compile_for takes none beside it."
             )
-        lowered = program if isinstance(program, Lowered) else _lowered(program)
+        stage = _traced(program) if isinstance(program, Exported) else program
     else:
-        function = program if hasattr(program, "lower") else jit(program)
-        lowered = function.lower(*args, **kwargs)
-    return lowered.compile(compiler_options, topology=topology)
+        function = program if hasattr(program, "trace") else jit(program)
+        stage = function.trace(*args, **kwargs)
+    return lower_for(stage, topology).compile(compiler_options)
 
 
-def _lowered(program: Any) -> Lowered:
-    if isinstance(program, Traced):
-        return program.lower()
-    args, kwargs = program.in_tree.unflatten([struct_of(aval) for aval in program.in_avals])
-    return jit(program.call).lower(*args, **kwargs)
+def _traced(exported: Exported) -> Traced:
+    args, kwargs = exported.in_tree.unflatten([struct_of(aval) for aval in exported.in_avals])
+    return jit(exported.call).trace(*args, **kwargs)
 
 
 def save_compiled(compiled: Compiled, path: str | os.PathLike[str]) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from canter_pjrt.jaxlib_door import default_memory_of, platform_of
+
 from ..core.mesh import Mesh
 from ..core.sharding import NamedSharding, TileSharding
-from .program import Layout
+from .program import Layout, lower
+from .stages import Lowered
 
-__all__ = ["TopologyDescription", "devices_of", "moved"]
+__all__ = ["TopologyDescription", "devices_of", "lower_for", "moved"]
 
 
 class TopologyDescription:
@@ -34,14 +37,34 @@ class TopologyDescription:
     @property
     def platform(self) -> str:
         """For which platform programs for these devices are lowered."""
-        from canter_pjrt.jaxlib_door import platform_of
-
         return platform_of(self.devices[0])
 
     def __repr__(self) -> str:
         kind = self.devices[0].device_kind if self.devices else "none"
         name = f"{self.name!r}, " if self.name else ""
         return f"TopologyDescription({name}{len(self.devices)} x {kind})"
+
+
+def lower_for(stage: Any, topology: Any) -> Lowered:
+    """A traced or lowered program, lowered for other hardware.
+
+    Args:
+      stage: a `Traced` or a `Lowered`.
+      topology: see `Lowered.compile`.
+
+    Raises:
+      TypeError, ValueError: see `devices_of`.
+    """
+    stage._check_reusable()
+    jitted, program, call = stage._jitted, stage._program, stage._call
+    layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
+    devices = devices_of(topology, 1 if layout is None else len(layout.devices))
+    # The module knows devices by their places in the mesh, so that another platform's can take them.
+    names, options = jitted.names_for(program, call), jitted.options_for(program, call)
+    lowered = lower(program.lifted, options, (platform_of(devices[0]),), *names, layout=layout)
+    if layout is not None:
+        lowered.layout = moved(layout, devices)
+    return Lowered(jitted, program, call, lowered, devices[0])
 
 
 def devices_of(topology: Any, count: int) -> list[Any]:
@@ -108,7 +131,5 @@ def _moved_sharding(sharding: Any, places: dict[Any, Any]) -> Any:
 
 
 def _unusual_kind(sharding: Any, device: Any) -> str | None:
-    from canter_pjrt.jaxlib_door import default_memory_of
-
     kind = sharding.memory_kind
     return None if kind == default_memory_of(device) else kind

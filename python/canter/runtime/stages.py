@@ -105,6 +105,13 @@ class _Stage:
         """The function's name."""
         return self._jitted.name
 
+    def _check_reusable(self) -> None:
+        if not self._program.reusable:
+            raise TypeError(
+                f"{describe_function(self._jitted.function)} uses values of an enclosing transformation, so it can "
+                "only be called, not lowered by itself. Lower the outermost function, or pass the values as arguments."
+            )
+
     def __repr__(self) -> str:
         types = ", ".join(aval.str_short() for aval in self._call.avals)
         return f"<{type(self).__name__} {self.fun_name}({types})>"
@@ -260,7 +267,9 @@ class Lowered(_Stage):
         if topology is not None:
             if device_assignment is not None:
                 raise ValueError("Give device_assignment or topology, not both.")
-            return self._lowered_for(topology).compile(compiler_options)
+            from .ahead_of_time import lower_for
+
+            return lower_for(self, topology).compile(compiler_options)
         device = self._device
         if device_assignment is not None and self._lowered.layout is not None:
             raise NotImplementedError(
@@ -284,20 +293,6 @@ class Lowered(_Stage):
             )
         flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
         return Compiled(self, self._lowered.compile(device, flags))
-
-    def _lowered_for(self, topology: Any) -> Lowered:
-        from .ahead_of_time import devices_of, moved
-
-        jitted, program, call = self._jitted, self._program, self._call
-        layout = self._lowered.layout
-        devices = devices_of(topology, 1 if layout is None else len(layout.devices))
-        platforms = (platform_of(devices[0]),)
-        # The module knows devices by their places in the mesh, so that another platform's can take them.
-        names, options = jitted.names_for(program, call), jitted.options_for(program, call)
-        lowered = lower(program.lifted, options, platforms, *names, layout=layout)
-        if layout is not None:
-            lowered.layout = moved(layout, devices)
-        return Lowered(jitted, program, call, lowered, devices[0])
 
 
 class Compiled(_Stage):
