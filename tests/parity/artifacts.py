@@ -43,6 +43,8 @@ class Program(NamedTuple):
     platforms: tuple[str, ...] | None = None
     x64: bool = False
     devices: int = 1
+    shapes: tuple[str | None, ...] | None = None  # of the arguments, with symbolic dimensions
+    constraints: tuple[str, ...] = ()
 
 
 def load(framework: str) -> Any:
@@ -121,6 +123,29 @@ def programs(fw: Any) -> dict[str, Program]:
     def sharded(x, weight):
         return np_.sin(x) @ weight
 
+    def symbolic_shapes(x):
+        rows, columns = x.shape
+        return (
+            x.reshape(-1) * rows, np_.arange(columns), x[:-1, ::2], np_.concatenate([x, x[:1]], 0).mean(0),
+            np_.pad(x, ((0, 1), (rows, 0))), np_.cumsum(x, 1), x @ x.T / columns, np_.where(x > 0, x, columns),
+        )  # fmt: skip
+
+    def symbolic_loops(x, y):
+        rows = lax.scan(lambda c, row: (c + row, c.sum()), np_.zeros(x.shape[1]), x)
+        grown = lax.fori_loop(0, x.shape[0], lambda i, z: z + i * x[i], y)
+        return rows, grown, lax.cond(y.sum() > 0, lambda z: z * 2, lambda z: z - z.shape[0], y)
+
+    def symbolic_indexing(x, i):
+        return (
+            x[i],
+            x[-1],
+            x.at[i].add(1.0),
+            np_.sort(x, axis=0),
+            np_.argmax(x, axis=1),
+            np_.tril(x),
+            np_.flip(x),
+        )
+
     layers = [(normal(5, 8), normal(8)), (normal(8, 8), normal(8)), (normal(8, 3), normal(3))]
     heads = {"q": normal(8, 2, 4), "k": normal(8, 2, 4), "v": normal(8, 2, 4), "o": normal(2, 4, 8)}
     grid = normal(4, 4)
@@ -148,6 +173,17 @@ def programs(fw: Any) -> dict[str, Program]:
         "indexing": Program(indexing, (normal(4, 3), np.array([1, 3], np.int32)), vjp_order=1),
         "float64": Program(lambda x: np_.exp(x) / 3, (np.linspace(0, 1, 4),), vjp_order=1, x64=True),
         "sharded": Program(sharded, (normal(8, 4), normal(4, 4)), vjp_order=1, devices=8),
+        "symbolic_mlp": Program(mlp, (layers, normal(2, 5)), vjp_order=1, shapes=(None, "batch, _")),
+        "symbolic_shapes": Program(
+            symbolic_shapes, (normal(3, 4),), shapes=("a, b",), constraints=("a >= 2",)
+        ),
+        "symbolic_loops": Program(symbolic_loops, (normal(3, 4), normal(4)), shapes=("n, 2*m", "2*m")),
+        "symbolic_indexing": Program(
+            symbolic_indexing,
+            (normal(4, 3), np.array([1, 3], np.int32)),
+            shapes=("a, b", "c"),
+            constraints=("a >= b + 1", "mod(a, 2) == 0"),
+        ),
         "unused": Program(lambda x, y, z: (y * 2, y.shape[0]), (normal(2), normal(3), normal(1))),
     }
 
@@ -181,7 +217,10 @@ def version_of(fw: Any) -> str:
 
 def blob_of(fw: Any, program: Program) -> bytes:
     with wide_numbers(fw, program):
-        exported = fw.export.export(jitted(fw, program), platforms=program.platforms)(*program.args)
+        args = program.args
+        if program.shapes is not None:
+            args = fw.export.symbolic_args_specs(args, program.shapes, constraints=program.constraints)
+        exported = fw.export.export(jitted(fw, program), platforms=program.platforms)(*args)
         return bytes(exported.serialize(vjp_order=program.vjp_order))
 
 
