@@ -53,7 +53,7 @@ def _packages(framework: str) -> list[str]:
     """JAX of the very jaxlib that Canter runs on, so that the compiler is the same on both sides."""
     if framework == "jax":
         release = metadata.version("jaxlib")
-        return [f"jax=={release}", f"jaxlib=={release}"]
+        return [f"jax=={release}", f"jaxlib=={release}", "flatbuffers"]
     return ["torch", "numpy"]
 
 

@@ -14,6 +14,8 @@ MODULES = {
     "gpt12": "gpt",
     "gpt4_step": "gpt",
     "nested_gpt": "gpt",
+    "export_gpt": "artifacts",
+    "load_artifact": "artifacts",
     "scan": "loops",
     "eager_calls": "calls",
     "jit": "dispatch",

@@ -44,12 +44,12 @@ def _call_exported(ctx: Any, *operands: Any, exported: Any) -> list[Any]:
             leading = [ctx.constant(numbers[0], np.dtype(np.int32))]
     types = [ctx.types.token()] * len(tokens) + [ctx.types.of(aval) for aval in ctx.avals_out]
     callee = {"callee": ctx.types.symbol(symbol)}
-    operands, inner_types = [*leading, *tokens, *kept], types
+    inputs, inner_types = [*leading, *tokens, *kept], types
     if has_symbolic_shapes(exported.in_avals):
         inner = ir.FunctionType(ir.TypeAttr(module.symbol_table[symbol].attributes["function_type"]).value)
-        operands, inner_types = converted(operands, inner.inputs, ctx.location), list(inner.results)
+        inputs, inner_types = list(converted(inputs, inner.inputs, ctx.location)), list(inner.results)
         module.module.operation.attributes["jax.uses_shape_polymorphism"] = ctx.types.boolean(True)
-    results = list(_create("func.call", inner_types, operands, callee, loc=ctx.location).results)
+    results = list(_create("func.call", inner_types, inputs, callee, loc=ctx.location).results)
     results = converted(results, types, ctx.location)
     module.set_tokens(effects, results[: len(tokens)])
     return [
