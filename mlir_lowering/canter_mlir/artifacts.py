@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -125,12 +124,12 @@ def merge(builder: Any, module: Any, name: str) -> str:
     Returns:
       The symbol of what was `main`, now a private function.
     """
-    operations = [operation.operation for operation in module.body.operations]
+    operations = _symbols(module)
     taken = {ir.StringAttr(operation.attributes["sym_name"]).value for operation in operations}
     meshes = {
-        mesh.operation.attributes["mesh"]: ir.StringAttr(mesh.operation.attributes["sym_name"]).value
-        for mesh in builder.module.body.operations
-        if mesh.operation.name == "sdy.mesh"
+        mesh.attributes["mesh"]: ir.StringAttr(mesh.attributes["sym_name"]).value
+        for mesh in _symbols(builder.module)
+        if mesh.name == "sdy.mesh"
     }
     known = [o for o in operations if o.name == "sdy.mesh" and o.attributes["mesh"] in meshes]
     moved = [operation for operation in operations if operation not in known]
@@ -157,13 +156,28 @@ def merge(builder: Any, module: Any, name: str) -> str:
             ir.SymbolTable.replace_all_symbol_uses(symbol, same, module.operation)
         mesh.erase()
     # Only now: a new name reaches the uses in what is still in the module.
+    present = _symbols(builder.module)
     for operation in moved:
-        operation.detach_from_parent()
         if operation.name == "sdy.mesh":
-            ir.InsertionPoint.at_block_begin(builder.module.body).insert(operation)
+            operation.move_before(present[0])
         else:
-            builder.ip.insert(operation)
+            operation.move_after(present[-1])
+            present.append(operation)
     return main
+
+
+def _symbols(module: Any) -> list[Any]:
+    """The functions and meshes of a module. To iterate over them would load Python classes of the dialects."""
+    found: list[Any] = []
+
+    def look(operation: Any) -> Any:
+        if operation.name == "builtin.module":
+            return ir.WalkResult.ADVANCE
+        found.append(operation)
+        return ir.WalkResult.SKIP
+
+    module.operation.walk(look, ir.WalkOrder.PRE_ORDER)
+    return found
 
 
 def _rename(module: Any, operation: Any, old: str, new: str) -> None:
@@ -172,10 +186,7 @@ def _rename(module: Any, operation: Any, old: str, new: str) -> None:
 
 
 def _free_name(module: Any, name: str) -> str:
-    taken: Sequence[str] = [
-        ir.StringAttr(operation.operation.attributes["sym_name"]).value
-        for operation in module.body.operations
-    ]
+    taken = {ir.StringAttr(operation.attributes["sym_name"]).value for operation in _symbols(module)}
     while name in taken:
         name += "_"
     return name

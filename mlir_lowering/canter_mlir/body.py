@@ -300,7 +300,7 @@ def call_jaxpr(
     operands = [*global_operands(module), *(tokens or ()), *operands]
     if not tokens:
         return _call(ctx, symbol, out_types, operands)
-    results = _call(ctx, symbol, [types.token()] * len(tokens) + out_types, operands)
+    results = _call(ctx, symbol, [types.token() for _ in tokens] + out_types, operands)
     module.set_tokens(effects, results[: len(tokens)])
     return results[len(tokens) :]
 
@@ -324,7 +324,8 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
         symbol = module.functions.get(structure) if structure is not None else None
         if symbol is None:
             types = module.types
-            tokens = [types.token()] * (len(ordered_effects.filter_in(jaxpr.effects)) if jaxpr.effects else 0)
+            ordered = ordered_effects.filter_in(jaxpr.effects) if jaxpr.effects else ()
+            tokens = [types.token() for _ in ordered]
             in_types = _global_types(module) + tokens + [types.of(aval) for aval in jaxpr.in_avals]
             out_types = tokens + [types.of(aval) for aval in jaxpr.out_avals]
             symbol, function = module.new_function(name, in_types, out_types)

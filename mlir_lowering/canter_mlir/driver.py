@@ -222,7 +222,7 @@ def _emit_main(
 ) -> None:
     types, jaxpr = builder.types, closed.jaxpr
     tokens = ordered_effects.filter_in(jaxpr.effects)
-    token_types = [types.token()] * len(tokens)
+    token_types = [types.token() for _ in tokens]
     const_types = [] if embed_consts else [types.of(var.aval) for var in jaxpr.constvars]
     in_types = token_types + const_types + [types.of(var.aval) for var in jaxpr.invars]
     out_types = token_types + [types.of(atom.aval) for atom in jaxpr.outvars]

@@ -42,7 +42,7 @@ def _call_exported(ctx: Any, *operands: Any, exported: Any) -> list[Any]:
             leading = [_platform_index(ctx, numbers)]
         elif has_symbolic_shapes(exported.in_avals):
             leading = [ctx.constant(numbers[0], np.dtype(np.int32))]
-    types = [ctx.types.token()] * len(tokens) + [ctx.types.of(aval) for aval in ctx.avals_out]
+    types = [ctx.types.token() for _ in tokens] + [ctx.types.of(aval) for aval in ctx.avals_out]
     callee = {"callee": ctx.types.symbol(symbol)}
     inputs, inner_types = [*leading, *tokens, *kept], types
     if has_symbolic_shapes(exported.in_avals):
