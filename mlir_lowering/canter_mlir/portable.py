@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from .mlir_door import ir, new_context, passmanager, stablehlo_attributes
+from .mlir_door import ir, load_all_dialects, new_context, passmanager, stablehlo_attributes
 
 __all__ = [
     "current_version",
@@ -55,7 +55,12 @@ def parse_module(source: str | bytes) -> Any:
     Raises:
       ValueError: the source is not a legal module.
     """
-    with new_context():
+    with new_context() as context:
+        try:
+            return ir.Module.parse(source)
+        except ir.MLIRError:
+            pass
+        load_all_dialects(context)  # other frameworks leave a little of arith, tensor or shape behind
         try:
             return ir.Module.parse(source)
         except ir.MLIRError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -332,7 +333,10 @@ def _attribute(attribute: Any) -> Any:
         return _printed_elements(text)
     if enumeration := re.fullmatch(r"#\w+<\w+ (\w+)>", text):
         return enumeration[1]
-    structure = _STRUCTURES.get(text.split("<", 1)[0])
+    head, _, rest = text.partition("<")
+    if head.count(".") == 0:  # "#sdy<manual_axes{…}>" is the same as "#sdy.manual_axes<{…}>"
+        head = f"{head}.{re.split(r'[^A-Za-z_]', rest, maxsplit=1)[0]}"
+    structure = _STRUCTURES.get(head)
     return text if structure is None else structure(attribute)
 
 
@@ -383,11 +387,20 @@ def _number(word: str, dtype: np.dtype) -> Any:
 # --- reading --------------------------------------------------------------------------------------
 
 
+def _resources(module: Any) -> dict[str, bytes]:
+    """What `dense_resource` attributes refer to: the printed module has it at its end, after an alignment."""
+    text = module.operation.get_asm()
+    _, _, section = text.rpartition("dialect_resources:")
+    pairs = re.findall(r'([\w.$-]+|"[^"]+"): "0x([0-9A-Fa-f]+)"', section)
+    return {name.strip('"'): bytes.fromhex(digits)[4:] for name, digits in pairs}
+
+
 class _Reader:
     """Reads one function."""
 
-    def __init__(self, function: str):
+    def __init__(self, function: str, resources: Callable[[], dict[str, bytes]]):
         self.function = function
+        self.resources = resources
         self.values: dict[Any, Value] = {}
         self.count = 0
 
@@ -411,9 +424,8 @@ class _Reader:
     def operation(self, raw: Any) -> Operation:
         name = raw.name
         attributes = dict(_items(raw.attributes))
-        if name == "stablehlo.constant":
-            value = attributes["value"]
-            attributes = {"value": _elements(value, raw.get_asm() if value is None else None)}
+        if name in ("stablehlo.constant", "arith.constant"):
+            attributes = {"value": self.constant(attributes["value"], raw)}
         else:
             attributes = {key: _attribute(value) for key, value in attributes.items()}
         operands = tuple(self.values[value] for value in raw.operands)
@@ -424,6 +436,20 @@ class _Reader:
         made.regions = tuple(map(self.block, raw.regions))
         made.results = tuple(self._define(result, made) for result in raw.results)
         return made
+
+    def constant(self, value: Any, raw: Any) -> Any:
+        """The array or number of a constant."""
+        found = re.match(r'dense_resource<"?([^>"]+)"?>', str(value)) if value is not None else None
+        if found is not None:
+            kind, data = _type(raw.results[0].type), self.resources()
+            if found[1] not in data:
+                raise NotImplementedError(
+                    f"The elements of the constant {found[1]} are not in the module itself."
+                )
+            return np.frombuffer(data[found[1]], kind.dtype).reshape(kind.shape)
+        if value is not None and not str(value).startswith("dense"):
+            return _attribute(value)
+        return _elements(value, raw.get_asm() if value is None else None)
 
     def _define(self, value: Any, operation: Operation | None = None) -> Value:
         made = self.values[value] = Value(_type(value.type), operation)
@@ -442,9 +468,9 @@ def _per_value(operation: Any, name: str, count: int) -> tuple[dict[str, Any], .
     return tuple(_attribute(entry) for entry in operation.attributes[name])
 
 
-def _function(operation: Any) -> Function:
+def _function(operation: Any, resources: Callable[[], dict[str, bytes]]) -> Function:
     name = str(operation.attributes["sym_name"].value)
-    body = _Reader(name).block(operation.regions[0])
+    body = _Reader(name, resources).block(operation.regions[0])
     arguments = operation.regions[0].blocks[0].arguments
     visibility = (
         operation.attributes["sym_visibility"].value if "sym_visibility" in operation.attributes else ""
@@ -472,11 +498,12 @@ def read(module: Any) -> Module:
       float32[2]
     """
     functions, meshes = {}, {}
+    resources = cache(lambda: _resources(module))
     with module.context:
         for wrapped in module.body.operations:
             operation = wrapped.operation
             if operation.name == "func.func":
-                function = _function(operation)
+                function = _function(operation, resources)
                 functions[function.name] = function
             elif operation.name == "sdy.mesh":
                 meshes[str(operation.attributes["sym_name"].value)] = _mesh(operation.attributes["mesh"])

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
         minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
     )
     from .exporting import default_export_platform as default_export_platform, export as export
+    from .iree import run_iree as run_iree, to_iree as to_iree
     from .portable import to_portable as to_portable, to_text as to_text, version_for as version_for
     from .pytree_types import (
         register_namedtuple_serialization as register_namedtuple_serialization,
         register_pytree_node_serialization as register_pytree_node_serialization,
     )
+    from .saved_models import from_saved_model as from_saved_model, to_saved_model as to_saved_model
     from .serialization import deserialize as deserialize, serialize as serialize
     from .shapes import (
         SymbolicScope as SymbolicScope,
@@ -50,6 +52,8 @@ _names: dict[str, str] = {
         "minimum_supported_calling_convention_version",
         "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
         "exporting": "default_export_platform export",
+        "iree": "run_iree to_iree",
+        "saved_models": "from_saved_model to_saved_model",
         "portable": "to_portable to_text version_for",
         "pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
         "serialization": "deserialize serialize",

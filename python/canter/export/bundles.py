@@ -25,7 +25,7 @@ from .exporting import export
 from .portable import to_portable
 from .tensor_files import DamagedFile, read_tensors, write_tensors
 
-__all__ = ["Bundle", "load_bundle", "save_bundle"]
+__all__ = ["Bundle", "exported_with_weights", "leaf_names", "load_bundle", "save_bundle"]
 
 _FORMAT = "canter-bundle"
 _VERSION = 1
@@ -59,6 +59,13 @@ def _structure(tree: Any, names: list[str], path: str = "") -> Any:
         )
     names.append(path or "value")
     return len(names) - 1
+
+
+def leaf_names(tree: Any, root: str = "") -> list[str]:
+    """The names of a tree's leaves, in order: the keys on the way to them, joined by dots."""
+    names: list[str] = []
+    _structure(tree, names, root)
+    return names
 
 
 def _rebuild(structure: Any, leaves: Sequence[Any]) -> Any:
@@ -130,27 +137,19 @@ def save_bundle(
       (('x',), (4, 2))
     """
     named = dict(zip(input_names or map(str, range(len(inputs))), inputs, strict=True))
-    arguments = (weights, *inputs) if weights is not None else inputs
-    jitted = jit(function)
-    types = [] if weights is None else [_as_specs(weights)]
-    exported = export(jitted)(*types, *(_as_specs(each) for each in specs or inputs))
-    if len(exported.module_kept_var_idx) != len(exported.in_avals):  # every argument stays, used or not
-        exported = export(jit(function, keep_unused=True))(
-            *types, *(_as_specs(each) for each in specs or inputs)
-        )
-    results = jitted(*arguments)
-
+    exported = exported_with_weights(function, inputs, weights, specs)
+    results = jit(function)(*inputs) if weights is None else jit(function)(weights, *inputs)
     weight_names: list[str] = []
-    leaf_names: list[str] = []
+    input_leaves: list[str] = []
     output_names: list[str] = []
     structures = {
         "weights": None if weights is None else _structure(weights, weight_names),
-        "inputs": [_structure(value, leaf_names, name) for name, value in named.items()],
+        "inputs": [_structure(value, input_leaves, name) for name, value in named.items()],
         "outputs": _structure(results, output_names),
     }
     count = len(weight_names)
     leaves = pytree.tree_leaves(inputs)
-    golden = {f"inputs/{name}": x for name, x in zip(leaf_names, leaves, strict=True)}
+    golden = {f"inputs/{name}": x for name, x in zip(input_leaves, leaves, strict=True)}
     outputs = pytree.tree_leaves(results)
     golden |= {f"outputs/{name}": x for name, x in zip(output_names, outputs, strict=True)}
     module = portable.module_from_portable_artifact(exported.mlir_module_serialized)
@@ -167,7 +166,7 @@ def save_bundle(
         "platforms": list(exported.platforms),
         "stablehlo_version": _version_of(files[_MODULE]),
         "weights": _types(weight_names, exported.in_avals[:count]),
-        "inputs": _types(leaf_names, exported.in_avals[count:]),
+        "inputs": _types(input_leaves, exported.in_avals[count:]),
         "outputs": _types(output_names, exported.out_avals),
         "input_names": list(named),
         "structures": structures,
@@ -180,6 +179,12 @@ def save_bundle(
     }
     files[_MANIFEST] = json.dumps(manifest, indent=1).encode()
     _write(Path(path), files)
+
+
+def exported_with_weights(function: Any, inputs: Any, weights: Any, specs: Any) -> Any:
+    """A function of weights and inputs exported; its module takes every leaf of them, used or not."""
+    given = [] if weights is None else [_as_specs(weights)]
+    return export(jit(function, keep_unused=True))(*given, *map(_as_specs, specs or inputs))
 
 
 def _as_specs(tree: Any) -> Any:

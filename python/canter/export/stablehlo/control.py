@@ -89,10 +89,15 @@ def count_turns(run: Any, op: Operation, init: Sequence[Any]) -> Counter | None:
     place = places[left]
     bound = _known(run, right, places, body, init)
     step = _step(body, place)
-    if bound is None or step is None or not is_known(init[place]) or init[place].shape:
+    if bound is None or step is None or not _is_number(init[place]):
         return None
     turns = _turns(int(init[place]), int(bound), step, direction)
     return None if turns is None else Counter(place, turns)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a known integer."""
+    return is_known(value) and not value.shape and value.dtype.kind in "iu"
 
 
 _MIRRORED = {"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE", "EQ": "EQ", "NE": "NE"}
@@ -124,7 +129,7 @@ def _known(run: Any, value: Value, places: dict[Value, int], body: Block, init: 
             number = run.value(value)
         except KeyError:  # computed in the condition
             return None
-    return number if number is not None and is_known(number) and not number.shape else None
+    return number if _is_number(number) else None
 
 
 def _step(body: Block, place: int) -> int | None:

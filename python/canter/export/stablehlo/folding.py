@@ -1,7 +1,7 @@
 """Arithmetic on what is known while a module is traced: shapes, counters, branch numbers.
 
-Small arrays of integers and booleans whose elements are known stay NumPy arrays as long as only operations of
-the table here touch them. So a shape that a module computes is a shape, and a loop's bound is a number.
+Small arrays of integers and booleans, and single floats, whose elements are known stay NumPy arrays as long as only
+operations of the table here touch them. So a shape that a module computes is a shape, and a loop's bound is a number.
 """
 
 from __future__ import annotations
@@ -27,16 +27,24 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def is_known(value: Any) -> bool:
-    """Whether a value is a NumPy array of a few integers or booleans."""
-    return type(value) is np.ndarray and value.size <= _MOST_ELEMENTS and value.dtype.kind in "biu"
+    """Whether a value is a NumPy array of a few integers or booleans, or of one float."""
+    return type(value) is np.ndarray and _is_small(value.dtype, value.size)
+
+
+def _is_small(dtype: Any, size: int) -> bool:
+    return size <= _MOST_ELEMENTS if dtype.kind in "biu" else dtype.kind == "f" and size == 1
 
 
 def _quotient(op: Any, x: Any, y: Any) -> Any:
-    """Rounded towards zero, as StableHLO does."""
+    """Of integers rounded towards zero, as StableHLO does."""
+    if x.dtype.kind == "f":
+        return x / y
     return np.where(y == 0, -1, np.sign(x) * np.sign(y) * (abs(x) // np.where(y == 0, 1, abs(y))))
 
 
 def _remainder(op: Any, x: Any, y: Any) -> Any:
+    if x.dtype.kind == "f":
+        return np.fmod(x, y)
     return np.where(y == 0, x, np.sign(x) * (abs(x) % np.where(y == 0, 1, abs(y))))
 
 
@@ -63,12 +71,14 @@ _FOLDS: dict[str, Callable[..., Any]] = {
     "add": lambda op, x, y: x + y,
     "and": lambda op, x, y: x & y,
     "broadcast_in_dim": _broadcast,
+    "ceil": lambda op, x: np.ceil(x),
     "clamp": lambda op, low, x, high: np.minimum(np.maximum(x, low), high),
     "compare": lambda op, x, y: _COMPARISONS[op.attributes["comparison_direction"]](x, y),
     "concatenate": lambda op, *xs: np.concatenate(xs, op.attributes["dimension"]),
     "constant": lambda op: op.attributes["value"],
     "convert": lambda op, x: x,
     "divide": _quotient,
+    "floor": lambda op, x: np.floor(x),
     "iota": _iota,
     "maximum": lambda op, x, y: np.maximum(x, y),
     "minimum": lambda op, x, y: np.minimum(x, y),
@@ -91,7 +101,7 @@ def fold(op: Any, operands: Any) -> np.ndarray | None:
     if rule is None or len(op.results) != 1:
         return None
     kind = op.results[0].type
-    if not kind.static or kind.dtype.kind not in "biu" or np.prod(kind.shape, dtype=int) > _MOST_ELEMENTS:
+    if not kind.static or not _is_small(kind.dtype, int(np.prod(kind.shape, dtype=int))):
         return None
     if not all(map(is_known, operands)):
         return None

@@ -155,7 +155,7 @@ def _sort_by_any(before: Any, operands: Sequence[Any], dim: int) -> list[Any]:
     if size < 2:
         return list(operands)
     moved = [_last(x, dim) for x in operands]
-    lines = [lax.reshape(x, (-1, size) if x.size else (0, size)) for x in moved]
+    lines = [lax.reshape(x, (x.size // size, size)) for x in moved]
 
     def one(*line: Any) -> list[Any]:
         order = _bitonic(before, [lax.stop_gradient(x) for x in line], size)
