@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import canter as ct
+import canter.numpy as cnp
 from canter import lax
 from canter.ad_checkpoint import checkpoint_name
 
@@ -205,3 +206,29 @@ def test_a_rule_may_call_inner_programs_on_primals_and_tangents_together(body, w
         found = ct.grad(lambda x: lax.reduce_sum(lax.mul(applied(x), x), (0,)))(x)
         plain = ct.grad(lambda x: lax.reduce_sum(lax.mul(program(x), x), (0,)))(x)
     np.testing.assert_allclose(found, plain, rtol=1e-10)
+
+
+def test_linear_transpose_passes_by_rules_and_references():
+    scaled = ct.custom_jvp(lambda x, y: x * y)
+    scaled.defjvp(lambda p, t: (scaled(*p), t[0]))
+
+    def through_reference(x):
+        ref = ct.new_ref(x)
+        ref[...] = 3 * ref[...]
+        return ref[...]
+
+    for f in (lambda x: scaled(x, 3.0), through_reference):
+        assert ct.linear_transpose(f, 1.0)(2.0)[0] == 6
+    called = lambda x: ct.pure_callback(lambda v: v, ct.ShapeDtypeStruct((), np.float32), x)
+    with pytest.raises(ValueError, match="do not support transpose"):
+        ct.linear_transpose(called, cnp.float32(1.0))(cnp.float32(1.0))
+    with pytest.raises(ValueError, match="float0"):
+        ct.linearize(lambda x: x, 1)[1](1)
+
+
+def test_what_a_rule_says_of_an_integer_is_not_used():
+    times = ct.custom_vjp(lambda x, i: x * i)
+    times.defvjp(lambda x, i: (x * i, i), lambda i, g: (g * i, cnp.zeros(())))
+    assert ct.grad(times)(2.0, 3) == 3
+    with pytest.raises(TypeError, match="Forward-mode"):
+        ct.jacfwd(times)(2.0, 3)

@@ -66,3 +66,18 @@ def test_loop_indices_take_the_dtype_they_meet(dtype):
     assert lax.fori_loop(0, 4, lambda i, c: c + i, zero).dtype == dtype
     looped = ct.jit(lambda n: lax.fori_loop(0, n, lambda i, c: c + i, zero))(4)
     assert looped.dtype == dtype and int(looped) == 6
+
+
+def test_jacobians_are_weak_where_what_they_are_of_is():
+    f = lambda x, y: {"a": x * y, "b": y}
+    y = cnp.ones(3)
+    forward, reverse = ct.jacfwd(f, (0, 1))(2.0, y), ct.jacrev(f, (0, 1))(2.0, y)
+    assert [x.weak_type for x in ct.tree.leaves(forward)] == [False] * 4
+    assert [x.weak_type for x in ct.tree.leaves(reverse)] == [True, False] * 2
+    for operator in (ct.jacfwd, ct.jacrev, ct.hessian):
+        assert operator(lambda x: x * x * 3)(2.0).weak_type
+
+
+def test_stacked_results_of_scan_are_weak_as_the_carry_was_given():
+    (carry, ys) = ct.lax.scan(lambda c, x: (c * np.float32(2), c), 1.0, None, length=2)
+    assert (carry.weak_type, ys.weak_type) == (False, True)

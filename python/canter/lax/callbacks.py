@@ -135,8 +135,18 @@ def _no_derivative(what: str) -> Callable[..., Any]:
     return refuse
 
 
-pure_callback_p.jvp_rule = _no_derivative("Pure")
-io_callback_p.jvp_rule = _no_derivative("IO")
+def _no_transpose(what: str) -> Callable[..., Any]:
+    def refuse(cotangents: Any, *args: Any, **params: Any) -> Any:
+        raise ValueError(
+            f"{what} callbacks do not support transpose: nobody knows whether they are linear. Please use "
+            "`custom_vjp` to say what the derivative is."
+        )
+
+    return refuse
+
+
+for _primitive, _what in ((pure_callback_p, "Pure"), (io_callback_p, "IO")):
+    _primitive.jvp_rule, _primitive.transpose_rule = _no_derivative(_what), _no_transpose(_what)
 
 
 def _looks_at_values(primitive: Primitive) -> None:

@@ -13,13 +13,14 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import get_aval
-from ..core.jaxpr import eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from .batching import batch_flat
 from .partial_evaluation import close_over_nothing
 from .rules import as_result, instantiate_zeros, matchaxis
+from .transpose import backward_pass
 from .zeros import Zero, is_undefined_primal
 
 __all__ = ["custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
@@ -259,6 +260,12 @@ custom_jvp_call_p = CustomJVPCall("custom_jvp_call", multiple_results=True)
 custom_jvp_call_p.call_primitive = True
 custom_jvp_call_p.def_effectful_abstract_eval(_abstract)
 
+
+def _transpose_call(cotangents: Any, *args: Any, call_jaxpr: ClosedJaxpr, **params: Any) -> Any:
+    return backward_pass(call_jaxpr.jaxpr, call_jaxpr.consts, list(args), cotangents)
+
+
+custom_jvp_call_p.transpose_rule = _transpose_call
 custom_vjp_call_p = CustomVJPCall("custom_vjp_call", multiple_results=True)
 custom_vjp_call_p.call_primitive = True
 custom_vjp_call_p.def_effectful_abstract_eval(_abstract)
@@ -296,5 +303,10 @@ def _transpose_custom_lin(
     return [None] * num_res + found
 
 
+def _forward_mode_error_in_batch(trace: Any, args: Any, dims: Any, *, name: str, **params: Any) -> Any:
+    _forward_mode_error(name=name)
+
+
 custom_lin_p.impl = _forward_mode_error
+custom_lin_p.axis_batch_rule = _forward_mode_error_in_batch
 custom_lin_p.transpose_rule = _transpose_custom_lin

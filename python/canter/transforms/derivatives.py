@@ -327,7 +327,7 @@ def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, t
         return Zero(expected) if expected.dtype == dtypes.float0 else tangent
     if given.weak_type and given.shape == expected.shape and has_tangents(expected) and has_tangents(given):
         return array_ops.convert_element_type(tangent, expected.dtype)
-    kind = ValueError if expected.shape != given.shape else TypeError
+    kind = ValueError if expected.shape != given.shape or what == "linearize" else TypeError
     advice = (
         " Integers and booleans have tangents of dtype float0." if expected.dtype == dtypes.float0 else ""
     )
@@ -517,6 +517,8 @@ def linear_transpose(
     ]
     flat = FlatFunction(fun, in_tree)
     closed = trace_to_jaxpr(flat, avals, debug_info=debug_info(fun, "linear_transpose"))
+    if references.in_use:
+        closed = references.discharge_local(closed)
     out_tree, out_avals = flat.out_tree, closed.out_avals
     for aval in (*avals, *out_avals):
         if not dtypes.issubdtype(aval.dtype, np.inexact) and not dtypes.issubdtype(aval.dtype, np.integer):
@@ -652,7 +654,7 @@ def jacrev(
         )
         found = iter(zip(rows, dims, strict=True))
         per_argument = [
-            _rows(*next(found), outs, total)
+            [as_result(row, a) for row in _rows(*next(found), outs, total)]
             if nz
             else [np.zeros((*get_aval(o).shape, *a.shape), dtypes.float0) for o in outs]
             for a, nz in zip(avals, nonzeros, strict=True)
@@ -750,7 +752,7 @@ def _standard_basis(values: Sequence[Any]) -> tuple[list[Any], int]:
 
 def _columns(x: Any, dim: int | None, out_aval: Any, leaves: Sequence[Any], total: int) -> list[Any]:
     """The parts of stacked tangents that belong to each argument, the argument's axes last."""
-    stacked = matchaxis(total, dim, len(out_aval.shape), x)
+    stacked = as_result(matchaxis(total, dim, len(out_aval.shape), x), out_aval)
     return _split_axis(stacked, get_aval(stacked).ndim - 1, [get_aval(v).shape for v in leaves])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core import config, pytree
-from ...core.avals import get_aval
+from ...core.avals import get_aval, typematch
 from ...core.dimensions import is_symbolic_dim, size_of
 from ...core.errors import api_boundary
 from ...core.explicit import without_dimension
@@ -100,6 +100,7 @@ def scan(
     _check_result(f, out_tree)
     carry_tree, _ = out_tree.children()
     num_carry = len(init_avals)
+    first_ys = closed.out_avals[carry_tree.num_leaves :]
     if carry_tree == init_tree:
         init_leaves, init_avals, (closed, out_tree) = settle_state(
             init_leaves,
@@ -109,7 +110,11 @@ def scan(
         )
     carried = closed.out_avals[: carry_tree.num_leaves]
     check_carry("scan", f, init_tree, carry_tree, init_avals, carried, "carry")
-    closed = strengthen_outputs(closed, [*init_avals, *closed.out_avals[num_carry:]])
+    ys = [  # weakly typed where they are for the carry as it was given
+        last.update(weak_type=True) if first.weak_type and typematch(first, last) else last
+        for first, last in zip(first_ys, closed.out_avals[num_carry:], strict=True)
+    ]
+    closed = strengthen_outputs(closed, [*init_avals, *ys])
     (opened,), consts = with_common_consts([closed])
     outs = scan_p.bind(
         *consts,
