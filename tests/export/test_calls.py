@@ -43,6 +43,7 @@ def test_fields_of_an_export():
     assert exported.has_vjp()
     assert exported.in_shardings_jax(ct.make_mesh((1,), ("x",))) == (None, None)
     assert "jax.result_info = \"result['a']\"" in exported.mlir_module()
+    assert exported.mlir_module(serialized=False).operation.name == "builtin.module"
     assert exported.mlir_module_serialized.startswith(b"ML\xefR\rStableHLO_v")
 
 

@@ -23,8 +23,11 @@ MODULES = (
     "", "numpy", "numpy.linalg", "numpy.fft", "lax", "lax.linalg", "nn", "nn.initializers", "random", "scipy",
     "scipy.linalg", "scipy.special", "scipy.stats", "scipy.signal", "scipy.fft", "scipy.ndimage", "scipy.integrate",
     "scipy.interpolate", "scipy.cluster", "scipy.cluster.vq", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg",
-    "scipy.spatial.transform", "image", "ops", "dtypes", "tree", "tree_util", "dlpack",
+    "scipy.spatial.transform", "image", "ops", "dtypes", "tree", "tree_util", "dlpack", "export",
 )  # fmt: skip
+
+#: Documented classes, whose members count.
+CLASSES = ("export.DisabledSafetyCheck", "export.Exported")
 
 _MARKS = {
     inspect.Parameter.VAR_POSITIONAL: "*",
@@ -108,7 +111,15 @@ def collect(framework: str) -> dict[str, dict[str, list[Any]]]:
                 found[f"{name}.{inner}"] = {n: describe(getattr(values, n)) for n in public_names(values)}
     array = type(load(framework, "numpy").ones(1))
     found["Array"] = {n: describe_member(array, n) for n in dir(array) if _is_array_member(n)}
+    for name in CLASSES:
+        cls = load_class(framework, name)
+        found[name] = {n: describe_member(cls, n) for n in public_names(cls)}
     return found
+
+
+def load_class(framework: str, name: str) -> Any:
+    module, _, cls = name.rpartition(".")
+    return getattr(load(framework, module), cls)
 
 
 def describe_member(cls: type, name: str) -> list[Any]:

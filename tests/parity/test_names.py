@@ -23,6 +23,8 @@ def lookup(module, name):
     try:
         if module == "Array":
             return names.describe_member(type(cnp.ones(1)), name)
+        if module in names.CLASSES:
+            return names.describe_member(names.load_class("canter", module), name)
         return names.describe(getattr(names.load("canter", module), name))
     except (AttributeError, ModuleNotFoundError):
         return None

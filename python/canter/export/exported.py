@@ -122,9 +122,8 @@ class Exported:
 
     __repr__ = __str__
 
-    @functools.cached_property
-    def call(self) -> Callable[..., Any]:
-        """The function, callable with arguments of the structure and types for which it was exported.
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function with arguments of the structure and types for which it was exported.
 
         It can be jitted, differentiated (if it was exported or serialized with its vjp) and exported again.
 
@@ -132,6 +131,10 @@ class Exported:
           ValueError: an argument has another structure, shape or dtype, or the program is for other platforms or
             another number of devices.
         """
+        return self._function(*args, **kwargs)
+
+    @functools.cached_property
+    def _function(self) -> Callable[..., Any]:
         from .calling import call_exported
 
         return call_exported(self)
@@ -182,11 +185,16 @@ class Exported:
 
         return serialize(self, vjp_order)
 
-    def mlir_module(self) -> str:
-        """The StableHLO module as text."""
+    def mlir_module(self, serialized: bool = True) -> Any:
+        """The StableHLO module.
+
+        Args:
+          serialized: whether to give it as text; else as an `ir.Module`, in an MLIR context of its own.
+        """
         from canter_mlir.artifacts import read_artifact
 
-        return str(read_artifact(self.safe_module()).operation.get_asm(enable_debug_info=True))
+        module = read_artifact(self.safe_module())
+        return str(module.operation.get_asm(enable_debug_info=True)) if serialized else module
 
     def safe_module(self) -> bytes:
         """`mlir_module_serialized`, once it is known that reading it does no harm.
