@@ -3,7 +3,10 @@
 #   make demo         train a small language model, plot its losses, write text, save a checkpoint
 #   make test         the test suite                          ARGS="tests/core -x" for a part
 #   make test-matrix  its smoke part on every newer Python found here, with the newest jaxlib
+#   make test-aot     programs compiled for TPUs and GPUs that are not here, with the real plugins (400 MB)
+#   make test-gpu     the numeric part of the suite on a GPU, where there is one
 #   make bench        the figures beside JAX and PyTorch      ROW=import for one row
+#   make bench-gpu    a training step on a GPU, beside JAX, where there is one
 #   make lint         style, import rules, types              make format to mend the style
 
 SHELL := bash
@@ -14,7 +17,7 @@ READY := .venv/ready
 ARGS ?=
 ROW ?= all
 
-.PHONY: demo test test-matrix bench lint format clean
+.PHONY: demo test test-matrix test-aot test-gpu bench bench-gpu lint format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml
@@ -32,6 +35,15 @@ test: $(READY)
 
 test-matrix:
 	@tools/test-matrix $(ARGS)
+
+test-aot:
+	@PYTHON=$(PYTHON) tools/test-aot $(ARGS)
+
+test-gpu:
+	@tools/test-gpu $(ARGS)
+
+bench-gpu:
+	@tools/bench-gpu $(ARGS)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks --row $(ROW) $(ARGS)

@@ -74,9 +74,14 @@ def array_loss(api, heads: int):
     return loss
 
 
-def array_step(api, heads: int):
-    """(params, state, tokens) -> (params, state, loss)."""
-    ct, cnp, loss = api.ct, api.cnp, array_loss(api, heads)
+def array_step(api, heads: int, compute_dtype: str | None = None):
+    """(params, state, tokens) -> (params, state, loss); the loss takes parameters of another dtype if given."""
+    ct, cnp, full_loss = api.ct, api.cnp, array_loss(api, heads)
+
+    def loss(params, tokens):
+        if compute_dtype is not None:
+            params = api.tree.tree_map(lambda p: p.astype(compute_dtype), params)
+        return full_loss(params, tokens)
 
     def step(params, state, tokens):
         value, grads = ct.value_and_grad(loss)(params, tokens)
