@@ -20,7 +20,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         model = export.deserialize(bytearray(options.artifact.read_bytes()))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.exit(f"write_text: {options.artifact}: {error.strerror}")
+    except ValueError as error:
         sys.exit(f"write_text: {options.artifact}: {error}")
     (context,) = model.in_avals[0].shape
     prompt = options.prompt.encode()[-context:]

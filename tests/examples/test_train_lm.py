@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "train_lm.py"
+WRITER = SCRIPT.with_name("write_text.py")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,14 @@ def test_a_short_training_run(tmp_path):
     assert losses[-1] < 0.8 * math.log(256)
     assert "step    25" in done.stdout
     assert re.search(r"bigram model, validation loss 2\.\d+", done.stdout)
-    assert "a sample" in done.stdout
+    text = done.stdout.partition("--- a sample")[2].partition("\n")[2]
+    assert text.startswith("The Python ") and len(text) > 300
+    again = subprocess.run(
+        [sys.executable, WRITER, tmp_path / "out" / "model.canter", "--seed", "0"],
+        capture_output=True,
+        timeout=300,
+    )
+    assert again.stdout.decode(errors="replace") + "\n" == text, again.stderr
     assert (tmp_path / "out" / "loss.png").read_bytes().startswith(b"\x89PNG")
     with np.load(tmp_path / "out" / "checkpoint.npz") as checkpoint:
         assert checkpoint["['layers']['qkv']"].shape == (2, 32, 96)
@@ -71,6 +79,27 @@ def test_mistakes_are_answered_in_one_line(example, tmp_path, monkeypatch, argum
     said = str(stopped.value)
     assert said.startswith("train_lm: " + message.format(folder=tmp_path))
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no artifact at all"], ids=["missing", "empty", "another file"]
+)
+def test_the_writer_answers_a_bad_artifact_in_one_line(tmp_path, monkeypatch, content):
+    path = tmp_path / "model.canter"
+    if content is not None:
+        path.write_bytes(content)
+    spec = importlib.util.spec_from_file_location("write_text", WRITER)
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    monkeypatch.setattr(sys, "argv", ["write_text", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        writer.main()
+    assert str(stopped.value).startswith(f"write_text: {path}: ")
+    assert "\n" not in str(stopped.value)
+
+
+def test_the_writer_knows_no_model():
+    assert "train_lm" not in re.sub(r'""".*?"""|help=".*?"', "", WRITER.read_text(), flags=re.DOTALL)
 
 
 def test_the_bigram_model_agrees_with_counting_by_hand(example):
