@@ -242,23 +242,34 @@ def call(artifact: Artifact, values: Sequence[Any]) -> list[Any]:
     Raises:
       ValueError, TypeError, JaxRuntimeError: what the call says is wrong.
     """
-    with _wide_types(artifact):
-        if artifact.exported is not None:
-            from ..tree_util import tree_leaves, tree_unflatten
+    from ..tree_util import tree_leaves, tree_unflatten
 
+    with _wide_types(artifact):
+        if artifact.kind == "compiled":
+            from .. import export
+
+            program = export.load_compiled(artifact.path)
+            args, kwargs = tree_unflatten(program.in_tree, list(values))
+            return tree_leaves(program(*args, **kwargs))
+        if artifact.exported is not None:
             args, kwargs = tree_unflatten(artifact.exported.in_tree, list(values))
             return tree_leaves(artifact.exported.call(*args, **kwargs))
         return _execute(artifact, values)
 
 
 def _execute(artifact: Artifact, values: Sequence[Any]) -> list[Any]:
+    """The results of a module, compiled as it is."""
     import canter as ct
+    from canter_pjrt import compile
     from canter_pjrt.jaxlib_door import SingleDeviceSharding, make_array
 
     from ..core.avals import ShapedArray
+    from ..runtime import compilation_cache  # noqa: F401 - tells the cache its flags
 
+    if is_open(artifact):
+        raise CommandError(f"{artifact.path} has open dimensions: a module with those runs as a .canter only")
     device = ct.local_devices()[0]
-    executable = compiled(artifact)
+    executable = compile.compile_or_load(artifact.code, [device], name=artifact.name)
     results = executable.execute_sharded([ct.device_put(value, device) for value in values])
     where = SingleDeviceSharding(device)
     return [
@@ -267,24 +278,28 @@ def _execute(artifact: Artifact, values: Sequence[Any]) -> list[Any]:
     ]
 
 
-def compiled(artifact: Artifact) -> Any:
-    """The program, compiled for the default device of this machine: an executable of PJRT."""
+def compiled(artifact: Artifact, topology: Any = None, compiler_options: dict[str, Any] | None = None) -> Any:
+    """The program, compiled for hardware, or for the default device of this machine: a `Compiled`.
+
+    Raises:
+      CommandError: a dimension is open.
+      ValueError, RuntimeError: the hardware or an option is not known, or there is no plugin.
+    """
     import canter as ct
 
-    if artifact.exported is not None:
-        from ..tree_util import tree_unflatten
+    from .. import export
+    from ..experimental import topologies
+    from ..tree_util import tree_unflatten
 
-        with _wide_types(artifact):
-            specs = [ct.ShapeDtypeStruct(one.aval.shape, one.aval.dtype) for one in artifact.inputs]
-            args, kwargs = tree_unflatten(artifact.exported.in_tree, specs)
-            return ct.jit(artifact.exported.call).lower(*args, **kwargs).compile().runtime_executable()
     if is_open(artifact):
-        raise CommandError(f"{artifact.path} has open dimensions: a module with those runs as a .canter only")
-    from canter_pjrt import compile
-
-    from ..runtime import compilation_cache  # noqa: F401 - tells the cache its flags
-
-    return compile.compile_or_load(artifact.code, ct.local_devices()[:1], name=artifact.name)
+        raise CommandError(f"{artifact.path} has open dimensions; export it with numbers to compile it")
+    where = topologies.get_attached_topology() if topology is None else topology
+    with _wide_types(artifact):
+        specs = [ct.ShapeDtypeStruct(one.aval.shape, one.aval.dtype) for one in artifact.inputs]
+        if artifact.exported is not None:
+            return export.compile_for(artifact.exported, where, compiler_options=compiler_options)
+        function = export.from_stablehlo(artifact.code)
+        return export.compile_for(function, where, *specs, compiler_options=compiler_options)
 
 
 def _wide_types(artifact: Artifact) -> Any:
