@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,9 @@ def noise(key, size):
 
 def wrong(x):
     return x @ cnp.ones(7)
+
+def layer(params, x):
+    return cnp.tanh(x @ params["w"] + params["inner"]["b"])
 
 class Net:
     @staticmethod
@@ -62,6 +66,9 @@ def folder(tmp_path_factory):
     np.save(folder / "x.npy", np.arange(6, dtype=np.float32).reshape(2, 3))
     np.save(folder / "one.npy", np.ones((1, 3), np.float32))
     np.save(folder / "wide.npy", np.ones((2, 3)))
+    np.savez(
+        folder / "weights.npz", **{"w": np.load(folder / "w.npy"), "inner/b": np.arange(4, dtype=np.float32)}
+    )
     types = ("--args", "{w: f32[3,4]}, f32[2,3]", "--kwargs", "scale: f32")
     source = f"{folder / 'model.py'}"
     for suffix in ("canter", "bc", "mlir"):
@@ -110,7 +117,7 @@ def test_a_random_key_is_given_by_its_seed(capsys, folder):
     import canter as ct
 
     found = wrote(capsys, "run", folder / "noise.canter", "-i", "7", "-i", "2")["results"][0]
-    values = np.array(json.loads(found["values"]))
+    values = np.array(found["values"])
     np.testing.assert_allclose(values, ct.random.normal(ct.random.key(7), (3,)) * 2, rtol=1e-4)
 
 
@@ -137,6 +144,58 @@ def test_as_processes_in_a_folder(folder):
     assert (done.returncode, done.stdout, done.stderr) == (0, "result: f32[2] [2., 5.]\n", "")
 
 
+# --- weights, bundles, compiled programs -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def layers(folder):
+    """The function `layer` with its weights, as a bundle in a folder and in a file, and compiled."""
+    command = ["export", f"{folder / 'model.py'}:layer", "--weights", str(folder / "weights.npz")]
+    closed = [*command, "--args", "f32[2,3]", "--compatible-for", "2y"]
+    assert main([*closed, "-o", f"{folder / 'layer'}/"]) == 0
+    assert main([*closed, "-o", str(folder / "layer.zip")]) == 0
+    assert main([*command, "--args", "f32[b,3]", "-o", str(folder / "layer.canter")]) == 0
+    compiling = ["compile", str(folder / "layer.zip"), "--for", "cpu", "-o", str(folder / "layer.compiled")]
+    assert main(compiling) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["layer", "layer.zip", "layer.canter", "layer.compiled"])
+def test_weights_go_with_the_program(capsys, layers, name):
+    (found,) = wrote(capsys, "run", layers / name, "-i", layers / "x.npy")["results"]
+    x, w = np.load(layers / "x.npy"), np.load(layers / "w.npy")
+    values = np.array(found["values"])
+    np.testing.assert_allclose(values, np.tanh(x @ w + np.arange(4)), atol=1e-5)
+
+
+def test_a_bundle_is_inspected_and_verified(capsys, layers, tmp_path):
+    data = wrote(capsys, "inspect", layers / "layer", "--verify")
+    assert (data["kind"], data["function"], data["inputs"]) == (
+        "bundle",
+        "layer",
+        [{"name": "0", "type": "f32[2,3]"}],
+    )
+    assert data["weights"] == [{"name": "inner.b", "type": "f32[4]"}, {"name": "w", "type": "f32[3,4]"}]
+    assert data["bytes"] == sum(path.stat().st_size for path in (layers / "layer").iterdir())
+    shutil.copytree(layers / "layer", tmp_path / "changed")
+    with open(tmp_path / "changed" / "weights.safetensors", "ab") as file:
+        file.write(b"x")
+    code, _, complaint = run(capsys, "inspect", tmp_path / "changed")
+    assert code == 1 and "weights.safetensors is damaged" in complaint
+
+
+def test_compile_tells_memory_and_cost(capsys, layers, tmp_path):
+    at = tmp_path / "model.compiled"
+    data = wrote(capsys, "compile", layers / "model.canter", "--for", "cpu", "-o", at)
+    assert data["memory"]["arguments"] >= 4 * (12 + 6 + 1) and data["cost"]["flops"] > 0
+    assert data["bytes"] == at.stat().st_size
+    assert wrote(capsys, "inspect", at)["inputs"][1] == {"name": "1", "type": "f32[2,3]"}
+    code, printed, _ = run(
+        capsys, "compile", layers / "model.bc", "--for", "cpu", "--option", "xla_cpu_enable_fast_math=true"
+    )
+    assert code == 0 and printed.splitlines()[1].startswith("memory  76 B arguments, ")
+
+
 # --- inspect -------------------------------------------------------------------------------------
 
 
@@ -152,7 +211,7 @@ def test_inspect(capsys, folder):
     assert data["bytes"] == (folder / "model.canter").stat().st_size
     assert data["operations"]["stablehlo.tanh"] == data["operations"]["stablehlo.dot_general"] == 1
     assert data["cost"]["flops"] >= 2 * 2 * 3 * 4
-    assert data["memory"]["argument"] >= 4 * (12 + 6 + 1)
+    assert data["memory"]["arguments"] >= 4 * (12 + 6 + 1)
 
 
 def test_inspect_shows_what_is_open(capsys, folder):
@@ -211,6 +270,17 @@ MISTAKES = {
     "a constraint not kept": (
         1, ("run", "open.canter", "-i", "w.npy", "-i", "one.npy", "-i", "1"), "shape constraint b >= 2"
     ),
+    "a folder": (1, ("inspect", "."), ". is a folder without manifest.json, not a bundle"),
+    "weights that are none": (1, (*PREDICT, "--weights", "model.py", *OUT), "model.py is not a file of numpy.savez"),
+    "a bundle of keywords": (2, (*PREDICT, "--kwargs", "scale: f32", "-o", "new.zip"), "takes positional arguments"),
+    "a bundle of open sizes": (2, ("export", "model.py:halves", "--args", "f32[b]", "-o", "new.zip"), "are numbers"),
+    "a promise too long": (1, (*PREDICT, "--args", "{w: f32[3,4]}, f32[2,3]", "--kwargs", "scale: f32",
+                               "--compatible-for", "9y", "-o", "new.bc"), "up to 2 years"),
+    "nothing to verify": (2, ("inspect", "model.canter", "--verify"), "model.canter is no bundle"),
+    "unknown hardware": (1, ("compile", "model.canter", "--for", "mars:1"), "'mars:1' describes no hardware"),
+    "open sizes": (1, ("compile", "open.canter", "--for", "cpu"), "open.canter has open dimensions"),
+    "an unknown option": (1, ("compile", "model.canter", "--for", "cpu", "--option", "xla_no=1"), "no option 'xla_no'"),
+    "half an option": (2, ("compile", "model.canter", "--for", "cpu", "--option", "xla_no"), "is not NAME=VALUE"),
     "too few outputs": (2, ("run", "halves.canter", "-i", "[1,2,3]", "-o", "a.npy"), "the program has 2 results"),
     "an output of no kind": (2, ("run", "halves.canter", "-o", "a.txt"), "a.txt ends neither in .npy nor in .npz"),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from canter.core import config
 from canter_pjrt import cache
 
 ROOT = pathlib.Path(__file__).parents[2]
-COMMANDS = ["doctor", "export", "inspect", "run", "cache", "env"]
+COMMANDS = ["doctor", "export", "inspect", "run", "compile", "cache", "env"]
 
 
 def run(capsys, *arguments):

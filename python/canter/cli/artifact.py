@@ -13,16 +13,19 @@ from .signature import dtype_name, full_dtype_name
 __all__ = [
     "Artifact",
     "Tensor",
-    "call",
-    "compiled",
     "constraints",
     "each_operation",
+    "input_names",
+    "is_open",
     "load",
+    "output_names",
     "signature",
     "versions",
 ]
 
 _BYTECODE = b"ML\xefR"
+_ZIP = b"PK\x03\x04"
+_COMPILED = b"canter-compiled-"
 _PORTABLE = b"StableHLO_v"
 
 
@@ -51,14 +54,16 @@ class Artifact(NamedTuple):
 
     Attributes:
       path: where it is.
-      kind: "exported", "portable", "bytecode" or "text".
+      kind: "exported", "portable", "bytecode", "text", "bundle" or "compiled".
       size: in bytes.
       name: of the function.
       inputs: what it takes, in order.
       outputs: what it gives.
-      module: its MLIR module.
+      module: its MLIR module; None for what is compiled.
       code: the module's bytes or text, as compilers take it.
-      exported: the `Exported`; None for kinds that are only a module.
+      exported: the `Exported`; None for other kinds.
+      bundle: the `Bundle`; None for other kinds.
+      facts: more that the file says of itself.
     """
 
     path: str
@@ -70,6 +75,8 @@ class Artifact(NamedTuple):
     module: Any
     code: Any
     exported: Any = None
+    bundle: Any = None
+    facts: dict[str, Any] = {}
 
 
 def load(path: str) -> Artifact:
@@ -80,12 +87,19 @@ def load(path: str) -> Artifact:
       OSError: it cannot be read.
     """
     if os.path.isdir(path):
-        raise CommandError(f"{path} is a folder, not an artifact")
-    with open(path, "rb") as file:
-        data = file.read()
+        if not os.path.exists(os.path.join(path, "manifest.json")):
+            raise CommandError(f"{path} is a folder without manifest.json, not a bundle")
+        data = _ZIP
+    else:
+        with open(path, "rb") as file:
+            data = file.read()
     if not data:
         raise CommandError(f"{path} is empty")
     try:
+        if data.startswith(_ZIP):
+            return _of_bundle(path)
+        if data.startswith(_COMPILED):
+            return _of_compiled(path, data)
         text = None if data.startswith(_BYTECODE) else _text(data)
         if data.startswith(_BYTECODE) or text is not None:
             kind = "text" if text is not None else "portable" if _PORTABLE in data[:64] else "bytecode"
@@ -123,6 +137,47 @@ def _of_exported(path: str, data: bytes) -> Artifact:
         exported.mlir_module_serialized,
         exported,
     )
+
+
+def _of_bundle(path: str) -> Artifact:
+    from .. import export
+
+    bundle = export.load_bundle(path, verify=False)
+    name, module = bundle.manifest["name"], _read(bundle.module_bytes)
+    inputs, outputs = (tuple(map(_of_manifest, side)) for side in (bundle.inputs, bundle.outputs))
+    size = os.path.getsize(path)
+    if os.path.isdir(path):
+        size = sum(entry.stat().st_size for entry in os.scandir(path) if entry.is_file())
+    facts = {
+        "platforms": bundle.manifest["platforms"],
+        "constraints": list(bundle.constraints),
+        "weights": [
+            {"name": one.name, "type": one.type} for one in map(_of_manifest, bundle.manifest["weights"])
+        ],
+    }
+    return Artifact(
+        path, "bundle", size, name, inputs, outputs, module, bundle.module_bytes, None, bundle, facts
+    )
+
+
+def _of_manifest(entry: dict[str, Any]) -> Tensor:
+    return Tensor(entry["name"], _Type(tuple(entry["shape"]), _dtype(entry["dtype"])))
+
+
+def _of_compiled(path: str, data: bytes) -> Artifact:
+    from ..export.compiled_bytes import describe_bytes
+
+    said = describe_bytes(data)
+    inputs, outputs = (
+        tuple(
+            Tensor(name + str(i), _Type(tuple(shape), _dtype(dtype)))
+            for i, (shape, dtype, *_) in enumerate(side)
+        )
+        for name, side in (("", said["in_avals"]), ("result", said["out_avals"]))
+    )
+    facts = {"platforms": [said["platform"]], "devices": said["devices"], "hardware": said["device_kind"]}
+    facts["jaxlib"] = ".".join(map(str, said["jaxlib"]))
+    return Artifact(path, "compiled", len(data), said["name"], inputs, outputs, None, data, facts=facts)
 
 
 def signature(exported: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -180,14 +235,19 @@ _ELEMENTS = {"i1": "bool", "complex<f32>": "complex64", "complex<f64>": "complex
 class _Type(NamedTuple):
     """What an array is in a module: sizes that are open are None."""
 
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]
     dtype: Any
 
 
-def _tensor(name: str, kind: Any) -> Tensor:
+def _dtype(name: str) -> Any:
+    """The dtype of NumPy's or ml_dtypes' name; that of a random key stays a name."""
     import ml_dtypes
     import numpy as np
 
+    return name if name.startswith("key<") else np.dtype(getattr(ml_dtypes, name, name))
+
+
+def _tensor(name: str, kind: Any) -> Tensor:
     text = str(kind)
     found = re.fullmatch(r"tensor<((?:[\d?]+x)*)(.+?)(?:, .*)?>", text)
     if found is None:
@@ -195,7 +255,7 @@ def _tensor(name: str, kind: Any) -> Tensor:
     shape = tuple(None if size == "?" else int(size) for size in found[1].split("x")[:-1])
     element = found[2]
     full = _ELEMENTS.get(element) or full_dtype_name(element.lower().replace("ui", "u"))
-    return Tensor(name, _Type(shape, np.dtype(getattr(ml_dtypes, full, full))))
+    return Tensor(name, _Type(shape, _dtype(full)))
 
 
 def constraints(module: Any) -> list[str]:
@@ -234,83 +294,6 @@ def versions(artifact: Artifact) -> dict[str, str]:
 def is_open(artifact: Artifact) -> bool:
     """Whether a dimension of an input is not a number."""
     return any(not isinstance(size, int) for one in artifact.inputs for size in one.dims)
-
-
-def call(artifact: Artifact, values: Sequence[Any]) -> list[Any]:
-    """The results of the program on arrays, one for each input.
-
-    Raises:
-      ValueError, TypeError, JaxRuntimeError: what the call says is wrong.
-    """
-    from ..tree_util import tree_leaves, tree_unflatten
-
-    with _wide_types(artifact):
-        if artifact.kind == "compiled":
-            from .. import export
-
-            program = export.load_compiled(artifact.path)
-            args, kwargs = tree_unflatten(program.in_tree, list(values))
-            return tree_leaves(program(*args, **kwargs))
-        if artifact.exported is not None:
-            args, kwargs = tree_unflatten(artifact.exported.in_tree, list(values))
-            return tree_leaves(artifact.exported.call(*args, **kwargs))
-        return _execute(artifact, values)
-
-
-def _execute(artifact: Artifact, values: Sequence[Any]) -> list[Any]:
-    """The results of a module, compiled as it is."""
-    import canter as ct
-    from canter_pjrt import compile
-    from canter_pjrt.jaxlib_door import SingleDeviceSharding, make_array
-
-    from ..core.avals import ShapedArray
-    from ..runtime import compilation_cache  # noqa: F401 - tells the cache its flags
-
-    if is_open(artifact):
-        raise CommandError(f"{artifact.path} has open dimensions: a module with those runs as a .canter only")
-    device = ct.local_devices()[0]
-    executable = compile.compile_or_load(artifact.code, [device], name=artifact.name)
-    results = executable.execute_sharded([ct.device_put(value, device) for value in values])
-    where = SingleDeviceSharding(device)
-    return [
-        make_array(ShapedArray(one.aval.shape, one.aval.dtype), where, shards)
-        for one, shards in zip(artifact.outputs, results.disassemble_into_single_device_arrays(), strict=True)
-    ]
-
-
-def compiled(artifact: Artifact, topology: Any = None, compiler_options: dict[str, Any] | None = None) -> Any:
-    """The program, compiled for hardware, or for the default device of this machine: a `Compiled`.
-
-    Raises:
-      CommandError: a dimension is open.
-      ValueError, RuntimeError: the hardware or an option is not known, or there is no plugin.
-    """
-    import canter as ct
-
-    from .. import export
-    from ..experimental import topologies
-    from ..tree_util import tree_unflatten
-
-    if is_open(artifact):
-        raise CommandError(f"{artifact.path} has open dimensions; export it with numbers to compile it")
-    where = topologies.get_attached_topology() if topology is None else topology
-    with _wide_types(artifact):
-        specs = [ct.ShapeDtypeStruct(one.aval.shape, one.aval.dtype) for one in artifact.inputs]
-        if artifact.exported is not None:
-            return export.compile_for(artifact.exported, where, compiler_options=compiler_options)
-        function = export.from_stablehlo(artifact.code)
-        return export.compile_for(function, where, *specs, compiler_options=compiler_options)
-
-
-def _wide_types(artifact: Artifact) -> Any:
-    """A block in which 64-bit types are kept, if the program has any."""
-    from ..core.config import enable_x64
-
-    wide = any(
-        re.search("64$|128$", str(one.aval.dtype)) and str(one.aval.dtype) != "complex64"
-        for one in (*artifact.inputs, *artifact.outputs)
-    )
-    return enable_x64(wide or enable_x64.value)
 
 
 def _tensors(names: Sequence[str], avals: Sequence[Any]) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..version import __version__
-from . import cache, doctor, environment, export_function, inspect_artifact, run_artifact
+from . import cache, compile_artifact, doctor, environment, export_function, inspect_artifact, run_artifact
 from .report import CommandError, one_line
 
 __all__ = ["main"]
@@ -23,6 +23,7 @@ _COMMANDS = {
     "export": export_function,
     "inspect": inspect_artifact,
     "run": run_artifact,
+    "compile": compile_artifact,
     "cache": cache,
     "env": environment,
 }

@@ -14,8 +14,8 @@ import os
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from . import artifact
-from .report import CommandError, UsageError, add_json, show, size_text
+from . import artifact, program
+from .report import UsageError, add_json, show, size_text
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -24,7 +24,9 @@ SUMMARY = "compile an artifact for hardware that may be elsewhere"
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("artifact", metavar="ARTIFACT")
-    parser.add_argument("--for", dest="target", required=True, metavar="HARDWARE", help="tpu:v5e:2x2, cuda:h100:8, cpu")
+    parser.add_argument(
+        "--for", dest="target", required=True, metavar="HARDWARE", help="tpu:v5e:2x2, cuda:h100:8, cpu"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write the compiled program")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="of the compiler; may be repeated"
@@ -38,12 +40,12 @@ def run(options: Namespace) -> int:
         raise UsageError(f"there is no folder {os.path.dirname(options.output)}")
     loaded = artifact.load(options.artifact)
     if loaded.kind == "compiled":
-        raise UsageError(f"{options.artifact} is compiled already; compile the artifact that it was made from")
-    if artifact.is_open(loaded):
-        raise CommandError(f"{options.artifact} has open dimensions; export it with numbers to compile it")
+        raise UsageError(
+            f"{options.artifact} is compiled already; compile the artifact that it was made from"
+        )
     from .. import export
 
-    compiled = artifact.compiled(loaded, _topology(options.target), compiler_options)
+    compiled = program.compiled(loaded, _topology(options.target), compiler_options)
     if options.output:
         export.save_compiled(compiled, options.output)
     data = _describe(compiled, options)
@@ -68,31 +70,29 @@ def _topology(target: str) -> Any:
 
     if target == "cpu":
         return topologies.get_attached_topology("cpu")
-    if os.path.isfile(target):
-        with open(target) as file:
-            return topologies.get_topology_desc(file.read())
     return topologies.get_topology_desc(target)
 
 
 def _describe(compiled: Any, options: Namespace) -> dict[str, Any]:
-    devices = compiled.runtime_executable().local_devices() if hasattr(compiled.runtime_executable(), "local_devices") else []
-    data: dict[str, Any] = {
+    try:
+        cost = program.costs(compiled.cost_analysis())
+    except NotImplementedError:
+        cost = None
+    return {
         "artifact": options.artifact,
         "for": options.target,
         "path": options.output,
         "bytes": os.path.getsize(options.output) if options.output else None,
-        "kind": devices[0].device_kind if devices else options.target,
-        "memory": artifact.memory(compiled),
-        "cost": artifact.cost_of_compiled(compiled),
+        "memory": program.memory(compiled),
+        "cost": cost,
     }
-    return data
 
 
 def _lines(data: dict[str, Any]) -> list[str]:
     where = f", wrote {data['path']}, {size_text(data['bytes'])}" if data["path"] else ""
-    lines = [f"compiled {data['artifact']} for {data['for']} ({data['kind']}){where}"]
+    lines = [f"compiled {data['artifact']} for {data['for']}{where}"]
     if data["memory"]:
-        lines.append("memory  " + artifact.memory_text(data["memory"]))
+        lines.append("memory  " + program.memory_text(data["memory"]))
     if data["cost"]:
-        lines.append("cost    " + artifact.cost_text(data["cost"]))
+        lines.append("cost    " + program.costs_text(data["cost"]))
     return lines

@@ -4,23 +4,26 @@
   canter export package.module:step --args "{w: f32[784,10]}, f32[32,784]" --platforms cpu,cuda -o step.canter
 
 The suffix of OUTPUT says what is written: .canter an Exported, which Canter and JAX load; .bc portable bytecode of
-StableHLO and .mlir its text, which other compilers and examples/run_artifact.c take.
+StableHLO and .mlir its text, which other compilers and examples/run_artifact.c take; a folder (model/) or .zip a
+bundle, which has the weights beside the program, and inputs with the results they gave, by which it can be verified.
+
+With --weights FILE.npz the function's first argument is a dictionary of those arrays, which go into the artifact; a
+name such as layer/w is an entry of an inner dictionary. --args has the types of the other arguments.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import sys
 import traceback
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import artifact
-from .report import CommandError, UsageError, add_json, one_line, show, size_text
+from .report import CommandError, UsageError, add_json, show, size_text
 from .signature import parse_arguments, parse_keywords, resolve
+from .source import closed_over, find_function, random_values, read_weights
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -49,11 +52,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--target-version", metavar="X.Y.Z", help="StableHLO version of a .bc that must be read"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="file to write")
+    parser.add_argument(
+        "--compatible-for", metavar="AGE", help="instead: how old readers may be, as 12w or 2y"
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE.npz", help="arrays of the first argument, kept in the artifact"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="file or folder to write")
     add_json(parser)
 
 
-_SUFFIXES = (".canter", ".bc", ".mlir")
+_SUFFIXES = (".canter", ".bc", ".mlir", ".zip")
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
@@ -63,38 +72,55 @@ def run(options: Namespace) -> int:
     arguments = parse_arguments(options.args), parse_keywords(options.kwargs)
     function = find_function(options.function)
     args, kwargs = resolve(arguments, options.constraint)
-    exported = _export(options, function, args, kwargs)
+    weights = None if options.weights is None else read_weights(options.weights)
+    if _is_bundle(options.output):
+        return _bundle(options, function, args, weights)
+    exported = _export(options, function if weights is None else closed_over(function, weights), args, kwargs)
     _write(options, output, exported)
     inputs, outputs = artifact.signature(exported)
     if output.suffix != ".canter":  # a module takes only what it uses
         inputs = tuple(inputs[position] for position in exported.module_kept_var_idx)
+    _show(options, exported.fun_name, list(exported.platforms), inputs, outputs, output.stat().st_size)
+    return 0
+
+
+def _show(
+    options: Namespace,
+    name: str,
+    platforms: list[str],
+    inputs: Sequence[artifact.Tensor],
+    outputs: Sequence[artifact.Tensor],
+    size: int,
+) -> None:
     data = {
         "path": options.output,
-        "bytes": output.stat().st_size,
-        "function": exported.fun_name,
-        "platforms": list(exported.platforms),
+        "bytes": size,
+        "function": name,
+        "platforms": platforms,
         "inputs": [{"name": one.name, "type": one.type} for one in inputs],
         "outputs": [{"name": one.name, "type": one.type} for one in outputs],
     }
     taken = ", ".join(f"{one.name}: {one.type}" for one in inputs)
     given = ", ".join(one.type for one in outputs)
-    lines = [
-        f"wrote {options.output}, {size_text(data['bytes'])}, for {', '.join(exported.platforms)}",
-        f"{exported.fun_name}({taken}) -> {given}",
-    ]
-    show(options, data, lines)
-    return 0
+    written = f"wrote {options.output}, {size_text(size)}, for {', '.join(platforms)}"
+    show(options, data, [written, f"{name}({taken}) -> {given}"])
 
 
 def _check(options: Namespace, output: Path) -> None:
     """Raises UsageError for what can be seen to be wrong before the user's module is imported."""
     module = output.suffix in (".bc", ".mlir")
-    if output.suffix not in _SUFFIXES:
-        raise UsageError(f"{output} ends in none of {', '.join(_SUFFIXES)}")
+    bundle = _is_bundle(options.output)
+    if output.suffix not in _SUFFIXES and not bundle:
+        raise UsageError(f"{output} ends in none of {', '.join(_SUFFIXES)}, nor in / for a folder")
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}")
-    if options.target_version and output.suffix != ".bc":
-        raise UsageError("--target-version is for portable bytecode, a file that ends in .bc")
+    portable = options.target_version or options.compatible_for
+    if portable and not (output.suffix == ".bc" or bundle):
+        raise UsageError("--target-version and --compatible-for are for a .bc or a bundle")
+    if bundle and (options.kwargs or options.platforms):
+        raise UsageError(
+            "a bundle takes positional arguments, and is for this platform; leave out the option"
+        )
     if options.vjp_order and output.suffix != ".canter":
         raise UsageError("--vjp-order is for a file that ends in .canter")
     unknown = [name for name in _platforms(options) or () if name not in _PLATFORMS]
@@ -110,13 +136,36 @@ def _write(options: Namespace, output: Path, exported: Any) -> None:
     if output.suffix == ".canter":
         output.write_bytes(exported.serialize(vjp_order=options.vjp_order))
         return
-    from canter_mlir import artifacts, portable
+    from .. import export
 
-    module = artifacts.read_artifact(exported.mlir_module_serialized)
     if output.suffix == ".mlir":
-        output.write_text(portable.module_to_text(module))
+        output.write_text(export.to_text(exported))
     else:
-        output.write_bytes(portable.module_to_portable_artifact(module, options.target_version))
+        age = options.compatible_for
+        output.write_bytes(export.to_portable(exported, options.target_version, compatible_for=age))
+
+
+def _is_bundle(output: str) -> bool:
+    return output.endswith(("/", ".zip")) or os.path.isdir(output)
+
+
+def _bundle(options: Namespace, function: Any, args: Any, weights: Any) -> int:
+    """Writes a bundle; its golden inputs are random numbers, the same each time."""
+    from .. import export
+
+    version, age = options.target_version, options.compatible_for
+    try:
+        golden = [random_values(value, seed) for seed, value in enumerate(args)]
+        export.save_bundle(
+            options.output, function, *golden, weights=weights, target_version=version, compatible_for=age
+        )
+    except CommandError:
+        raise
+    except Exception as error:  # the user's function fails on these types
+        raise _failed(options, error) from error
+    loaded = artifact.load(options.output)
+    _show(options, loaded.name, loaded.facts["platforms"], loaded.inputs, loaded.outputs, loaded.size)
+    return 0
 
 
 def _export(options: Namespace, function: Any, args: Any, kwargs: Any) -> Any:
@@ -128,10 +177,12 @@ def _export(options: Namespace, function: Any, args: Any, kwargs: Any) -> Any:
     try:
         return export.export(jitted, platforms=_platforms(options))(*args, **kwargs)
     except Exception as error:  # the user's function fails on these types
-        where = _user_line(error)
-        raise CommandError(
-            f"{options.function} cannot be exported: {type(error).__name__}: {error}{where}"
-        ) from error
+        raise _failed(options, error) from error
+
+
+def _failed(options: Namespace, error: Exception) -> CommandError:
+    where = _user_line(error)
+    return CommandError(f"{options.function} cannot be exported: {type(error).__name__}: {error}{where}")
 
 
 def _platforms(options: Namespace) -> list[str] | None:
@@ -147,59 +198,3 @@ def _user_line(error: BaseException) -> str:
         if not frame.filename.startswith((own, "<")) and "site-packages" not in frame.filename
     ]
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-
-
-def find_function(text: str) -> Any:
-    """The function that `module:name` or `file.py:name` names.
-
-    Raises:
-      UsageError: there is no such module, function or file.
-      CommandError: the module fails when it is imported.
-    """
-    place, colon, name = text.rpartition(":")
-    if not (place and colon and name):
-        raise UsageError(f"{text} is not MODULE:FUNCTION")
-    module = _import(place)
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"{place} has no {name}{_near(part, found)}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise UsageError(f"{text} is a {type(found).__name__}, not a function")
-    return found
-
-
-def _near(name: str, holder: Any) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(
-        name, [one for one in dir(holder) if callable(getattr(holder, one, None))], n=2
-    )
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def _import(place: str) -> Any:
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does
-    try:
-        if not place.endswith(".py"):
-            return importlib.import_module(place)
-        if not os.path.isfile(place):
-            raise UsageError(f"there is no file {place}")
-        path = Path(place)
-        sys.path.insert(0, str(path.parent))
-        name = f"_exported_{path.stem}"  # not its own: a file may be called as a module of Python's is
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    except UsageError:
-        raise
-    except ModuleNotFoundError as error:
-        if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
-            raise UsageError(f"there is no module {place} here") from error
-        raise CommandError(f"{place} cannot be imported: {one_line(str(error))}") from error
-    except Exception as error:  # whatever the user's module does
-        raise CommandError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from typing import Any
 
-from . import artifact
-from .report import add_json, one_line, show, size_text, table
+from . import artifact, program
+from .report import UsageError, add_json, one_line, show, size_text, table
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -22,22 +22,35 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--text", action="store_true", help="print the whole module as MLIR text and nothing else"
     )
+    parser.add_argument(
+        "--verify", action="store_true", help="of a bundle: run its golden inputs and compare"
+    )
     add_json(parser)
 
 
 def run(options: Namespace) -> int:
     loaded = artifact.load(options.artifact)
+    if options.verify:
+        _verify(loaded)
     if options.text:
+        if loaded.module is None:
+            raise UsageError(f"{options.artifact} is compiled and has no text")
         from canter_mlir import portable
 
         print(portable.module_to_text(loaded.module))
         return 0
     data = _describe(loaded)
     data["cost"] = _cost(loaded)
-    if options.compile:
-        data["memory"] = _memory(loaded)
+    if options.compile and loaded.module is not None:
+        data["memory"] = program.memory(program.compiled(loaded))
     show(options, data, _lines(data))
     return 0
+
+
+def _verify(loaded: artifact.Artifact) -> None:
+    if loaded.bundle is None:
+        raise UsageError(f"{loaded.path} is no bundle: it has no golden inputs to verify it by")
+    loaded.bundle.verify()
 
 
 def _describe(loaded: artifact.Artifact) -> dict[str, Any]:
@@ -48,13 +61,15 @@ def _describe(loaded: artifact.Artifact) -> dict[str, Any]:
         "function": loaded.name,
         "inputs": [{"name": one.name, "type": one.type} for one in loaded.inputs],
         "outputs": [{"name": one.name, "type": one.type} for one in loaded.outputs],
-        "operations": dict(Counter(_operations(loaded.module)).most_common()),
+        "operations": {}
+        if loaded.module is None
+        else dict(Counter(_operations(loaded.module)).most_common()),
     }
     if loaded.exported is not None:
         data |= _of_exported(loaded.exported)
         data["constraints"] = artifact.constraints(loaded.module)
     data |= artifact.versions(loaded)
-    return data
+    return data | loaded.facts
 
 
 def _of_exported(exported: Any) -> dict[str, Any]:
@@ -80,7 +95,7 @@ def _operations(module: Any) -> list[str]:
 
 def _cost(loaded: artifact.Artifact) -> dict[str, float] | None:
     """The compiler's estimate before it optimises; None where a dimension is open or it gives none."""
-    if artifact.is_open(loaded):
+    if artifact.is_open(loaded) or loaded.module is None:
         return None
     from canter_mlir import portable
     from canter_pjrt import jaxlib_door
@@ -93,59 +108,38 @@ def _cost(loaded: artifact.Artifact) -> dict[str, float] | None:
         costs = jaxlib_door.hlo_module_cost_analysis(client("cpu"), computation.get_hlo_module())
     except (jaxlib_door.JaxRuntimeError, ValueError):
         return None  # calls of another platform
-    names = {"flops": "flops", "bytes accessed": "bytes_accessed", "transcendentals": "transcendentals"}
-    return {short: costs[name] for name, short in names.items() if name in costs}
+    return program.costs(costs)
 
 
-def _memory(loaded: artifact.Artifact) -> dict[str, int] | None:
-    from canter_pjrt import compile
-
-    stats = compile.memory_analysis(artifact.compiled(loaded))
-    kinds = ("argument", "output", "temp", "generated_code")
-    return {kind: int(getattr(stats, f"{kind}_size_in_bytes")) for kind in kinds}
+# Facts in the order in which they are shown.
+_FACTS = (
+    "platforms", "hardware", "devices", "constraints", "effects", "disabled_checks", "unused_inputs",
+    "calling_convention", "stablehlo", "jaxlib", "differentiable",
+)  # fmt: skip
 
 
 def _lines(data: dict[str, Any]) -> list[str]:
-    rows = [
-        ("path", f"{data['path']} ({size_text(data['bytes'])})"),
-        ("kind", data["kind"]),
-        ("function", data["function"]),
+    path = f"{data['path']} ({size_text(data['bytes'])})"
+    rows = [("path", path), ("kind", data["kind"]), ("function", data["function"])]
+    for side in ("inputs", "outputs", "weights"):
+        for position, one in enumerate(data.get(side, ())):
+            rows.append(("" if position else side, f"{one['name']}: {one['type']}"))
+    rows += [
+        (name.replace("_", " "), _said(data[name])) for name in _FACTS if data.get(name) not in (None, [])
     ]
-    for which in ("inputs", "outputs"):
-        for position, one in enumerate(data[which]):
-            rows.append((which if position == 0 else "", f"{one['name']}: {one['type']}"))
-    for name in ("platforms", "devices", "constraints", "effects", "disabled_checks", "unused_inputs"):
-        value = data.get(name)
-        if value not in (None, []):
-            rows.append(
-                (
-                    name.replace("_", " "),
-                    ", ".join(map(str, value)) if isinstance(value, list) else str(value),
-                )
-            )
-    for name in ("calling_convention", "stablehlo", "differentiable"):
-        if data.get(name) is not None:
-            value = (
-                {True: "yes", False: "no"}.get(data[name], data[name])
-                if isinstance(data[name], bool)
-                else data[name]
-            )
-            rows.append((name.replace("_", " "), str(value)))
-    if data["cost"]:
-        rows.append(
-            (
-                "cost",
-                ", ".join(f"{value:,.0f} {name.replace('_', ' ')}" for name, value in data["cost"].items()),
-            )
-        )
-    else:
-        rows.append(("cost", "depends on dimensions that are open, or is not known here"))
+    if data["operations"]:
+        unknown = "depends on dimensions that are open, or is not known here"
+        rows.append(("cost", program.costs_text(data["cost"]) if data["cost"] else unknown))
     if data.get("memory"):
-        rows.append(
-            ("memory", ", ".join(f"{size_text(size)} {kind}" for kind, size in data["memory"].items()))
-        )
-    total = sum(data["operations"].values())
-    rows.append(("operations", f"{total}"))
+        rows.append(("memory", program.memory_text(data["memory"])))
+    if data["operations"]:
+        rows.append(("operations", str(sum(data["operations"].values()))))
     lines = table([(name, one_line(text)) for name, text in rows])
-    width = max(len(name) for name, _ in rows)
-    return lines + [" " * (width + 2) + f"{count:6d}  {name}" for name, count in data["operations"].items()]
+    indent = " " * (max(len(name) for name, _ in rows) + 2)
+    return lines + [f"{indent}{count:6d}  {name}" for name, count in data["operations"].items()]
+
+
+def _said(fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    return ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)

@@ -14,7 +14,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from . import artifact
+from . import artifact, program
 from .report import CommandError, UsageError, add_json, one_line, show
 from .signature import dtype_name
 
@@ -52,10 +52,10 @@ def run(options: Namespace) -> int:
     loaded = artifact.load(options.artifact)
     given = _assign(loaded, options.input)
     values = [_fit(one, given[one.name], options.cast) for one in loaded.inputs]
-    results = _host(artifact.call(loaded, values))
+    results = _host(program.call(loaded, values))
     _write(loaded, results, options.output)
     listed = [_summary(one, value) for one, value in zip(loaded.outputs, results, strict=True)]
-    lines = [f"{one['name']}: {one['type']} {one['values']}" for one in listed]
+    lines = [f"{one['name']}: {one['type']} {_text(value)}" for one, value in zip(listed, results)]
     show(
         options,
         {"results": listed, "written": options.output},
@@ -221,10 +221,22 @@ def _write(loaded: artifact.Artifact, results: list[Any], paths: list[str]) -> N
         np.save(path, value)
 
 
+_LISTED = 1000  # larger results belong in files
+
+
 def _summary(one: artifact.Tensor, value: Any) -> dict[str, Any]:
+    """A result as data: with its values, if they are few and of a type that JSON has."""
+    dims = ",".join(map(str, value.shape))
+    plain = value.astype("float64") if dtype_name(value.dtype) in ("bf16", "f16") else value
+    values = plain.tolist() if value.size <= _LISTED and plain.dtype.kind in "biuf" else None
+    return {
+        "name": one.name,
+        "type": dtype_name(value.dtype) + (f"[{dims}]" if dims else ""),
+        "values": values,
+    }
+
+
+def _text(value: Any) -> str:
     import numpy as np
 
-    dims = ",".join(map(str, value.shape))
-    text = np.array2string(value, threshold=12, edgeitems=3, precision=6, separator=", ")
-    kind = dtype_name(value.dtype) + (f"[{dims}]" if dims else "")
-    return {"name": one.name, "type": kind, "values": one_line(text)}
+    return one_line(np.array2string(value, threshold=12, edgeitems=3, precision=6, separator=", "))

@@ -1,0 +1,126 @@
+"""What `canter export` is given: a function in a module, weights in a file, types of arguments."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from .report import CommandError, UsageError, one_line
+
+__all__ = ["closed_over", "find_function", "random_values", "read_weights"]
+
+
+def find_function(text: str) -> Any:
+    """The function that `module:name` or `file.py:name` names.
+
+    Raises:
+      UsageError: there is no such module, function or file.
+      CommandError: the module fails when it is imported.
+    """
+    place, colon, name = text.rpartition(":")
+    if not (place and colon and name):
+        raise UsageError(f"{text} is not MODULE:FUNCTION")
+    module = _import(place)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"{place} has no {name}{_near(part, found)}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"{text} is a {type(found).__name__}, not a function")
+    return found
+
+
+def _near(name: str, holder: Any) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(
+        name, [one for one in dir(holder) if callable(getattr(holder, one, None))], n=2
+    )
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _import(place: str) -> Any:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        if not os.path.isfile(place):
+            raise UsageError(f"there is no file {place}")
+        path = Path(place)
+        sys.path.insert(0, str(path.parent))
+        name = f"_exported_{path.stem}"  # not its own: a file may be called as a module of Python's is
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
+            raise UsageError(f"there is no module {place} here") from error
+        raise CommandError(f"{place} cannot be imported: {one_line(str(error))}") from error
+    except Exception as error:  # whatever the user's module does
+        raise CommandError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def closed_over(function: Any, weights: Any) -> Any:
+    """The function of the arguments that follow the weights."""
+
+    @functools.wraps(function)
+    def closed(*args: Any, **kwargs: Any) -> Any:
+        return function(weights, *args, **kwargs)
+
+    return closed
+
+
+def read_weights(path: str) -> dict[str, Any]:
+    """The arrays of an .npz as a dictionary, of dictionaries where names have slashes."""
+    import numpy as np
+
+    tree: dict[str, Any] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name in file.files:
+                *folders, last = name.split("/")
+                place = tree
+                for folder in folders:
+                    place = place.setdefault(folder, {})
+                place[last] = file[name]
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise CommandError(f"{path} is not a file of numpy.savez: {one_line(str(error))}") from error
+    return tree
+
+
+def random_values(specs: Any, seed: int) -> Any:
+    """Arrays of the types of a tree: small random numbers, the same ones for the same seed.
+
+    Raises:
+      UsageError: a dimension is open, or the type is that of a random key.
+    """
+    import numpy as np
+
+    from ..tree_util import tree_map
+
+    source = np.random.default_rng(seed)
+
+    def one(spec: Any) -> Any:
+        if not all(isinstance(size, int) for size in spec.shape):
+            raise UsageError("a bundle has golden inputs, so their dimensions are numbers")
+        if str(spec.dtype).startswith("key<"):
+            raise UsageError("a bundle's inputs are numbers; a random key is none")
+        kind = np.dtype(spec.dtype).kind
+        if kind in "iub":
+            return source.integers(0, 2, spec.shape).astype(spec.dtype)
+        values = source.normal(size=spec.shape)
+        return (values + 1j * source.normal(size=spec.shape) if kind == "c" else values).astype(spec.dtype)
+
+    return tree_map(one, specs)
