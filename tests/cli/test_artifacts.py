@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -230,6 +232,43 @@ def test_inspect_modules(capsys, folder, kind, suffix):
     assert [one["type"] for one in data["inputs"]] == ["f32[3,4]", "f32[2,3]", "f32"]
     _, printed, _ = run(capsys, "inspect", folder / f"model.{suffix}", "--text")
     assert "func.func public @main" in printed
+
+
+# --- the page of the documents -------------------------------------------------------------------
+
+DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "command-line.md"
+DOCUMENTED = """
+import canter as ct
+import canter.numpy as cnp
+
+def predict(x):
+    return cnp.tanh(x)
+
+def step(params, x, *, scale, key):
+    return x @ params["w"] * scale + ct.random.normal(key, (10,))
+
+def layer(params, x):
+    return x @ params["w"]
+"""
+
+
+def test_the_commands_of_the_page(capfd, tmp_path, monkeypatch):
+    """Those that need no plugin and no compiler, in the order of the page."""
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("package").mkdir()
+    for path in ("model.py", "package/module.py"):
+        pathlib.Path(path).write_text(DOCUMENTED)
+    images, w = np.ones((32, 784), np.float32), np.ones((784, 10), np.float32)
+    for name, value in {"x": images, "images": images, "w": w}.items():
+        np.save(f"{name}.npy", value)
+    np.savez("weights.npz", w=w)
+    commands = re.findall(r"^    \$ canter (.*)$", DOCUMENT.read_text(), re.MULTILINE)
+    assert len(commands) >= 15
+    for command in commands:
+        if not command.startswith(("doctor", "cache")) and "tpu" not in command:
+            assert main(shlex.split(command)) == 0, (command, capfd.readouterr())
+    np.testing.assert_allclose(np.load("y.npy"), np.tanh(images), rtol=1e-5)
+    assert {path.name for path in pathlib.Path().iterdir()} >= {"model.bc", "layer.compiled", "results.npz"}
 
 
 # --- mistakes ------------------------------------------------------------------------------------
