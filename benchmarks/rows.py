@@ -102,6 +102,12 @@ ROWS = (
         families=tuple((name, 0.5) for name in FAST_FAMILIES),
         rounds=8,
     ),
+    _row("sharded_call", "call of a jitted function, an array over 8 devices", "us", 1.0, rounds=CALL_ROUNDS),
+    _row(
+        "sharded_call20", "call of a jitted function, 20 arrays over 8 devices", "us", 1.0, rounds=CALL_ROUNDS
+    ),
+    _row("sharded_put", "device_put of 64 MB to 8 devices", "ms", 1.0, rounds=15),
+    _row("sharded_map", "shard_map over 8 devices: trace and lower", "ms", 0.35, rounds=9),
     _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
     _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
     _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),

@@ -20,6 +20,7 @@ MODULES = {
     "eager_calls": "calls",
     "jit": "dispatch",
     "eager": "dispatch",
+    "sharded": "sharding",
 }
 
 

@@ -34,11 +34,13 @@ class ManualRegion(NamedTuple):
       mesh: the mesh.
       axes: those of its axes that are manual, of enclosing regions too.
       places: the place of each device among those of the program, in the shape of the mesh.
+      attributes: those that collectives of the region have had so far.
     """
 
     mesh: Any
     axes: frozenset[Any]
     places: np.ndarray
+    attributes: dict[Any, Any]
 
     @property
     def full(self) -> bool:
@@ -67,7 +69,7 @@ def _region(module: Any, mesh: Any, axes: frozenset[Any]) -> ManualRegion:
     else:
         flat = list(range(math.prod(shape)))
     outer = frozenset() if module.manual is None else module.manual.axes
-    return ManualRegion(mesh, frozenset(axes) | outer, np.array(flat, np.int64).reshape(shape))
+    return ManualRegion(mesh, frozenset(axes) | outer, np.array(flat, np.int64).reshape(shape), {})
 
 
 # --- the region -----------------------------------------------------------------------------------
@@ -157,7 +159,11 @@ def _axis_index(ctx: Any, *, axis_name: Any) -> Any:
     if region.mesh.shape[axis_name] == 1:
         return ctx.constant(0, _INT.dtype)
     if region.full:
-        return _position(ctx, region, axis_name)
+        known = ctx.module_context.block_constants
+        key = "position", axis_name
+        if key not in known:
+            known[key] = _position(ctx, region, axis_name)
+        return known[key]
     # Where other axes are not manual, a program does not know its device: a region of its own does.
     module, mesh = ctx.module_context, region.mesh
     rest = [name for name in mesh.axis_names if name not in region.axes]
@@ -175,8 +181,10 @@ def _position(ctx: Any, region: ManualRegion, name: Any) -> Any:
     number = ctx.op("stablehlo.partition_id", (), _UINT)
     if np.array_equal(region.places.ravel(), np.arange(region.places.size)):
         step = math.prod(shape[axis + 1 :])
-        number = ctx.op("stablehlo.divide", (number, ctx.constant(step, _UINT.dtype)), _UINT)
-        number = ctx.op("stablehlo.remainder", (number, ctx.constant(shape[axis], _UINT.dtype)), _UINT)
+        if step > 1:
+            number = ctx.op("stablehlo.divide", (number, ctx.constant(step, _UINT.dtype)), _UINT)
+        if axis:
+            number = ctx.op("stablehlo.remainder", (number, ctx.constant(shape[axis], _UINT.dtype)), _UINT)
         return ctx.convert(number, _INT)
     table = np.empty(region.places.size, np.int32)
     table[region.places.ravel()] = np.unravel_index(np.arange(region.places.size), shape)[axis]
@@ -193,7 +201,19 @@ def _position(ctx: Any, region: ManualRegion, name: Any) -> Any:
 # --- communication --------------------------------------------------------------------------------
 
 
-def _attributes(ctx: Any, rows: np.ndarray, *, global_ids: bool = True) -> dict[str, Any]:
+def _exchange(
+    region: ManualRegion, names: Any, subgroups: Any = None, *, global_ids: bool = True
+) -> dict[str, Any]:
+    """The attributes of a collective along axes: which devices exchange."""
+    key = names, subgroups, global_ids
+    known = region.attributes.get(key)
+    if known is None:
+        known = _attributes(region.groups(names, subgroups), global_ids=global_ids)
+        region.attributes[key] = known
+    return dict(known)
+
+
+def _attributes(rows: np.ndarray, *, global_ids: bool = True) -> dict[str, Any]:
     attributes = {
         "replica_groups": ir.DenseElementsAttr.get(np.ascontiguousarray(rows, np.int64)),
         "channel_handle": hlo.ChannelHandle.get(1, 1),
@@ -218,7 +238,7 @@ def _reduction(operation: str) -> Any:
         chosen = operation
         if ctx.avals_in[0].dtype == _FLAG:
             chosen = {"stablehlo.maximum": "stablehlo.or", "stablehlo.minimum": "stablehlo.and"}[operation]
-        attributes = _attributes(ctx, region.groups(axes, axis_index_groups))
+        attributes = _exchange(region, axes, axis_index_groups)
         return _combine(ctx, "stablehlo.all_reduce", x, ctx.avals_out[0], attributes, chosen)
 
     return lower
@@ -239,7 +259,7 @@ def _all_gather(
     if not tiled:
         shape = (*aval.shape[:all_gather_dimension], 1, *aval.shape[all_gather_dimension:])
         x = ctx.op("stablehlo.reshape", (x,), aval.update(shape=shape))
-    attributes = _attributes(ctx, region.groups(axis_name, axis_index_groups))
+    attributes = _exchange(region, axis_name, axis_index_groups)
     attributes["all_gather_dim"] = ctx.types.integer(all_gather_dimension, 64)
     return ctx.op("stablehlo.all_gather", (x,), ctx.avals_out[0], attributes)
 
@@ -258,7 +278,7 @@ def _reduce_scatter(
     out = ctx.avals_out[0]
     shape = list(ctx.avals_in[0].shape)
     shape[scatter_dimension] //= axis_size
-    attributes = _attributes(ctx, region.groups(axis_name, axis_index_groups))
+    attributes = _exchange(region, axis_name, axis_index_groups)
     attributes["scatter_dimension"] = ctx.types.integer(scatter_dimension, 64)
     part = out.update(shape=tuple(shape))
     result = _combine(ctx, "stablehlo.reduce_scatter", x, part, attributes, "stablehlo.add")
@@ -266,12 +286,16 @@ def _reduce_scatter(
 
 
 def _ppermute(ctx: Any, x: Any, *, axis_name: Any, perm: Any) -> Any:
-    rows = _here(ctx, axis_name).groups(axis_name)
-    pairs = [[row[source], row[destination]] for row in rows for source, destination in perm]
-    attributes = {
-        "source_target_pairs": ir.DenseElementsAttr.get(np.array(pairs, np.int64).reshape(-1, 2)),
-        "channel_handle": hlo.ChannelHandle.get(1, 1),
-    }
+    region = _here(ctx, axis_name)
+    key = "pairs", axis_name, perm
+    attributes = region.attributes.get(key)
+    if attributes is None:
+        rows = region.groups(axis_name)
+        pairs = [[row[source], row[destination]] for row in rows for source, destination in perm]
+        attributes = region.attributes[key] = {
+            "source_target_pairs": ir.DenseElementsAttr.get(np.array(pairs, np.int64).reshape(-1, 2)),
+            "channel_handle": hlo.ChannelHandle.get(1, 1),
+        }
     return ctx.op("stablehlo.collective_permute", (x,), ctx.avals_out[0], attributes)
 
 
@@ -286,8 +310,9 @@ def _all_to_all(
     tiled: bool,
 ) -> Any:
     names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
-    rows = _here(ctx, names).groups(names, axis_index_groups)
-    attributes = _attributes(ctx, rows, global_ids=False)
+    region = _here(ctx, names)
+    rows = region.groups(names, axis_index_groups)
+    attributes = _exchange(region, names, axis_index_groups, global_ids=False)
     attributes |= {
         "split_dimension": ctx.types.integer(split_axis, 64),
         "concat_dimension": ctx.types.integer(concat_axis, 64),
@@ -309,7 +334,7 @@ def _pbroadcast(ctx: Any, x: Any, *, axis_name: Any, source: int) -> Any:
     mine = ctx.compare("EQ", index, ctx.constant(source, _INT.dtype), _INT)
     value = ctx.op("stablehlo.select", (mine, x, ctx.full(0, aval)), aval)
     kind = "stablehlo.or" if aval.dtype == _FLAG else "stablehlo.add"
-    return _combine(ctx, "stablehlo.all_reduce", value, aval, _attributes(ctx, region.groups(names)), kind)
+    return _combine(ctx, "stablehlo.all_reduce", value, aval, _exchange(region, names), kind)
 
 
 def _ragged_all_to_all(ctx: Any, *operands: Any, axis_name: Any, axis_index_groups: Any) -> Any:
