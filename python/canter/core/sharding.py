@@ -481,7 +481,12 @@ def resolve(given: Any, function: str, option: str) -> Any:
         return SingleDeviceSharding(given)
     if given is None or isinstance(given, Sharding):
         return given
-    sharding = getattr(given, "sharding", None)  # a Format
+    sharding = getattr(given, "sharding", None)
+    check_layout = getattr(given, "check_supported", None)
+    if check_layout is not None:  # a Format
+        check_layout(f"{function}: {option}")
+        if sharding is None:
+            return None
     if not isinstance(sharding, Sharding):
         raise TypeError(
             f"{function}: {option} takes a sharding, a PartitionSpec over the mesh in force, or None; got "

@@ -39,6 +39,7 @@ from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
 from .array import check_not_deleted, deleted_error, device_copy
 from .backend import current_default_device
+from .layouts import Format
 from .placement import sharding_of
 
 __all__ = [
@@ -167,6 +168,9 @@ def _as_sharding(target: Any, value: Any) -> Any:
     if isinstance(target, Space):
         own = value._sharding if type(value) is ArrayImpl else sharding_of(current_default_device())
         return own.with_memory_kind(target.kind_on(own._device_assignment[0]))
+    if isinstance(target, Format):
+        target.check_concrete("device_put", np.ndim(value))
+        return target.sharding
     if isinstance(target, PartitionSpec) or not isinstance(target, Sharding):
         return resolve(target, "device_put", "device")
     return target

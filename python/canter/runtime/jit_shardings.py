@@ -10,6 +10,7 @@ from ..core import pytree
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DeviceSharding, check_fits, resolve
 from .backend import local_devices
+from .layouts import Format
 from .placement import sharding_of, single_device
 from .signature import ArgumentNames
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .jit import Call
 
 __all__ = ["AskedShardings", "placement_from_options"]
+
+
+_LEAVES = (Sharding, PartitionSpec, Device, Format)
 
 
 class _Tree(NamedTuple):
@@ -70,7 +74,7 @@ class AskedShardings(NamedTuple):
                     f"tuple of length {count}."
                 )
             given = tuple(given)
-        elif given is not None and not isinstance(given, (Sharding, PartitionSpec, Device)):
+        elif given is not None and not isinstance(given, _LEAVES):
             raise ValueError(
                 f"jit of {self.where}: pjit in_shardings specification must be a tree prefix of the positional "
                 f"arguments tuple, a sharding, or a PartitionSpec, but it is not a tuple: got {type(given)} instead."
@@ -79,6 +83,9 @@ class AskedShardings(NamedTuple):
         names = ArgumentNames(function, call.in_tree, call.static_positions)
         resolved = tuple(resolve(leaf, "jit", "in_shardings") for leaf in flat)
         for position, (sharding, aval) in enumerate(zip(resolved, call.avals, strict=True)):
+            given = flat[position]
+            if isinstance(given, Format):
+                given.check_supported(f"argument {names[position]} of {self.where}", len(aval.shape))
             if sharding is not None:
                 check_fits(sharding, aval, f"argument {names[position]} of {self.where}", "in_shardings")
         return resolved
@@ -99,7 +106,7 @@ class AskedShardings(NamedTuple):
 
 
 def _spread(option: str, where: str, given: Any, tree: Any) -> list[Any]:
-    if given is None or isinstance(given, (Sharding, PartitionSpec, Device)):
+    if given is None or isinstance(given, _LEAVES):
         return [given] * tree.num_leaves
     try:
         return pytree.flatten_axes(f"pjit {option}", tree, given)
@@ -167,6 +174,8 @@ def _elsewhere(leaf: Any) -> bool:
 
 
 def _check_leaf(where: str, option: str, leaf: Any) -> None:
+    if isinstance(leaf, Format):
+        leaf.check_supported(f"jit of {where}: {option}")
     if not isinstance(leaf, (Device, Sharding, PartitionSpec)) and not hasattr(leaf, "sharding"):
         raise TypeError(
             f"jit of {where}: {option} takes Shardings, PartitionSpecs and None as leaf specifications; "

@@ -62,6 +62,29 @@ class Format:
         self.layout = layout
         self.sharding = sharding
 
+    def check_supported(self, where: str, ndim: int | None = None) -> None:
+        """Checks that arrays can be kept so: in row-major order, or as the compiler likes.
+
+        Raises:
+          NotImplementedError: another order of dimensions, or tiles.
+          ValueError: a layout of another number of dimensions than the array has.
+        """
+        check_row_major(self.layout, where, ndim)
+
+    def check_concrete(self, where: str, ndim: int) -> None:
+        """Checks that an array can be put so.
+
+        Raises:
+          ValueError: the layout or the sharding is left to a compiler.
+          NotImplementedError: another order of dimensions than row-major, or tiles.
+        """
+        if isinstance(self.layout, _Auto) or self.sharding is None:
+            raise ValueError(
+                f"{where}: the sharding and the layout must be concrete, for no compiler is there to choose; got "
+                f"{self}. Give Format(Layout(...), sharding), or a sharding alone."
+            )
+        self.check_supported(where, ndim)
+
     @property
     def device_local_layout(self) -> Any:
         """The layout."""
@@ -87,14 +110,25 @@ def format_of(array: Any) -> Format:
     return Format(Layout(order, (), 0), array.sharding)
 
 
-def check_row_major(layout: Any, where: str) -> None:
+def format_of_aval(aval: Any, sharding: Any) -> Format:
+    """How programs take and give arrays of a type: in row-major order."""
+    return Format(Layout(tuple(range(len(aval.shape))), (), 0), sharding)
+
+
+def check_row_major(layout: Any, where: str, ndim: int | None = None) -> None:
     """Refuses layouts other than the one in which all arrays are kept.
 
     Raises:
       NotImplementedError: such a layout.
+      ValueError: a layout of another number of dimensions.
     """
     if not isinstance(layout, Layout):
         return
+    if ndim is not None and len(layout.major_to_minor) != ndim:
+        raise ValueError(
+            f"{where}: the length of major_to_minor and the rank of the value should match, but {layout} is for "
+            f"{len(layout.major_to_minor)} dimensions and the array has {ndim}."
+        )
     if tuple(layout.major_to_minor) != tuple(range(len(layout.major_to_minor))) or layout.tiling:
         raise NotImplementedError(
             f"{where}: arrays are kept in row-major order; {layout} is not supported. Transpose the array instead."

@@ -23,6 +23,7 @@ from ..core.tracing import argument_aval
 from .array import check_not_deleted
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
+from .layouts import format_of_aval
 from .program import CompileOptions, Executable, lower, place_of_call
 from .shape_dtype import struct_of
 from .signature import ArgumentNames, describe_function
@@ -436,6 +437,24 @@ class Compiled(_Stage):
     def output_shardings(self) -> Any:
         """Where the results are."""
         return self.out_tree.unflatten(self._executable.sharding_per_result())
+
+    @property
+    def input_formats(self) -> Any:
+        """How the program expects its arguments in memory, as `(args, kwargs)` of `Format`s."""
+        return self.in_tree.unflatten(
+            [
+                format_of_aval(aval, sharding)
+                for aval, sharding in zip(
+                    self._program.closed.in_avals, pytree.tree_leaves(self.input_shardings), strict=True
+                )
+            ]
+        )
+
+    @property
+    def output_formats(self) -> Any:
+        """How the results lie in memory: a `Format` each."""
+        pairs = zip(self._program.closed.out_avals, self._executable.sharding_per_result(), strict=True)
+        return self.out_tree.unflatten([format_of_aval(*pair) for pair in pairs])
 
     @property
     def out_info(self) -> Any:
