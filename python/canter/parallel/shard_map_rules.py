@@ -25,7 +25,7 @@ from ..transforms.partial_evaluation import close_over_nothing, dce_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from ..transforms.zeros import Zero, is_undefined_primal, tangents_by_flags
 
-__all__ = ["global_aval", "local_aval", "shard_map_p"]
+__all__ = ["Region", "global_aval", "local_aval", "shard_map_p"]
 
 shard_map_p = Primitive("shard_map", multiple_results=True)
 shard_map_p.call_primitive = True
@@ -105,7 +105,7 @@ def _evaluate(*args: Any, **params: Any) -> list[Any]:
 # --- applying derived programs --------------------------------------------------------------------
 
 
-class _Call:
+class Region:
     """The parameters of an equation, from which equations of derived programs are made."""
 
     def __init__(self, jaxpr: Jaxpr, params: dict[str, Any]):
@@ -137,7 +137,7 @@ class _Call:
 
 
 def _jvp(primals: Any, tangents: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
-    call = _Call(jaxpr, params)
+    call = Region(jaxpr, params)
     nonzeros = [type(t) is not Zero for t in tangents]
     with call.region():
         derived, out_nonzeros = jvp_jaxpr(call.closed, nonzeros)
@@ -155,7 +155,7 @@ def _chosen(values: Sequence[Any], flags: Sequence[bool]) -> tuple[Any, ...]:
 
 def _linearize(primals: Any, tangents: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
     """Residuals that are arguments or results are taken from there; the others leave the region as parts."""
-    call = _Call(jaxpr, params)
+    call = Region(jaxpr, params)
     nonzeros = [type(t) is not Zero for t in tangents]
     with call.region():
         parts = linearize_jaxpr(call.closed, nonzeros)
@@ -225,7 +225,7 @@ def _with_unstacked(parts: Any) -> ClosedJaxpr:
 
 
 def _transpose(cotangents: Any, *args: Any, jaxpr: Jaxpr, **params: Any) -> Any:
-    call = _Call(jaxpr, params)
+    call = Region(jaxpr, params)
     linear = [is_undefined_primal(arg) for arg in args]
     nonzero = [type(ct) is not Zero for ct in cotangents]
     with call.region():
@@ -243,7 +243,7 @@ def _transpose(cotangents: Any, *args: Any, jaxpr: Jaxpr, **params: Any) -> Any:
     ]
 
 
-def _shared_out(call: _Call, closed: ClosedJaxpr, linear: Any, nonzero: Any, flags: Any) -> ClosedJaxpr:
+def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, flags: Any) -> ClosedJaxpr:
     """Without types that tell what varies: what all devices hold in common is divided among them, cotangents
     of results on the way in, and summed up on the way out.
     """
@@ -276,7 +276,7 @@ def _shared_out(call: _Call, closed: ClosedJaxpr, linear: Any, nonzero: Any, fla
 
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
-    call = _Call(jaxpr, params)
+    call = Region(jaxpr, params)
     with call.region():
         batched, out_dims = batch_jaxpr(
             call.closed, trace.size, dims, name=trace.name, spmd_name=trace.spmd_name
@@ -288,7 +288,7 @@ def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> 
     return call.bind(batched, args, in_specs, out_specs), out_dims
 
 
-def _with_dim(spec: PartitionSpec, dim: int | None, call: _Call, trace: Any) -> PartitionSpec:
+def _with_dim(spec: PartitionSpec, dim: int | None, call: Region, trace: Any) -> PartitionSpec:
     """The spec with an entry for the batch dimension, which is not cut."""
     if dim is None:
         return spec

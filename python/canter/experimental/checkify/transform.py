@@ -18,6 +18,7 @@ from ...core import pytree
 from ...core.avals import get_aval
 from ...core.errors import api_boundary
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, apply_eqn, eval_jaxpr, jaxprs_in_params
+from ...core.partition_spec import PartitionSpec
 from ...core.tracing import trace_to_jaxpr
 from ...lax.control_flow.common import with_common_consts
 from ...transforms.calling import FlatFunction, debug_info
@@ -30,7 +31,6 @@ from .rules import RULE_CATEGORIES, automatic_rules
 __all__ = ["checkify"]
 
 Out = TypeVar("Out")
-_SEVERAL_DEVICES = ("shard_map", "xla_pmap", "pmap")  # each device would have an error of its own
 
 
 class Findings:
@@ -183,8 +183,7 @@ def _apply(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings:
     rule = _CONTAINERS.get(primitive.name)
     if rule is not None:
         return rule(eqn, operands, errors, findings)
-    unseen = primitive.name in _SEVERAL_DEVICES and errors - user_checks
-    if unseen or any(map(_has_checks, jaxprs_in_params(eqn.params))):
+    if any(map(_has_checks, jaxprs_in_params(eqn.params))):
         raise NotImplementedError(
             f"checkify does not look into '{primitive.name}', but there is something to check in it. Apply checkify "
             "to the function in it instead, and return the error from there."
@@ -450,7 +449,71 @@ def _in_while(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findin
     return list(carry)
 
 
+def _in_linear_solve(
+    eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings: Findings
+) -> list[Any]:
+    """What is found is found in the function that solves; the others are for derivatives."""
+    jaxprs, lengths = eqn.params["jaxprs"], eqn.params["const_lengths"]
+    program = _checked(jaxprs.solve, errors)
+    before = lengths.matvec + lengths.vecmat
+    rest = operands[sum(lengths) :]
+    if program is not None:
+        given = [*operands[before : before + lengths.solve], *rest]
+        still = [lax.stop_gradient(x) for x in given]
+        findings.add_arrays(program, eval_jaxpr(program.closed.jaxpr, program.closed.consts, *still))
+    plain = jaxprs._replace(
+        **{
+            name: None if closed is None else _without_checks(closed)
+            for name, closed in jaxprs._asdict().items()
+        }
+    )
+    return list(eqn.primitive.bind(*operands, **{**eqn.params, "jaxprs": plain}))
+
+
+def _in_shard_map(
+    eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findings: Findings
+) -> list[Any]:
+    """Each device finds something or nothing; what the first one has found counts."""
+    from ...parallel.shard_map_rules import Region
+
+    params = dict(eqn.params)
+    region = Region(params.pop("jaxpr"), params)
+    with region.region():
+        program = _checked(region.closed, errors)
+        if program is None:
+            return _plain(eqn, operands)
+        stacked = _with_stacked_findings(program)
+    count = program.num_findings
+    everywhere = PartitionSpec(tuple(name for name in region.mesh.axis_names if name in region.axes))
+    out_specs = ((everywhere,) * count, region.out_specs)
+    results = region.bind(stacked, operands, region.in_specs, sum(out_specs, ()))
+    codes = lax.stop_gradient(results[0])
+    first = lax.argmax(lax.ne(codes, lax.full_like(codes, 0)), 0, np.int32)
+    found = [
+        lax.dynamic_index_in_dim(lax.stop_gradient(x), first, 0, keepdims=False) for x in results[:count]
+    ]
+    return findings.add_arrays(program, [*found, *results[count:]])
+
+
+def _with_stacked_findings(program: Checked) -> ClosedJaxpr:
+    """The program whose findings have a first dimension of size one, along which devices can be stacked."""
+    closed, count = program.closed, program.num_findings
+    known = closed.memo.get("stacked findings")
+    if known is None:
+
+        def stacked(*args: Any) -> list[Any]:
+            results = eval_jaxpr(closed.jaxpr, closed.consts, *args)
+            return [*(lax.expand_dims(x, (0,)) for x in results[:count]), *results[count:]]
+
+        known = closed.memo["stacked findings"] = trace_to_jaxpr(
+            stacked, closed.in_avals, debug_info=closed.jaxpr.debug_info
+        )
+    return known
+
+
 _CONTAINERS: dict[str, Callable[..., list[Any]]] = {
+    "custom_linear_solve": _in_linear_solve,
+    "shard_map": _in_shard_map,
     "jit": _in_jit,
     "pjit": _in_jit,
     "closed_call": _in_place("call_jaxpr"),
