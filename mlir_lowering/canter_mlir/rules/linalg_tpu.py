@@ -20,6 +20,10 @@ from .linalg import program
 __all__: list[str] = []
 
 
+def _place(ctx: Any) -> str:
+    return "TPUs" if ctx.platform == "tpu" else f"platform '{ctx.platform}'"
+
+
 def _lu(ctx: Any, x: Any) -> list[Any]:
     return old_custom_call(ctx, "LuDecomposition", (x,), ctx.avals_out, version=2)
 
@@ -60,7 +64,7 @@ def _eigh(
     """Jacobi rotations: at most 100 sweeps, until what they rotate away is below 1e-6 of the rest."""
     aval = ctx.avals_out[0]
     full_range(ctx, subset_by_index, aval.shape[-1])
-    name = check_algorithm(ctx, algorithm, ("DEFAULT", "JACOBI", "QDWH"), "TPUs")
+    name = check_algorithm(ctx, algorithm, ("DEFAULT", "JACOBI", "QDWH"), _place(ctx))
     if (
         name == "QDWH" and aval.shape[-1] > 256
     ):  # up to that size divide and conquer ends in rotations at once
@@ -83,7 +87,7 @@ def _svd(
     algorithm: Any = None,
 ) -> list[Any]:
     full_range(ctx, subset_by_index, min(ctx.avals_in[0].shape[-2:]))
-    check_algorithm(ctx, algorithm, ("DEFAULT", "POLAR"), "TPUs")
+    check_algorithm(ctx, algorithm, ("DEFAULT", "POLAR"), _place(ctx))
     return list(_polar_svd(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))
 
 
