@@ -73,8 +73,14 @@ def test_derivatives_as_far_as_they_were_written(scaled_sine):
         scaled_sine.serialize(vjp_order=3)
     with pytest.raises(TypeError, match=r"custom_vjp"):
         ct.jvp(lambda x: scaled_sine.call(x, 2.0), (x,), (x,))
-    with pytest.raises(NotImplementedError, match=r"batch"):
-        ct.vmap(scaled_sine.call, in_axes=(0, None))(np.ones((2, 3), np.float32), 2.0)
+
+
+def test_vmap_is_one_call_after_another(scaled_sine):
+    rows = np.stack([x, 2 * x])
+    found = ct.vmap(scaled_sine.call, in_axes=(0, None))(rows, 2.0)["a"]
+    np.testing.assert_allclose(found, 2 * np.sin(rows), rtol=1e-6)
+    gradient = ct.grad(lambda r: ct.vmap(scaled_sine.call, in_axes=(0, None))(r, 2.0)["a"].sum())(rows)
+    np.testing.assert_allclose(gradient, 2 * np.cos(rows), rtol=1e-6)
 
 
 def test_derivative_as_a_program():

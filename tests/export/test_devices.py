@@ -62,3 +62,26 @@ def test_two_programs_share_a_mesh(exported, mesh):
     placed = ct.device_put(x, NamedSharding(mesh, P("a")))
     text = ct.jit(lambda x: exported.call(exported.call(x))).lower(placed).as_text()
     assert text.count("sdy.mesh") == 1
+
+
+def test_export_for_devices_that_are_not_here():
+    mesh = AbstractMesh((16, 4), ("a", "b"), axis_types=(AxisType.Auto, AxisType.Auto))
+    struct = ct.ShapeDtypeStruct((64, 8), np.float32, sharding=NamedSharding(mesh, P("a")))
+    exported = export.export(ct.jit(lambda x: (x @ x.T).sum(0)), platforms=["tpu"])(struct)
+    assert exported.nr_devices == 64 and exported.platforms == ("tpu",)
+    assert exported._in_named_shardings[0] == NamedSharding(mesh, P("a"))
+    assert "mhlo.num_partitions = 64" in exported.mlir_module()
+    assert exported.vjp().nr_devices == 64
+    read = export.deserialize(exported.serialize())
+    assert read.in_shardings_jax(mesh) == (NamedSharding(mesh, P("a")),)
+    asked = ct.jit(lambda x: x * 2, out_shardings=NamedSharding(mesh, P("b")))
+    assert export.export(asked, platforms=["tpu"])(np.ones(64, np.float32)).nr_devices == 64
+
+
+def test_export_for_an_abstract_mesh_of_devices_that_are_here(mesh):
+    abstract = NamedSharding(mesh.abstract_mesh, P("a"))
+    exported = export.export(ct.jit(lambda x: x * 2))(
+        ct.ShapeDtypeStruct(x.shape, x.dtype, sharding=abstract)
+    )
+    result = exported.call(ct.device_put(x, NamedSharding(mesh, P("b"))))
+    np.testing.assert_allclose(result, 2 * x)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from canter_pjrt.jaxlib_door import PjitFunction
 
 from ..core.effects import ordered_effects
 from ..core.errors import filter_traceback
 from ..core.jaxpr import eval_jaxpr
+from ..core.mesh import AbstractMesh
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
 from ..runtime.backend import get_backend
@@ -124,7 +125,9 @@ def _export(
             "exported by itself. Export the outermost function, or pass the values as arguments."
         )
     closed, count = program.closed, len(program.constants)
-    layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
+    layout = _layout_without_devices(jitted, program, call)
+    if layout is None:
+        layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
     if layout is not None:  # captured arrays become constants of the module
         layout = layout._replace(in_shardings=layout.in_shardings[count:])
     arg_names, result_names = jitted.names_for(program, call)
@@ -168,6 +171,38 @@ def _export(
     )
 
 
+class _AbsentDevice(NamedTuple):
+    """A device of a mesh without devices: its place in it."""
+
+    id: int
+
+
+def _layout_without_devices(jitted: Jitted, program: TracedProgram, call: Call) -> Layout | None:
+    """Where the program runs if arguments or results are laid out over an abstract mesh; else None."""
+    count = len(program.constants)
+    asked = jitted.asked_shardings(program, call)
+    ins, outs = asked or ((None,) * (count + len(call.leaves)), (None,) * len(program.closed.jaxpr.outvars))
+    own = [getattr(leaf, "sharding", None) for leaf in call.leaves]
+    ins = tuple(
+        given if wanted is None else wanted for wanted, given in zip(ins, [None] * count + own, strict=True)
+    )
+    meshes = {
+        s.mesh for s in (*ins, *outs) if isinstance(s, NamedSharding) and isinstance(s.mesh, AbstractMesh)
+    }
+    if not meshes:
+        return None
+    # Arrays that lie somewhere without anybody asking for it take no part in the layout.
+    ins, outs = (tuple(s if isinstance(s, NamedSharding) else None for s in side) for side in (ins, outs))
+    sizes = {s.mesh.size for s in (*ins, *outs) if s is not None}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"The arguments and results of '{jitted.name}' are laid out over meshes of {sorted(sizes)} devices. Use "
+            "meshes of one size."
+        )
+    mesh = next(iter(meshes))
+    return Layout(tuple(map(_AbsentDevice, range(mesh.size))), mesh, ins, outs)
+
+
 def _uses_symbols(avals: Sequence[Any]) -> bool:
     return any(type(size) is not int for aval in avals for size in getattr(aval, "shape", ()))
 
@@ -202,8 +237,6 @@ def _named(sharding: Any, aval: Any) -> NamedSharding | None:
     if isinstance(sharding, NamedSharding):
         return NamedSharding(sharding.mesh.abstract_mesh, sharding.spec, sharding.memory_kind)
     if len(sharding.device_set) == 1:
-        from ..core.mesh import AbstractMesh
-
         return NamedSharding(AbstractMesh((), ()), PartitionSpec(), sharding.memory_kind)
     raise NotImplementedError(
         f"An argument or result of type {aval.str_short()} is laid out by {sharding}, which no spec over a mesh "
