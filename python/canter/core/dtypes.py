@@ -472,6 +472,8 @@ def dtype(x: Any) -> Any:
     if kind is None:
         kind = python_scalar_dtypes.get(x) if isinstance(x, type) else getattr(x, "dtype", None)
         if kind is None:
+            if hasattr(x, "__jax_dimension__"):
+                return canonicalize_dtype(int)
             kind = np.dtype(x) if isinstance(x, (str, type, np.dtype)) else np.result_type(x)
     return canonicalize_dtype(kind)
 
@@ -486,7 +488,7 @@ def is_weakly_typed(x: Any) -> bool:
     kind = type(x)
     if kind is float or kind is int or kind is complex:
         return True
-    return bool(getattr(x, "weak_type", False))
+    return bool(getattr(x, "weak_type", False)) or hasattr(x, "__jax_dimension__")
 
 
 # ---------------------------------------------------------------- promotion

@@ -11,6 +11,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import size_of
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -84,7 +85,7 @@ def bincount(
         length = builtins.max(operator.index(minlength), int(values.max()) + 1 if values.size else 0)
     if dtype_rank(dtype_of(x)) == 0:
         x = convert(as_array(x), index_dtype())
-    return place(_bincount(x, weights, length=operator.index(length)), None, out_sharding)
+    return place(_bincount(x, weights, length=size_of(length)), None, out_sharding)
 
 
 @composite(static_argnames=("bins",))

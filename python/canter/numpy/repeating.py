@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from canter import lax
+from canter.core.dimensions import is_symbolic_dim, size_of
 from canter.core.trace import Tracer
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -127,6 +128,8 @@ def repeat(
             repeats,
             "It sets the shape of canter.numpy.repeat's result: pass total_repeat_length, or make it static.",
         )
+    if total_repeat_length is None and is_symbolic_dim(repeats):
+        return place(_repeat_evenly(a, count=repeats, axis=axis), None, out_sharding)
     if total_repeat_length is None:
         counts = np.atleast_1d(np.asarray(repeats))
         _check_repeats(counts, shape_of(a)[axis])
@@ -139,7 +142,7 @@ def repeat(
 
         which = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
         return place(take(a, which, axis=axis, mode="clip"), None, out_sharding)
-    total = operator.index(total_repeat_length)
+    total = size_of(total_repeat_length)
     return place(_repeat_each(a, asarray(repeats), axis=axis, total=total), None, out_sharding)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import size_of
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -140,7 +141,7 @@ def unique(
     elif math.prod(shape) == 0:
         raise ValueError(f"unique of no elements, of shape {shape}, needs no size: leave it out.")
     else:
-        found = _unique_of_size(as_array(ar), axis, operator.index(size), fill_value, bool(equal_nan))
+        found = _unique_of_size(as_array(ar), axis, size_of(size), fill_value, bool(equal_nan))
     wanted = (True, return_index, return_inverse, return_counts)
     chosen = tuple(part for part, keep in zip(found, wanted, strict=True) if keep)
     return chosen[0] if len(chosen) == 1 else chosen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
-from canter.core.dimensions import is_symbolic_dim
+from canter.core.dimensions import is_symbolic_dim, size_of
 from canter.core.trace import Tracer, concrete_or_error
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -426,7 +425,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
         fill = fill_value
     else:
         fill = (fill_value,) * rank
-    return tuple(_nonzero(a, fill, size=operator.index(size)))
+    return tuple(_nonzero(a, fill, size=size_of(size)))
 
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
@@ -478,7 +477,7 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     check_arraylike("argwhere", a)
     rank = len(shape_of(a))
     if rank == 0:
-        count = int(_concrete("argwhere", a) != 0) if size is None else operator.index(size)
+        count = int(_concrete("argwhere", a) != 0) if size is None else size_of(size)
         return zeros((count, 0), int)
     places = nonzero(atleast_1d(a), size=size, fill_value=fill_value)
     return stack(list(places), axis=-1)

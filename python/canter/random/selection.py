@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
-from canter.core.avals import get_aval
-from canter.core.dimensions import is_symbolic_dim, max_dim
+from canter.core.avals import ShapedArray, get_aval
+from canter.core.dimensions import is_symbolic_dim, max_dim, size_of
 from canter.core.trace import Tracer
 from canter.numpy.creation import default_dtype
 from canter.numpy.util import canonical_axis, promote_dtypes_inexact, shape_of
@@ -103,7 +102,7 @@ def categorical(
         )
     axis = canonical_axis(axis, aval.ndim) - aval.ndim
     batch = tuple(n for i, n in enumerate(aval.shape) if i != axis + aval.ndim)
-    size = parameter_shape("categorical", shape, np.broadcast_to(np.False_, batch))
+    size = parameter_shape("categorical", shape, ShapedArray(batch, np.bool_))
     if aval.shape[axis] == 0 and math.prod(size):
         raise ValueError(
             f"random.categorical: there are no categories along axis {axis} of {aval.str_short()}."
@@ -184,7 +183,7 @@ def _as_count(where: str, name: str, x: Any) -> int | None:
             "Mark it static in jit, or pass an array."
         )
     try:
-        return operator.index(x)
+        return size_of(x)
     except TypeError:
         raise TypeError(
             f"random.{where}: {name} must be an integer or an array of at least one dimension, got {x!r:.60}."
