@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import jaxlib_door
-from .plugins import Plugin, discover, misfit, version_of
+from .plugins import Plugin, installed, misfit, version_of
 
 __all__ = ["PluginError", "PluginState", "find", "load", "plugin_for", "report", "start"]
 
@@ -290,10 +290,7 @@ def start(
         ) from error
 
 
-@functools.cache
-def find() -> Any:
-    """What `plugins.discover` finds in this process, looked for once."""
-    return discover()
+find = installed
 
 
 def plugin_for(platform: str) -> Plugin | None:

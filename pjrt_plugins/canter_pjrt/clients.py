@@ -87,10 +87,10 @@ def _all_platforms() -> dict[str, _Platform]:
     global _from_plugins
     with _lock:
         if _from_plugins is None:
-            from . import accelerators
+            from .plugins import installed
 
             _from_plugins = {}
-            found = accelerators.find()
+            found = installed()
             for plugin in found.plugins:
                 _from_plugins[plugin.platform] = _Platform(_starter(plugin), plugin.priority)
             for problem in found.problems:

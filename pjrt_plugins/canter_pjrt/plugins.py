@@ -7,6 +7,7 @@ entry points.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -14,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .jaxlib_door import jaxlib_version
-from .shared_library import problem_of
 
-__all__ = ["Found", "Plugin", "Wheel", "discover", "misfit", "version_of", "wheels"]
+__all__ = ["Found", "Plugin", "Wheel", "discover", "installed", "misfit", "version_of", "wheels"]
 
 
 class Wheel(NamedTuple):
@@ -144,6 +144,12 @@ def discover(path: Sequence[str] | None = None, environment: dict[str, str] | No
             f"{away}"
         )
     return Found(tuple(chosen.values()), tuple(problems))
+
+
+@functools.cache
+def installed() -> Found:
+    """What `discover` finds in this process, looked for once."""
+    return discover()
 
 
 def misfit(plugin: Plugin) -> str | None:
@@ -281,6 +287,8 @@ def _entries(path: str) -> Iterator[tuple[str, str, str]]:
 
 def _library_of(module: str, folders: _Folders) -> str:
     """The library in a package's folder, "" if there is none: a plugin if one can be seen to be it."""
+    from .shared_library import problem_of
+
     found: list[str] = []
     parts = module.split(".")
     for place in folders.having(*parts):

@@ -91,7 +91,7 @@ def _svd(
     return list(_polar_svd(ctx, x, full_matrices=full_matrices, compute_uv=compute_uv))
 
 
-_BY_COMPILER = {"eigh": _eigh, "svd": _svd}
+_BY_COMPILER: dict[str, Any] = {"eigh": _eigh, "svd": _svd}
 register_table(_BY_COMPILER)  # for platforms of plugins that nobody knows: no library of theirs is called
 register_table(
     {

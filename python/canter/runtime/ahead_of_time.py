@@ -60,8 +60,9 @@ def lower_for(stage: Any, topology: Any) -> Lowered:
     layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
     devices = devices_of(topology, 1 if layout is None else len(layout.devices))
     # The module knows devices by their places in the mesh, so that another platform's can take them.
-    names, options = jitted.names_for(program, call), jitted.options_for(program, call)
-    lowered = lower(program.lifted, options, (platform_of(devices[0]),), *names, layout=layout)
+    arg_names, result_names = jitted.names_for(program, call)
+    options, platforms = jitted.options_for(program, call), (platform_of(devices[0]),)
+    lowered = lower(program.lifted, options, platforms, arg_names, result_names, layout)
     if layout is not None:
         lowered.layout = moved(layout, devices)
     return Lowered(jitted, program, call, lowered, devices[0])
