@@ -11,7 +11,7 @@ import numpy as np
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.primitive import Primitive
-from ..core.trace import state, swap_trace
+from ..core.trace import Tracer, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer
 from ..transforms import rules
 from ..transforms.rules import Zero, array_ops, deflinear, is_undefined_primal
@@ -449,7 +449,9 @@ def full_like(
         )
     filled = _fill(new_shape, fill_value, new_dtype, weak_type)
     layout = None if shape is not None else getattr(getattr(x, "aval", None), "layout", None)
-    return filled if layout is None else array_ops.resharded(filled, layout)
+    if layout is None:
+        return filled
+    return array_ops.resharded(filled, layout if isinstance(x, Tracer) else x.sharding)
 
 
 def zeros_like_array(x: ArrayLike) -> Array:

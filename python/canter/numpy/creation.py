@@ -524,7 +524,8 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
 
 def _layout_of(a: Any) -> Any:
     """How explicit mesh axes split an array, which others made after it are split by as well."""
-    return getattr(getattr(a, "aval", None), "layout", None)
+    layout = getattr(getattr(a, "aval", None), "layout", None)
+    return a.sharding if layout is not None and isinstance(a, ArrayImpl) else layout
 
 
 def full_like(

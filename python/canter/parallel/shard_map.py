@@ -262,7 +262,7 @@ class _ShardMap:
             specs = [self._inferred(leaf, mesh, axes) for leaf in leaves]
         else:
             if kwargs:
-                raise NotImplementedError(
+                raise TypeError(
                     f"shard_map of {self.name}: keyword arguments have no specs; pass the arguments by position."
                 )
             specs = self._spread("in_specs", self.in_specs, args)

@@ -209,7 +209,7 @@ class Jitted:
     def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a call; returns its result, the record for C++ or None, and False (keep the entry)."""
         try:
-            call = self.flatten(args, kwargs)
+            call = self.typed(self.flatten(args, kwargs))
             program = self.trace_call(call)
             if references.in_use:
                 names = ArgumentNames(self.function, call.in_tree, call.static_positions)
@@ -269,6 +269,10 @@ class Jitted:
                     "a valid array type. Pass arrays and numbers; an argument that is neither, such as a string "
                     "or a function, has to be named in static_argnums or static_argnames."
                 ) from None
+
+    def typed(self, call: Call) -> Call:
+        """The call with the types that `in_shardings` over explicit mesh axes give to arguments."""
+        return call if self.shardings is None else self.shardings.typed(self.function, call)
 
     def trace_call(self, call: Call) -> TracedProgram:
         """The traced program of a call: the one from before, or a new one."""
@@ -508,7 +512,7 @@ class Jitted:
         """Traces for arguments or `ShapeDtypeStruct`s."""
         from .stages import Traced
 
-        call = self.flatten(args, kwargs, abstract_aval)
+        call = self.typed(self.flatten(args, kwargs, abstract_aval))
         return Traced(self, self.trace_call(call), call)
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:

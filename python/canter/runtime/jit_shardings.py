@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from canter_pjrt.jaxlib_door import Device, Sharding, SingleDeviceSharding
 
 from ..core import pytree
+from ..core.explicit import typed
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DeviceSharding, check_fits, resolve
+from ..lax.sharding import concerns_explicit_axes
 from .backend import local_devices
 from .layouts import Format
 from .placement import sharding_of, single_device
@@ -90,6 +92,13 @@ class AskedShardings(NamedTuple):
                 check_fits(sharding, aval, f"argument {names[position]} of {self.where}", "in_shardings")
         return resolved
 
+    def typed(self, function: Any, call: Call) -> Call:
+        """The call with the types that arguments have once they are where they are asked to be."""
+        if self.arguments is None or not any(map(_concerns_types, self.arguments.leaves)):
+            return call
+        pairs = zip(call.avals, self.of_arguments(function, call), strict=True)
+        return call._replace(avals=tuple(aval if s is None else typed(aval, s) for aval, s in pairs))
+
     def of_results(self, function: Any, out_tree: Any, avals: Any) -> tuple[Any, ...]:
         """A sharding a leaf of the results, None where there is no wish."""
         if self.results is None:
@@ -103,6 +112,10 @@ class AskedShardings(NamedTuple):
                     name = f"result{pytree.keystr(path)} of {self.where}"
                     check_fits(sharding, aval, name, "out_shardings")
         return resolved
+
+
+def _concerns_types(sharding: Any) -> bool:
+    return sharding is not None and concerns_explicit_axes(getattr(sharding, "sharding", sharding))
 
 
 def _spread(option: str, where: str, given: Any, tree: Any) -> list[Any]:
