@@ -46,7 +46,7 @@ def symbolic_shape(
       >>> from canter.export import symbolic_shape
       >>> b, n = symbolic_shape("b, 2*n", constraints=["b >= n"])
       >>> 3 * b - n, n // 4
-      (3*b - 2*n, floordiv(n, 2))
+      (- 2*n + 3*b, floordiv(n, 2))
     """
     if scope is None:
         scope = SymbolicScope(constraints)
