@@ -544,3 +544,29 @@ def test_64_bits_in_threads_of_the_runtime():
     with ct.enable_x64(True):
         f = ct.jit(lambda x: sum(ct.pure_callback(host, x, x @ x + i) for i in range(3)))
         np.testing.assert_allclose(f(x), sum(np.sin(x @ x + i) for i in range(3)), rtol=0, atol=1e-11)
+
+
+def test_ordered_io_on_several_devices():
+    mesh = ct.make_mesh((4,), ("a",), axis_types=(ct.sharding.AxisType.Auto,))
+    spec = ct.sharding.PartitionSpec("a")
+    x = ct.device_put(cnp.arange(8.0), ct.sharding.NamedSharding(mesh, spec))
+    seen = []
+    tell = lambda value: io_callback(lambda v: seen.append(float(v)), None, value, ordered=True)
+
+    @ct.jit
+    def whole(x):
+        tell(x.sum())
+        tell(x.max())
+        return x + 1
+
+    np.testing.assert_array_equal(whole(whole(x)), np.arange(8) + 2)
+    ct.jit(lambda v: tell(v))(5.0)
+    whole(x)
+    each = lambda part: (tell(part[0]), part)[1]
+    ct.jit(ct.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec))(x)
+    ct.effects_barrier()
+    assert seen[:7] == [28, 7, 36, 8, 5, 28, 7] and sorted(seen[7:]) == [0, 2, 4, 6]
+    loop = lambda x: lax.scan(lambda c, v: (c, (tell(v), v)[1]), 0.0, x)[1]
+    seen.clear()
+    np.testing.assert_array_equal(ct.jit(loop)(x), x)
+    assert seen == list(range(8))

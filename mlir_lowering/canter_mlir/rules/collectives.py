@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from canter.core.avals import ShapedArray
+from canter.core.avals import ShapedArray, abstract_token
 from canter.core.jaxpr import ClosedJaxpr
 from canter.core.mesh import Mesh
 from canter.core.partition_spec import PartitionSpec
@@ -99,20 +99,31 @@ def _shard_map(
     ranks = [
         [ir.RankedTensorType(ctx.types.of(a)).rank for a in avals] for avals in (ctx.avals_in, ctx.avals_out)
     ]
+    tokens = module.tokens_of(jaxpr.effects)
+    count = len(tokens)
     layouts = [
         per_value(
             [
                 spec_attribute(module, mesh, spec, rank, open_dims=free)
-                for spec, rank in zip(*pair, strict=True)
+                for spec, rank in (*[(PartitionSpec(), 0)] * count, *zip(*pair, strict=True))
             ]
         )
         for pair in ((in_specs, ranks[0]), (out_specs, ranks[1]))
     ]
     names = [name for name in mesh.axis_names if name in newly_manual_axes]
-    return _manual_computation(
-        ctx, operands, layouts, names, jaxpr.in_avals, ctx.avals_out, region,
-        lambda args: ctx.inline(ClosedJaxpr(jaxpr, ()), args),
+    leading = [abstract_token] * count
+
+    def body(args: Sequence[Any]) -> list[Any]:
+        with module.inner_tokens(jaxpr.effects, args[:count]):
+            results = ctx.inline(ClosedJaxpr(jaxpr, ()), args[count:])
+            return [*module.tokens_of(jaxpr.effects), *results]
+
+    results = _manual_computation(
+        ctx, [*tokens, *operands], layouts, names, [*leading, *jaxpr.in_avals], [*leading, *ctx.avals_out],
+        region, body,
     )  # fmt: skip
+    module.set_tokens(jaxpr.effects, results[:count])
+    return results[count:]
 
 
 def _manual_computation(

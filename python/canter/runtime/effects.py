@@ -111,13 +111,19 @@ class ProgramEffects:
         real = [effect for effect in effects if not isinstance(effect, NamedAxisEffect)]
         return ProgramEffects(name, real) if real or host_callbacks else None
 
-    def execute(self, loaded: Any, operands: Sequence[Any], device: Any) -> Any:
+    def execute(self, loaded: Any, operands: Sequence[Any], device: Any, everywhere: Any = None) -> Any:
         """Runs the program; the results without the tokens are left to the caller.
+
+        Args:
+          loaded: the executable.
+          operands: its arguments without the tokens.
+          device: the device, or the first of several.
+          everywhere: the sharding of a token on several devices; None for one device.
 
         On the CPU it waits for the end, so that an exception in a callback is raised by the call that
         led to it.
         """
-        tokens = [_token(effect, device) for effect in self.ordered]
+        tokens = [_token(effect, device, everywhere) for effect in self.ordered]
         try:
             results = loaded.execute_sharded([*tokens, *operands], with_tokens=True)
             given = results.disassemble_prefix_into_single_device_arrays(len(tokens)) if tokens else ()
@@ -128,23 +134,39 @@ class ProgramEffects:
             for effect in self.ordered:
                 _tokens.ordered.pop(effect, None)
             _raise_explained(error, self.name)
-        for effect, (token,) in zip(self.ordered, given, strict=True):
-            _tokens.ordered[effect] = device, token
+        for effect, parts in zip(self.ordered, given, strict=True):
+            _tokens.ordered[effect] = (device, parts[0]) if everywhere is None else (None, _Parts(parts))
         if device.platform != "cpu":
             _tokens.running[device] = running
         return results
 
 
-def _token(effect: Effect, device: Any) -> Any:
+class _Parts(tuple[Any, ...]):
+    """A token on several devices."""
+
+    __slots__ = ()
+
+    def block_until_ready(self) -> None:
+        """Waits for it on each."""
+        for part in self:
+            part.block_until_ready()
+
+
+def _token(effect: Effect, device: Any, everywhere: Any) -> Any:
     known = _tokens.ordered.get(effect)
     if known is not None:
         where, token = known
-        if where is device:
+        if where is device and everywhere is None:
             return token
         token.block_until_ready()  # tokens do not travel between devices
+    empty = np.zeros((0,), np.bool_)
+    if everywhere is not None:
+        from .device_put import place_on
+
+        return place_on(empty, everywhere)
     from .placement import place
 
-    return place(np.zeros((0,), np.bool_), device)
+    return place(empty, device)
 
 
 # --- exceptions in callbacks ----------------------------------------------------------------------

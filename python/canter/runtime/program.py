@@ -20,7 +20,7 @@ from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
 from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
 from ..core.dimensions import has_symbolic_shapes
-from ..core.effects import no_effects, ordered_effects
+from ..core.effects import no_effects, ordered_effects, shardable_ordered_effects
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, subjaxprs
 from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh
@@ -252,7 +252,7 @@ def lower(
     if layout is None and not symbolic:
         jaxpr = outline(jaxpr, platforms)
     elif layout is not None and len(layout.devices) > 1:
-        ordered = ordered_effects.filter_in(jaxpr.effects)
+        ordered = shardable_ordered_effects.filter_not_in(ordered_effects.filter_in(jaxpr.effects))
         if ordered:
             raise ValueError(
                 f"Ordered effects are not supported for more than 1 device: {options.name} runs on "

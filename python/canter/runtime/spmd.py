@@ -214,7 +214,9 @@ class MeshExecutable(Executable):
         if all(sharding is not None for sharding in asked):
             return list(asked)
         found = chosen() if len(self.devices) > 1 else None
-        protos = [None] * len(asked) if found is None else found
+        protos = (
+            [None] * len(asked) if found is None else found[len(found) - len(asked) :]
+        )  # tokens come first
         kinds = (
             self._memory_kinds(len(asked))
             if chosen == self.loaded.get_output_shardings
@@ -227,7 +229,7 @@ class MeshExecutable(Executable):
 
     def _memory_kinds(self, count: int) -> list[Any]:
         kinds = self.loaded.get_output_memory_kinds()
-        return list(kinds[0]) if kinds and len(kinds[0]) == count else [None] * count
+        return list(kinds[0][len(kinds[0]) - count :]) if kinds and len(kinds[0]) >= count else [None] * count
 
     def _told(self, proto: Any, aval: Any, kind: Any) -> Any:
         if self.mesh is None:
@@ -236,6 +238,12 @@ class MeshExecutable(Executable):
         if isinstance(tiles, OpSharding):
             tiles = HloSharding.from_proto(tiles)
         return sharding_of_tiles(self.mesh, tiles, len(aval.shape), kind)
+
+    def _everywhere(self) -> Any:
+        """The sharding of a value that all devices have; None for a program on one."""
+        if self.mesh is None or len(self.devices) == 1:
+            return None
+        return sharding_of_tiles(self.mesh, HloSharding.replicate(), 1, None)
 
     def handlers(self, committed: bool) -> list[Any]:
         """What makes arrays of the results, which are always committed."""
@@ -289,7 +297,7 @@ class MeshExecutable(Executable):
         if self.effects is None:
             results = self.loaded.execute_sharded(operands)
         else:
-            results = self.effects.execute(self.loaded, operands, self.device)
+            results = self.effects.execute(self.loaded, operands, self.device, self._everywhere())
         outs = results.consume_with_handlers(self.handlers(True))
         if self._made_as != self.out_shardings:
             outs = [place_on(out, sharding) for out, sharding in zip(outs, self.out_shardings, strict=True)]
