@@ -79,3 +79,18 @@ def test_numbers_in_where_are_the_same_eagerly_and_jitted(number):
     assert (eager.dtype, eager.weak_type) == (jitted.dtype, jitted.weak_type)
     assert np.asarray(eager).tobytes() == np.asarray(jitted).tobytes()
     assert cnp.where(condition, 1, number).weak_type
+
+
+def test_what_a_comparison_with_jax_found():
+    x = cnp.arange(6.0).reshape(2, 3)
+    last = np.array([[-1], [-2]])
+    np.testing.assert_array_equal(cnp.take_along_axis(x, last, 1, mode="clip"), [[2], [4]])
+    np.testing.assert_array_equal(x[([0],)], x[:1])
+    assert not cnp.array_equal(0, 7).weak_type
+    np.testing.assert_allclose(ct.scipy.special.comb(3, np.float32([0.5, 2.0])), [2.0371832, 3.0], rtol=1e-5)
+    for name in ("relu6", "selu", "hard_sigmoid", "hard_silu", "sparse_plus", "sparse_sigmoid"):
+        assert getattr(ct.nn, name)(cnp.arange(3)).weak_type, name
+    for name in ("softplus", "mish", "soft_sign"):
+        activation = getattr(ct.nn, name)
+        assert activation(cnp.ones(2, bool)).weak_type and not activation(cnp.arange(3)).weak_type, name
+    assert not ct.nn.gelu(1.0).weak_type

@@ -15,17 +15,24 @@ def _threefry2x32(*words: Any) -> Any:
     return threefry_rounds(*words)
 
 
-def _random_gamma(keys: Any, alpha: Any, *, log_space: bool) -> Any:
-    from canter.lax.threefry import sampler_programs
+def _program(name: str) -> Any:
+    """The lowering of a primitive of samplers: the program that it stands for."""
 
-    return sampler_programs["random_gamma"](keys, alpha, log_space=log_space)
+    def program(*operands: Any, **params: Any) -> Any:
+        from canter.lax.threefry import sampler_programs
+
+        return sampler_programs[name](*operands, **params)
+
+    return lower_fun(program, multiple_results=False)
 
 
 register_table(
     {
         "random_wrap": lambda ctx, words, *, impl: [words],
         "random_unwrap": lambda ctx, keys: [keys],
-        "random_gamma": cache_lowering(lower_fun(_random_gamma, multiple_results=False)),
+        "random_clone": lambda ctx, keys: [keys],
+        "random_gamma": cache_lowering(_program("random_gamma")),
+        **{f"random_{name}": _program(f"random_{name}") for name in ("seed", "split", "fold_in", "bits")},
         "threefry2x32": cache_lowering(lower_fun(_threefry2x32)),
     }
 )

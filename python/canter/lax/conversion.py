@@ -402,7 +402,10 @@ def full(
 
 
 def _fill(shape: tuple[int, ...], value: Any, dtype: Any, weak_type: bool) -> Array:
-    """A full array for a canonical shape and dtype."""
+    """A full array for a canonical shape and dtype; a number in the place of a key is each of its words."""
+    if isinstance(dtype, dtypes.ExtendedDType) and isinstance(value, _SCALARS):
+        words = _fill((*shape, *dtype.physical_element_shape), value, dtype.physical_dtype, False)
+        return dtype.from_physical(words)
     scalar = _fold(value, dtype, weak_type) if isinstance(value, _SCALARS) else None
     if scalar is None:
         scalar = _convert_element_type(value, dtype, weak_type)

@@ -47,12 +47,19 @@ def _elementwise(body: Any, what: str, call: str, printed: str, more: str = "") 
     return composite(body)
 
 
+def _yielding(name: str, x: Any, kind: Any = np.generic) -> Any:
+    """A floating operand. What was none, and of the kind, yields in promotion as Python's numbers do."""
+    out = to_inexact(name, x)
+    was_exact = not dtypes.issubdtype(dtype_of(x), np.inexact) and dtypes.issubdtype(dtype_of(x), kind)
+    return convert(out, dtype_of(out), True) if was_exact else out
+
+
 def _any_number(name: str, x: Any) -> Any:
     """An operand of any dtype but bool, which becomes an integer."""
     check_arraylike(name, x)
     dtype = dtype_of(x)
     return (
-        convert(x, dtypes.canonicalize_dtype(int))
+        convert(x, dtypes.canonicalize_dtype(int), True)
         if dtype == np.bool_
         else convert(x, dtype, dtypes.is_weakly_typed(x))
     )
@@ -77,7 +84,7 @@ relu = _elementwise(
 
 
 def _relu6_body(x: Any) -> Any:
-    x = to_inexact("relu6", x)
+    x = _yielding("relu6", x)
     return where(lax.le(x, const(x, 0)), const(x, 0), where(lax.ge(x, const(x, 6)), const(x, 6), x))
 
 
@@ -135,7 +142,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
 
 
 def _selu_body(x: Any) -> Any:
-    x = to_inexact("selu", x)
+    x = _yielding("selu", x)
     return const(x, 1.0507009873554804934193349852946) * _expm1_below(
         x, const(x, 1.6732632423543772848170429916717)
     )
@@ -181,7 +188,7 @@ hard_tanh = _elementwise(_hard_tanh_body, "-1 below -1, 1 above 1, x between.", 
 
 
 def _hard_sigmoid_body(x: Any) -> Any:
-    x = to_inexact("hard_sigmoid", x)
+    x = _yielding("hard_sigmoid", x)
     return relu6(x + 3.0) / 6.0
 
 
@@ -194,7 +201,7 @@ hard_sigmoid = _elementwise(
 
 
 def _hard_silu_body(x: Any) -> Any:
-    x = to_inexact("hard_silu", x)
+    x = _yielding("hard_silu", x)
     return x * hard_sigmoid(x)
 
 
@@ -227,7 +234,7 @@ def _softplus(x: Any) -> Any:
 
 
 def _softplus_body(x: Any) -> Any:
-    return _softplus(to_inexact("softplus", x))
+    return _softplus(_yielding("softplus", x, np.bool_))
 
 
 softplus = _elementwise(_softplus_body, "log(1 + exp(x)), without overflow.", "softplus(100.0)", "100.0")
@@ -254,7 +261,7 @@ swish = silu
 
 
 def _mish_body(x: Any) -> Any:
-    x = to_inexact("mish", x)
+    x = _yielding("mish", x, np.bool_)
     return x * lax.tanh(_softplus(x))
 
 
@@ -298,7 +305,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
       >>> print(ct.nn.gelu(1.0))
       0.841192
     """
-    return _gelu(to_inexact("gelu", x), approximate=bool(approximate))
+    x = to_inexact("gelu", x)
+    return _gelu(convert(x, dtype_of(x)), approximate=bool(approximate))
 
 
 @composite(static_argnames=("axis",))
@@ -337,7 +345,7 @@ def glu(x: Any, axis: int = -1) -> Any:
 
 
 def _soft_sign_body(x: Any) -> Any:
-    x = to_inexact("soft_sign", x)
+    x = _yielding("soft_sign", x, np.bool_)
     return x / (lax.abs(x) + 1.0)
 
 
@@ -345,7 +353,7 @@ soft_sign = _elementwise(_soft_sign_body, "x / (1 + |x|).", "soft_sign(1.0)", "0
 
 
 def _sparse_plus_body(x: Any) -> Any:
-    x = to_inexact("sparse_plus", x)
+    x = _yielding("sparse_plus", x)
     middle = lax.integer_pow(x + 1.0, 2) / 4.0
     return where(lax.le(x, const(x, -1)), const(x, 0), where(lax.ge(x, const(x, 1)), x, middle))
 
@@ -359,7 +367,7 @@ sparse_plus = _elementwise(
 
 
 def _sparse_sigmoid_body(x: Any) -> Any:
-    return 0.5 * cnp.clip(to_inexact("sparse_sigmoid", x) + 1.0, 0.0, 2.0)
+    return 0.5 * cnp.clip(_yielding("sparse_sigmoid", x) + 1.0, 0.0, 2.0)
 
 
 sparse_sigmoid = _elementwise(

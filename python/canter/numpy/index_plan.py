@@ -115,13 +115,13 @@ def read_index(shape: tuple[int, ...], index: Any, strict: bool, wrap: bool = Tr
       NonConcreteBooleanIndexError: a traced mask.
     """
     items = index if type(index) is tuple else (index,)
-    plan, operands = _Reader(shape, _expanded(shape, items), strict, wrap).read()
+    plan, operands = _Reader(shape, _expanded(shape, items, type(index) is tuple), strict, wrap).read()
     if len(_plans) > 4096:
         _plans.clear()
     return _plans.setdefault(plan, plan), operands
 
 
-def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
+def _expanded(shape: tuple[int, ...], items: tuple[Any, ...], in_tuple: bool) -> list[Any]:
     """The items with masks as index arrays and the ellipsis as full slices."""
     flat: list[Any] = []
     consumed, ellipsis = 0, None
@@ -135,7 +135,7 @@ def _expanded(shape: tuple[int, ...], items: tuple[Any, ...]) -> list[Any]:
             consumed += item is not None
             flat.append(item)
             continue
-        if type(item) is tuple or (type(item) is list and len(items) > 1):
+        if type(item) is tuple or (type(item) is list and in_tuple):
             item = _array_of(item)
         for part in _typed(item):
             consumed += part is not None and not isinstance(part, _MaskBit)

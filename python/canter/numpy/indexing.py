@@ -523,7 +523,7 @@ def take_along_axis(
       axis: the axis; None flattens arr first.
       mode: "fill" (the default), "clip" or "promise_in_bounds".
       fill_value: what "fill" gives; by default nan, or the dtype's least (signed) or greatest (unsigned) number.
-      wrap_negative_indices: whether negative indices count from the end; True by default, but for "clip".
+      wrap_negative_indices: whether negative indices count from the end; True by default.
 
     Returns:
       An array.
@@ -561,9 +561,8 @@ def take_along_axis(
                 f"take_along_axis: dimension {i} of arr (shape {shape}) and indices (shape {index_shape}) "
                 "must be equal or 1."
             )
-    mode_name = str(getattr(mode, "name", mode)).lower() if mode is not None else "fill"
     if wrap_negative_indices is None:
-        wrap_negative_indices = mode_name != "clip"
+        wrap_negative_indices = True
     return _take_along_axis(
         arr,
         indices,

@@ -578,7 +578,7 @@ def _same(a: Any, b: Any, *, equal_nan: bool) -> Any:
     if equal_nan:
         both = lax.bitwise_and(bodies.isnan(a), bodies.isnan(b))
         same = lax.bitwise_or(same, both)
-    return lax.reduce_and(same, tuple(range(len(shape_of(same)))))
+    return convert(lax.reduce_and(same, tuple(range(len(shape_of(same))))), np.dtype(np.bool_))
 
 
 @composite(static_argnames=("equal_nan",))

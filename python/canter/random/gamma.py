@@ -131,7 +131,8 @@ sampler_programs["random_gamma"] = _samples
 def gamma_body(words: Any, alpha: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, log_space: bool) -> Any:
     """Samples of the gamma distribution, or their logarithms, of a shape."""
     alpha = broadcast_to(convert(alpha, dtype), shape)
-    return random_gamma_p.bind(random_wrap_p.bind(words, impl=impl), alpha, log_space=log_space)
+    key = random_wrap_p.bind(words, impl=impl) if impl.key_shape else words
+    return random_gamma_p.bind(key, alpha, log_space=log_space)
 
 
 # --- bodies: compiled on arrays, one call in a trace ----------------------------------------------

@@ -16,13 +16,13 @@ from .. import lax
 from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.dimensions import sizes_of
-from ..core.primitive import Primitive
 from ..core.pytree_registry import register_array_wrapper
 from ..core.trace import Tracer
 from ..runtime.array import Array, Shard
 from ..runtime.composite import composite
 from ..transforms.rules import moveaxis
 from . import threefry
+from .primitives import random_clone_p, random_seed_p, random_unwrap_p, random_wrap_p, traced_impl
 
 __all__ = [
     "KeyType",
@@ -378,9 +378,6 @@ def is_key(value: Any) -> bool:
 
 # --- from words to keys and back ------------------------------------------------------------------
 
-random_wrap_p = Primitive("random_wrap")
-random_unwrap_p = Primitive("random_unwrap")
-
 
 def _wrap_abstract(words: Any, *, impl: PRNGImpl) -> Any:
     _check_words(words, impl)
@@ -431,7 +428,10 @@ def _refuse_legacy(where: str) -> None:
 
 
 class RawKey(NamedTuple):
-    """A key taken apart: its words, its implementation, and whether it was of a key dtype."""
+    """A key taken apart: its words, its implementation, and whether it was of a key dtype.
+
+    Inside traces the words are the key itself, of its key dtype, and the implementation is the `traced_impl`.
+    """
 
     words: Any
     impl: PRNGImpl
@@ -439,7 +439,9 @@ class RawKey(NamedTuple):
 
     def same_kind(self, words: Any) -> Any:
         """New words as a key of the kind that was given."""
-        return random_wrap_p.bind(words, impl=self.impl) if self.typed else words
+        if self.impl.key_shape:
+            return random_wrap_p.bind(words, impl=self.impl) if self.typed else words
+        return words if self.typed else random_unwrap_p.bind(words)
 
 
 def raw_key(where: str, value: Any, single: bool = True) -> RawKey:
@@ -457,7 +459,7 @@ def raw_key(where: str, value: Any, single: bool = True) -> RawKey:
     if type(value) is PRNGKeyArray:
         raw = RawKey(value._base_array, value._impl, True)
     elif is_key(value):
-        raw = RawKey(random_unwrap_p.bind(value), value.dtype._impl, True)
+        raw = RawKey(value, traced_impl(value.dtype._impl), True)
     else:
         impl = find_impl(None)
         if isinstance(value, (bool, int, float, str)) or not hasattr(value, "dtype"):
@@ -468,7 +470,10 @@ def raw_key(where: str, value: Any, single: bool = True) -> RawKey:
         _check_words(get_aval(value), impl)
         if config.legacy_prng_key.value != "allow":
             _refuse_legacy(where)
-        raw = RawKey(value, impl, False)
+        if isinstance(value, Tracer):
+            raw = RawKey(random_wrap_p.bind(value, impl=impl), traced_impl(impl), False)
+        else:
+            raw = RawKey(value, impl, False)
     ndim = len(raw.words.shape) - len(raw.impl.key_shape)
     if single and ndim:
         raise ValueError(
@@ -486,6 +491,15 @@ def _seeded(seed: Any, impl: PRNGImpl) -> Any:
     return impl.seed(seed)
 
 
+def _checked_seed(where: str, seed: Any) -> Any:
+    aval = get_aval(seed)
+    if aval.shape:
+        raise TypeError(f"random.{where} takes a single seed, got {aval.str_short()}. Use vmap for several.")
+    if not dtypes.issubdtype(aval.dtype, np.integer):
+        raise TypeError(f"random.{where} takes an integer seed, got {aval.str_short()}.")
+    return seed
+
+
 def _seed_words(where: str, seed: Any, impl: PRNGImpl) -> Any:
     if is_key(seed):
         raise TypeError(
@@ -497,11 +511,9 @@ def _seed_words(where: str, seed: Any, impl: PRNGImpl) -> Any:
         words = 64 if dtypes.x64_enabled() else 32
         value = np.asarray(seed & ((1 << words) - 1), np.dtype(f"uint{words}"))
         return _seeded(value, impl=impl)
-    aval = get_aval(seed)
-    if aval.shape:
-        raise TypeError(f"random.{where} takes a single seed, got {aval.str_short()}. Use vmap for several.")
-    if not dtypes.issubdtype(aval.dtype, np.integer):
-        raise TypeError(f"random.{where} takes an integer seed, got {aval.str_short()}.")
+    seed = _checked_seed(where, seed)
+    if isinstance(seed, Tracer):
+        return random_unwrap_p.bind(random_seed_p.bind(seed, impl=impl))
     return _seeded(seed, impl=impl)
 
 
@@ -528,6 +540,8 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
       [0 0]
     """
     chosen = _chosen_impl("key", impl, dtype)
+    if isinstance(seed, Tracer) and not is_key(seed):
+        return random_seed_p.bind(_checked_seed("key", seed), impl=chosen)
     return random_wrap_p.bind(_seed_words("key", seed, chosen), impl=chosen)
 
 
@@ -627,7 +641,9 @@ def key_data(keys: Any) -> Any:
       >>> ct.random.key_data(ct.random.key(3)).tolist()
       [0, 3]
     """
-    return raw_key("key_data", keys, single=False).words
+    if is_key(keys):
+        return random_unwrap_p.bind(keys)
+    return raw_key("key_data", keys, single=False).words if not isinstance(keys, Tracer) else keys
 
 
 def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Any:
@@ -684,8 +700,9 @@ def clone(key: Any) -> Any:
       >>> import canter as ct
       >>> key = ct.random.clone(ct.random.key(0))
     """
-    raw = raw_key("clone", key, single=False)
-    return raw.same_kind(raw.words)
+    if is_key(key):
+        return random_clone_p.bind(key)
+    return raw_key("clone", key, single=False).words if not isinstance(key, Tracer) else key
 
 
 def checked_shape(where: str, shape: Any) -> tuple[int, ...]:

@@ -288,7 +288,8 @@ def _comb(N: Any, k: Any) -> Any:
     N, k = promote_args_inexact("comb", N, k)
     inside = lax.bitwise_and(lax.ge(k, const(k, 0)), lax.ge(N - k, const(k, 0)))
     value = lax.exp(lax.lgamma(N + 1) - lax.lgamma(k + 1) - lax.lgamma(N - k + 1))
-    return where(inside, lax.round(value), const(k, 0))
+    whole = lax.bitwise_and(lax.eq(N, lax.round(N)), lax.eq(k, lax.round(k)))
+    return where(inside, where(whole, lax.round(value), value), const(k, 0))
 
 
 def comb(N: Any, k: Any, *, repetition: bool = False) -> Any:
