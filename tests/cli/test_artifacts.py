@@ -234,6 +234,38 @@ def test_inspect_modules(capsys, folder, kind, suffix):
     assert "func.func public @main" in printed
 
 
+PAIR = """
+import collections
+from canter import export
+
+Pair = collections.namedtuple("Pair", "x y")
+export.register_namedtuple_serialization(Pair, serialized_name="tests.cli.Pair")
+
+def swapped(x):
+    return Pair(x + 1, x)
+"""
+
+
+def test_types_of_containers_are_registered_by_a_module(capsys, tmp_path):
+    (tmp_path / "pair.py").write_text(PAIR)
+    command = [
+        sys.executable,
+        "-m",
+        "canter",
+        "export",
+        "pair.py:swapped",
+        "--args",
+        "f32",
+        "-o",
+        "pair.canter",
+    ]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    code, _, complaint = run(capsys, "inspect", tmp_path / "pair.canter")
+    assert code == 1 and "tests.cli.Pair" in complaint
+    data = wrote(capsys, "inspect", tmp_path / "pair.canter", "--import", tmp_path / "pair.py")
+    assert [one["name"] for one in data["outputs"]] == ["result.x", "result.y"]
+
+
 # --- the page of the documents -------------------------------------------------------------------
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "command-line.md"

@@ -14,8 +14,9 @@ import os
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from . import artifact, program
+from . import program
 from .report import UsageError, add_json, show, size_text
+from .source import add_artifact, load_artifact
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -23,7 +24,7 @@ SUMMARY = "compile an artifact for hardware that may be elsewhere"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("artifact", metavar="ARTIFACT")
+    add_artifact(parser)
     parser.add_argument(
         "--for", dest="target", required=True, metavar="HARDWARE", help="tpu:v5e:2x2, cuda:h100:8, cpu"
     )
@@ -38,7 +39,7 @@ def run(options: Namespace) -> int:
     compiler_options = dict(map(_option, options.option))
     if options.output and not os.path.isdir(os.path.dirname(options.output) or "."):
         raise UsageError(f"there is no folder {os.path.dirname(options.output)}")
-    loaded = artifact.load(options.artifact)
+    loaded = load_artifact(options)
     if loaded.kind == "compiled":
         raise UsageError(
             f"{options.artifact} is compiled already; compile the artifact that it was made from"

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import artifact, program
 from .report import UsageError, add_json, one_line, show, size_text, table
+from .source import add_artifact, load_artifact
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -15,7 +16,7 @@ SUMMARY = "show signature, platforms, versions, operations and cost of an artifa
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("artifact", metavar="ARTIFACT")
+    add_artifact(parser)
     parser.add_argument(
         "--compile", action="store_true", help="compile it for this machine, to tell the memory too"
     )
@@ -29,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    loaded = artifact.load(options.artifact)
+    loaded = load_artifact(options)
     if options.verify:
         _verify(loaded)
     if options.text:

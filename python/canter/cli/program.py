@@ -43,10 +43,16 @@ def _program_of_bundle(bundle: Any) -> Callable[..., Any]:
 
     weights = tree_leaves(bundle.weights)
 
-    def program(*inputs: Any) -> Any:
-        return bundle.function(*weights, *inputs)
+    return _named(lambda *inputs: bundle.function(*weights, *inputs), bundle.manifest["name"])
 
-    program.__name__ = program.__qualname__ = bundle.manifest["name"]
+
+def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function under the name that is to stand in the compiled program."""
+
+    def program(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    program.__name__ = program.__qualname__ = name
     return program
 
 
@@ -82,6 +88,7 @@ def compiled(loaded: Artifact, topology: Any = None, compiler_options: dict[str,
 
     from .. import export
     from ..experimental import topologies
+    from ..tree_util import tree_unflatten
 
     if is_open(loaded):
         raise CommandError(f"{loaded.path} has open dimensions; export it with numbers to compile it")
@@ -89,7 +96,9 @@ def compiled(loaded: Artifact, topology: Any = None, compiler_options: dict[str,
     with _wide_types(loaded):
         specs = [ct.ShapeDtypeStruct(one.aval.shape, one.aval.dtype) for one in loaded.inputs]
         if loaded.exported is not None:
-            return export.compile_for(loaded.exported, where, compiler_options=compiler_options)
+            args, kwargs = tree_unflatten(loaded.exported.in_tree, specs)
+            lowered = ct.jit(_named(loaded.exported.call, loaded.name)).lower(*args, **kwargs)
+            return export.compile_for(lowered, where, compiler_options=compiler_options)
         function = (
             export.from_stablehlo(loaded.code) if loaded.bundle is None else _program_of_bundle(loaded.bundle)
         )

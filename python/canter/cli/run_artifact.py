@@ -17,6 +17,7 @@ from typing import Any
 from . import artifact, program
 from .report import CommandError, UsageError, add_json, one_line, show
 from .signature import dtype_name
+from .source import add_artifact, load_artifact
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -24,7 +25,7 @@ SUMMARY = "run an artifact on arrays from files"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("artifact", metavar="ARTIFACT")
+    add_artifact(parser)
     parser.add_argument(
         "-i",
         "--input",
@@ -49,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     _check_outputs(options.output)
-    loaded = artifact.load(options.artifact)
+    loaded = load_artifact(options)
     given = _assign(loaded, options.input)
     values = [_fit(one, given[one.name], options.cast) for one in loaded.inputs]
     results = _host(program.call(loaded, values))

@@ -1,4 +1,4 @@
-"""What `canter export` is given: a function in a module, weights in a file, types of arguments."""
+"""What commands are given: a function in a module, weights in a file, an artifact."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import importlib.util
 import os
 import sys
 import zipfile
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from . import artifact
 from .report import CommandError, UsageError, one_line
 
-__all__ = ["closed_over", "find_function", "random_values", "read_weights"]
+__all__ = ["add_artifact", "closed_over", "find_function", "load_artifact", "random_values", "read_weights"]
 
 
 def find_function(text: str) -> Any:
@@ -35,6 +37,26 @@ def find_function(text: str) -> Any:
     if not callable(found):
         raise UsageError(f"{text} is a {type(found).__name__}, not a function")
     return found
+
+
+def add_artifact(parser: ArgumentParser) -> None:
+    """Gives a command its artifact, and modules to import before it is read."""
+    parser.add_argument("artifact", metavar="ARTIFACT")
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="or FILE.py, which registers types of containers in the artifact; may be repeated",
+    )
+
+
+def load_artifact(options: Namespace) -> artifact.Artifact:
+    """The artifact that the command was given, read after the modules were imported."""
+    for place in options.imports:
+        _import(place)
+    return artifact.load(options.artifact)
 
 
 def _near(name: str, holder: Any) -> str:
