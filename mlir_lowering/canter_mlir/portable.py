@@ -11,7 +11,6 @@ __all__ = [
     "current_version",
     "minimum_version",
     "module_from_hlo",
-    "module_from_portable_artifact",
     "module_to_bytecode",
     "module_to_portable_artifact",
     "module_to_text",
@@ -65,40 +64,6 @@ def parse_module(source: str | bytes) -> Any:
             return ir.Module.parse(source)
         except ir.MLIRError as error:
             raise ValueError(f"This is not a module of StableHLO: {error}") from error
-
-
-def module_from_portable_artifact(artifact: bytes) -> Any:
-    """The module of a portable artifact, of any version that this jaxlib reads.
-
-    Raises:
-      ValueError: it is damaged, or newer than this jaxlib.
-
-    Example:
-      >>> from canter_mlir import portable
-      >>> module = portable.parse_module("module @empty {}")
-      >>> print(portable.module_from_portable_artifact(portable.module_to_portable_artifact(module)))
-      module @empty {
-      }
-      <BLANKLINE>
-    """
-    said: list[str] = []
-
-    def hear(diagnostic: Any) -> bool:  # which would go to the terminal
-        said.append(str(diagnostic.message))
-        return True
-
-    with new_context() as context, context.attach_diagnostic_handler(hear):
-        try:
-            module = stablehlo_attributes.deserialize_portable_artifact(context, artifact)
-        except (ir.MLIRError, ValueError, RuntimeError) as error:
-            said.append(str(error))
-            module = None
-    if module is None:
-        reason = said[0] if said else "no reason given"
-        raise ValueError(
-            f"This is not a portable artifact that StableHLO {current_version()} reads: {reason}"
-        )
-    return module
 
 
 def module_from_hlo(source: str | bytes) -> Any:

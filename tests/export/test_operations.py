@@ -309,3 +309,23 @@ def test_shardings_come_back(mesh):
     np.testing.assert_allclose(result, f(X[:2]), rtol=1e-6)
     assert result.sharding.is_equivalent_to(NamedSharding(mesh, P("x", "y")), 2)
     np.testing.assert_allclose(export.from_stablehlo(lowered.as_text())(X[:2]), f(X[:2]), rtol=1e-6)
+
+
+# --- damaged modules ------------------------------------------------------------------------------
+
+
+def test_damaged_modules_are_refused():
+    lowered = ct.jit(lambda x, i: (cnp.tanh(x) @ x.T, x[i])).lower(X, np.int32(1))
+    text, artifact = lowered.as_text().encode(), export.to_portable(lowered)
+    generator = np.random.default_rng(0)
+    for round_ in range(120):
+        data = bytearray(text if round_ % 40 else artifact)
+        for place in generator.integers(0, len(data), 2):
+            data[place] = generator.integers(256)
+        try:
+            export.from_stablehlo(bytes(data[: generator.integers(len(data))] if round_ % 3 == 0 else data))
+        except (ValueError, NotImplementedError):
+            pass
+    for other in (b"", b"\x00\x01\x02", "nothing.mlir", 3):
+        with pytest.raises((ValueError, TypeError, FileNotFoundError)):
+            export.from_stablehlo(other)

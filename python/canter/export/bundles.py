@@ -18,12 +18,14 @@ import numpy as np
 
 from canter.core import pytree
 from canter_mlir import portable
+from canter_mlir.artifacts import read_artifact
 
 from ..runtime.jit import jit
 from ..runtime.shape_dtype import ShapeDtypeStruct
 from .exporting import export
 from .portable import to_portable
 from .tensor_files import DamagedFile, read_tensors, write_tensors
+from .untrusted import trust
 
 __all__ = ["Bundle", "exported_with_weights", "leaf_names", "load_bundle", "save_bundle"]
 
@@ -152,7 +154,7 @@ def save_bundle(
     golden = {f"inputs/{name}": x for name, x in zip(input_leaves, leaves, strict=True)}
     outputs = pytree.tree_leaves(results)
     golden |= {f"outputs/{name}": x for name, x in zip(output_names, outputs, strict=True)}
-    module = portable.module_from_portable_artifact(exported.mlir_module_serialized)
+    module = read_artifact(exported.safe_module())
     files = {
         _MODULE: to_portable(module, target_version, compatible_for=compatible_for),
         _TEXT: portable.module_to_text(module).encode(),
@@ -238,6 +240,8 @@ class Bundle:
         self.module_bytes = files[_MODULE]
         where = f"{path}/{_MODULE}"
         try:
+            if _MODULE in manifest["files"]:  # the checksum says that it is what was written
+                trust(self.module_bytes)
             self.function = from_stablehlo(self.module_bytes)
         except (ValueError, NotImplementedError) as error:
             raise DamagedFile(f"{where} is not a program: {error}") from error

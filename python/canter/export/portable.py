@@ -8,6 +8,8 @@ from typing import Any
 
 from canter_mlir import portable
 
+from .untrusted import trust
+
 __all__ = ["to_portable", "to_text", "version_for"]
 
 # When versions of StableHLO were tagged (https://github.com/openxla/stablehlo/tags). A version that is not here
@@ -123,7 +125,7 @@ def to_portable(
     if not mixed:
         module = portable.without_chlo(module)
     try:
-        return portable.module_to_portable_artifact(module, version, mixed=mixed)
+        return trust(portable.module_to_portable_artifact(module, version, mixed=mixed))
     except ValueError as error:
         raise ValueError(_reason(str(error), version, mixed)) from None
 

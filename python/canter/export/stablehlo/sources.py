@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from canter_mlir import portable
+from canter_mlir.artifacts import read_artifact
 from canter_mlir.reading import Module, read
+
+from ..untrusted import read_untrusted
 
 __all__ = ["Program", "Source", "find", "load", "module_of"]
 
 _MLIR_BYTECODE = b"ML\xefR"
-_PORTABLE = b"StableHLO_v"
 
 
 class Program(NamedTuple):
@@ -49,7 +51,12 @@ def load(source: Any) -> Source:
       FileNotFoundError: it is the path of nothing.
     """
     program = find(source)
-    return Source(read(program.module), program)
+    try:
+        return Source(read(program.module), program)
+    except (RuntimeError, UnicodeDecodeError, KeyError) as error:
+        if isinstance(error, NotImplementedError):
+            raise
+        raise ValueError(f"The module is damaged: {error}") from error
 
 
 def module_of(source: Any) -> Any:
@@ -102,7 +109,7 @@ def _of_lowered(lowered: Any) -> Program:
 
 
 def _of_exported(exported: Any) -> Program:
-    module = portable.module_from_portable_artifact(exported.mlir_module_serialized)
+    module = read_artifact(exported.safe_module())
     kept = tuple(exported.module_kept_var_idx)
     return Program(module, exported.in_tree, exported.out_tree, kept, tuple(exported.platforms))
 
@@ -122,9 +129,7 @@ def _of_path(path: Path) -> Program:
 def _of_bytes(data: bytes, where: str) -> Program:
     try:
         if data.startswith(_MLIR_BYTECODE):
-            if _PORTABLE in data[:64]:
-                return Program(portable.module_from_portable_artifact(data))
-            return Program(portable.parse_module(data))
+            return Program(read_untrusted(data))
         text = _as_text(data)
         if text is not None:
             return Program(_parsed_text(text))
