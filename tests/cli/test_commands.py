@@ -183,6 +183,13 @@ def test_a_value_that_a_flag_does_not_take():
     assert "WRONG  CANTER_ENABLE_X64: CANTER_ENABLE_X64 = 'maybe': expected True or False." in done.stdout
 
 
+def test_a_missing_package_is_told_in_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "canter_pjrt.cache", None)
+    monkeypatch.delattr("canter_pjrt.cache")
+    code, _, complaint = run(capsys, "cache", "ls")
+    assert code == 1 and complaint.endswith("; `canter doctor` says what is missing\n")
+
+
 VERSIONS = {
     "none": (None, "is not installed"),
     "an old one": ("0.9.9", "is older than 0.10.2"),

@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; `canter doctor` says what is missing"
     if isinstance(error, CommandError | ValueError) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}"
