@@ -336,6 +336,18 @@ def emit(
     return _create(name, types, operands, attributes, None, regions, location)
 
 
+def dynamic_top_k(ctx: Any, x: Any, k: Any, avals: Sequence[Any]) -> list[Any]:
+    """The greatest elements along the last dimension where their number is symbolic."""
+    module, types = ctx.module_context, ctx.types
+    attributes = {
+        "call_target_name": types.string("stablehlo.dynamic_top_k"),
+        "api_version": types.integer(2, 32),
+    }
+    kinds = [types.of(aval) for aval in avals]
+    operands = (x, dimension_value(module, k, ctx.location))
+    return list(_create("stablehlo.custom_call", kinds, operands, attributes, loc=ctx.location).results)
+
+
 class _WithRegion:
     """An operation whose region is a function's body: the rule that fills the region need not know."""
 

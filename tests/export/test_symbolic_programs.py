@@ -75,6 +75,8 @@ INDEXING = {
     "dynamic_index": lambda x: lax.dynamic_index_in_dim(x, 1, 0),
     "dynamic_update": lambda x: lax.dynamic_update_slice(x, cnp.zeros((1, x.shape[1])), (1, 0)),
     "one_hot": lambda x: ct.nn.one_hot(cnp.arange(x.shape[0]), x.shape[1]),
+    "repeat_by_size": lambda x: cnp.repeat(x[0], x.shape[0]),
+    "nonzero": lambda x: cnp.nonzero(x[0] > 0, size=x.shape[1]),
     "searchsorted": lambda x: cnp.searchsorted(cnp.sort(x[0]), x[1]),
     "segment_sum": lambda x: ct.ops.segment_sum(x, cnp.zeros(x.shape[0], np.int32), num_segments=x.shape[1]),
 }
@@ -101,7 +103,7 @@ COMPUTING = {
     "cumulative": lambda x: (cnp.cumprod(x, 1), lax.cumlogsumexp(x, 0)),
     "associative_scan": lambda x: lax.associative_scan(cnp.add, x),
     "sort": lambda x: cnp.sort(x, 0),
-    "top_k": lambda x: lax.top_k(x, 1),
+    "top_k": lambda x: (lax.top_k(x, 1), lax.top_k(x, x.shape[1] - 1)),
     "matmul": lambda x: x @ x.T,
     "einsum": lambda x: cnp.einsum("ij,kj->ik", x, x),
     "convolution": lambda x: lax.conv_general_dilated(
@@ -122,6 +124,9 @@ COMPUTING = {
         *[cnp.ones((1, 1, 1, 4)) * image(x)[:, :, :1]] * 3, is_causal=True
     ),
     "normal": lambda x: ct.random.normal(ct.random.key(0), x.shape),
+    "choice": lambda x: ct.random.choice(ct.random.key(0), x.shape[0], (3,)),
+    "resize": lambda x: ct.image.resize(x, (2 * x.shape[0], x.shape[1]), "linear"),
+    "categorical": lambda x: ct.random.categorical(ct.random.key(0), x),
     "permutation": lambda x: ct.random.permutation(ct.random.key(1), x),
     "split": lambda x: ct.random.key_data(ct.random.split(ct.random.key(0), x.shape[0])),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from canter.core.avals import ShapedArray
-from canter.core.dimensions import surely_less
+from canter.core.dimensions import is_symbolic_dim, surely_less
 
 from ..mlir_door import stablehlo_attributes
 from ..registry import lower_fun, register_lowering, register_table
@@ -178,16 +179,23 @@ def _top_k(ctx: Any, x: Any, *, k: int, axis: int | None = None, **others: Any) 
     aval = ctx.avals_in[0]
     last = aval.ndim - 1
     axis = last if axis is None else axis % aval.ndim
-    attributes = {"k": ctx.types.integer(k)}
     if axis == last:
-        return list(ctx.build("chlo.top_k", (x,), ctx.avals_out, attributes).results)
+        return _top_k_last(ctx, x, k, ctx.avals_out)
     swap = list(range(aval.ndim))
     swap[axis], swap[last] = last, axis
     moved = [aval, *ctx.avals_out]
     moved = [each.update(shape=tuple(each.shape[d] for d in swap)) for each in moved]
     x = transpose(ctx, x, moved[0], swap)
-    results = ctx.build("chlo.top_k", (x,), moved[1:], attributes).results
+    results = _top_k_last(ctx, x, k, moved[1:])
     return [transpose(ctx, y, out, swap) for y, out in zip(results, ctx.avals_out, strict=True)]
+
+
+def _top_k_last(ctx: Any, x: Any, k: Any, avals: Sequence[Any]) -> list[Any]:
+    if not is_symbolic_dim(k):
+        return list(ctx.build("chlo.top_k", (x,), avals, {"k": ctx.types.integer(k)}).results)
+    from ..dynamic import dynamic_top_k
+
+    return dynamic_top_k(ctx, x, k, avals)
 
 
 def _approx_top_k_program(

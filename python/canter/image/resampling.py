@@ -10,6 +10,7 @@ import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
+from canter.core.dimensions import has_symbols
 from canter.numpy.util import (
     canonical_axis,
     canonical_shape,
@@ -231,7 +232,12 @@ def resize(
     if method is ResizeMethod.NEAREST:
         return _nearest(image, shape=shape)
     axes = tuple(d for d in range(image.ndim) if shape[d] != image.shape[d])
-    scale = np.asarray([shape[d] / image.shape[d] if image.shape[d] else 1.0 for d in axes], np.float32)
+    ratios = [shape[d] / image.shape[d] if image.shape[d] else 1.0 for d in axes]
+    scale = (
+        cnp.asarray(ratios, np.float32)
+        if has_symbols((*shape, *image.shape))
+        else np.asarray(ratios, np.float32)
+    )
     return _resample(
         _float_image(image), scale, np.zeros(len(axes), np.float32), shape=shape, axes=axes, method=method,
         antialias=bool(antialias), precision=precision,

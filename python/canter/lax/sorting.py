@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
+from ..core.dimensions import size_of
 from ..core.primitive import Primitive
 from ..transforms import rules
 from ..transforms.rules import Zero
@@ -155,7 +156,7 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
       ([3, 2], [0, 2])
     """
     axis = normalize_axis("top_k", axis, len(get_aval(operand).shape))
-    values, indices = top_k_p.bind(operand, k=k.__index__(), axis=axis)
+    values, indices = top_k_p.bind(operand, k=size_of(k), axis=axis)
     return values, indices
 
 

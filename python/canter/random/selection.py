@@ -237,7 +237,8 @@ def permutation(
 @composite(static_argnames=("impl", "shape", "size"))
 def _pick_any(words: Any, *, impl: PRNGImpl, shape: Shape, size: int) -> Any:
     dtype = default_dtype(int)
-    return randint_body(words, 0, dtype.type(size), impl=impl, shape=shape, dtype=dtype, open_end=False)
+    end = lax.convert_element_type(size, dtype) if is_symbolic_dim(size) else dtype.type(size)
+    return randint_body(words, 0, end, impl=impl, shape=shape, dtype=dtype, open_end=False)
 
 
 @composite(static_argnames=("impl", "shape", "size"))

@@ -59,6 +59,12 @@ class SymbolicScope:
     def __repr__(self) -> str:
         return f"{id(self)} created at {self._created_at}"
 
+    def __reduce__(self) -> Any:
+        return SymbolicScope, (tuple(constraint.text for constraint in self.constraints),)
+
+    def __deepcopy__(self, memo: Any) -> SymbolicScope:
+        return self
+
     def _add(self, text: str) -> None:
         from .parser import parse_constraint
 
