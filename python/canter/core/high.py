@@ -18,7 +18,7 @@ from .effects import (
     lowerable_effects,
     remat_allowed_effects,
 )
-from .primitive import Primitive
+from .primitive import NoMemory, Primitive
 from .trace import references
 
 __all__ = [
@@ -200,13 +200,6 @@ def is_high(aval: Any) -> bool:
     return isinstance(aval, (HiType, MutableAval))
 
 
-class _NoMemory(dict[Any, Any]):
-    """What a rule gives that also changes states, or asks for them, is not to be kept."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-
 def register_hitype(val_cls: type, typeof_fn: Callable[[Any], HiType]) -> None:
     """Declares the values of a high type.
 
@@ -233,7 +226,7 @@ class HiPrimitive(Primitive):
         references.in_use = True
         kind = type(self)
         self.effectful = True
-        self.abstract_cache = _NoMemory()
+        self.abstract_cache = NoMemory()
         self.abstract_rule = self._types
         self.impl = self.to_lojax
         if kind.jvp is not HiPrimitive.jvp:

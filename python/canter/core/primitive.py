@@ -17,6 +17,13 @@ __all__ = ["Primitive", "known_primitives"]
 known_primitives: weakref.WeakSet[Primitive] = weakref.WeakSet()
 
 
+class NoMemory(dict[Any, Any]):
+    """A cache that keeps nothing: for rules that also change states, or whose parameters are large objects."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
 class Primitive:
     """One operation that traces can record, transform and lower.
 

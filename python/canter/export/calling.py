@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import dtypes, pytree
-from ..core.primitive import Primitive
+from ..core.primitive import NoMemory, Primitive
 from ..runtime.jit import jit
 from ..transforms.custom_rules import custom_vjp
 from ..transforms.rules import moveaxis
@@ -17,6 +17,7 @@ from .exported import Exported
 __all__ = ["call_exported", "call_exported_p"]
 
 call_exported_p = Primitive("call_exported", multiple_results=True)
+call_exported_p.abstract_cache = NoMemory()  # artifacts die with those who hold them
 
 
 def call_exported(exported: Exported) -> Callable[..., Any]:
@@ -160,5 +161,10 @@ def _batched(
     return results, [0] * len(results)
 
 
+def _evaluate(*args: Any, exported: Exported) -> list[Any]:
+    return list(exported._compiled(*args))
+
+
 call_exported_p.def_effectful_abstract_eval(_abstract)
+call_exported_p.def_impl(_evaluate)
 call_exported_p.def_batching(_batched)

@@ -139,6 +139,18 @@ class Exported:
 
         return call_exported(self)
 
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        """The program on the flat arrays that it takes, compiled for as long as this object lives."""
+        from ..runtime.jit import jit
+        from .calling import call_exported_p
+
+        def flat(*operands: Any) -> Any:
+            return call_exported_p.bind(*operands, exported=self)
+
+        flat.__name__ = flat.__qualname__ = self.fun_name or "call"
+        return jit(flat)
+
     def has_vjp(self) -> bool:
         """Whether the derivative is there: always right after `export`, else as far as it was serialized."""
         return self._get_vjp is not None
