@@ -256,6 +256,19 @@ def test_errors_name_the_axis_and_a_fix(name):
         ct.jit(function)(x, r, c)
 
 
+def test_programs_with_asked_layouts_are_transformed_and_checked():
+    x, t = sharded((8, 4), "x"), sharded((8, 4, 4), "x", None, "y")
+    inner = ct.jit(lambda a: cnp.matmul(a.T, a, out_sharding=P(None, "y")))
+    with ct.enable_checks(True):
+        assert text(ct.jit(ct.vmap(lambda a: cnp.dot(a, a, out_sharding=P())))(x)) == "f32[8@x]"
+        out = ct.jit(ct.vmap(inner))(t)
+        assert text(out) == "f32[8@x,4,4@y]"
+        np.testing.assert_allclose(out, np.swapaxes(t, 1, 2) @ np.asarray(t), rtol=1e-6)
+        slope = ct.jit(ct.grad(lambda a: inner(a).sum()))(x)
+        assert text(slope) == "f32[8@x,4]"
+        np.testing.assert_allclose(slope, 2 * np.tile(np.asarray(x).sum(1)[:, None], 4), rtol=1e-6)
+
+
 def test_without_an_explicit_mesh_types_are_the_same_objects():
     plain = ct.typeof(np.ones(3, "f"))
     with ct.set_mesh(None):

@@ -12,6 +12,7 @@ from . import source
 from .avals import AbstractValue, ShapedArray, typematch
 from .errors import JaxprTypeError
 from .jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, jaxprs_in_params
+from .mesh import lenient_layouts
 from .tracing import infer_avals
 
 __all__ = ["check_jaxpr"]
@@ -132,8 +133,13 @@ def _check_eqn(eqn: JaxprEqn, bound: set[Any]) -> None:
     for position, atom in enumerate(eqn.invars):
         _check_use(atom, bound, f"operand {position}", eqn)
     avals = tuple(atom.aval for atom in eqn.invars)
+    typed = any(aval.layout is not None for aval in avals)
     try:
-        out, effects = infer_avals(eqn.primitive, avals, eqn.params)
+        if typed:  # what was ambiguous may have been settled by whoever asked for the result
+            with lenient_layouts():
+                out, effects = infer_avals(eqn.primitive, avals, eqn.params)
+        else:
+            out, effects = infer_avals(eqn.primitive, avals, eqn.params)
         if out is None:  # literals vary along no axis, but may stand beside operands that do
             union = frozenset().union(*(aval.vma for aval in avals))
             avals = tuple(aval.update(vma=union) for aval in avals)

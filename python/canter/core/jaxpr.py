@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from .avals import get_aval
+from .config import mesh_context
 from .effects import no_effects
 from .primitive import Primitive
 from .source import current_traceback
@@ -348,6 +349,22 @@ def eval_jaxpr(
         raise TypeError(f"The jaxpr takes {len(jaxpr.invars)} arguments, but {len(args)} were given.")
     env: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, args, strict=True))
+    if _may_have_layouts(jaxpr):
+        from .mesh import lenient_layouts  # what was ambiguous was settled when the program was traced
+
+        with lenient_layouts():
+            return _eval_equations(jaxpr, env, propagate_source_info)
+    return _eval_equations(jaxpr, env, propagate_source_info)
+
+
+def _may_have_layouts(jaxpr: Jaxpr) -> bool:
+    context = mesh_context.value
+    if context is not None and context.abstract is not None and context.abstract.explicit_axes:
+        return not context.lenient
+    return any(getattr(var.aval, "layout", None) is not None for var in jaxpr.invars)
+
+
+def _eval_equations(jaxpr: Jaxpr, env: dict[Any, Any], propagate_source_info: bool) -> list[Any]:
     outer = state.traceback
     try:
         for eqn in jaxpr.eqns:

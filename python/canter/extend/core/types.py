@@ -71,7 +71,7 @@ def unmapped_aval(size: int, axis: int | None, aval: Any, explicit_mesh_axis: An
       size: the size of the axis.
       axis: where it is; None when there is none.
       aval: the type of an element.
-      explicit_mesh_axis: must be None.
+      explicit_mesh_axis: the explicit mesh axes that split the axis: a name or a tuple of names; None for none.
 
     Example:
       >>> from canter.core import ShapedArray
@@ -79,11 +79,10 @@ def unmapped_aval(size: int, axis: int | None, aval: Any, explicit_mesh_axis: An
       >>> unmapped_aval(3, 0, ShapedArray((2,), "float32"))
       ShapedArray(float32[3,2])
     """
-    if explicit_mesh_axis is not None:
-        raise NotImplementedError(f"A mapped axis over the mesh axis {explicit_mesh_axis!r}: pass None.")
     if axis is None or not isinstance(aval, ShapedArray):
         return aval
-    return batched_aval(aval, axis % (aval.ndim + 1), size)
+    axes = explicit_mesh_axis or ()
+    return batched_aval(aval, axis % (aval.ndim + 1), size, axes if isinstance(axes, tuple) else (axes,))
 
 
 def primal_dtype_to_tangent_dtype(primal_dtype: Any) -> Any:
