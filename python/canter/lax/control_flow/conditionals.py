@@ -211,8 +211,8 @@ def _check_branches(where: str, first: str, second: str, a: Any, a_tree: Any, b:
         raise TypeError(
             f"{where}: {first} and {second} must return the same shapes and dtypes, but they differ:\n"
             + "\n".join(lines[:8])
-            + "\nConvert one of them, for example with `.astype(...)` or `numpy.broadcast_to`; where only the split over "
-            "mesh axes differs (`8@x`), with `canter.reshard`."
+            + "\nConvert one of them, for example with `.astype(...)` or `numpy.broadcast_to`; where only the split "
+            "over mesh axes differs (`8@x`), with `canter.reshard`."
         )
 
 
