@@ -95,6 +95,9 @@ _NVIDIA = (
 )  # fmt: skip
 
 _loaded: dict[str, Any] = {}  # platform -> capsule of the plugin's API
+_refused: dict[
+    str, str
+] = {}  # platform -> why its plugin, once begun with, cannot be loaded: nor can it be twice
 _lock = threading.RLock()
 
 
@@ -110,6 +113,8 @@ def load(plugin: Plugin, *, strict: bool = True) -> Any:
     """
     with _lock:
         capsule = _loaded.get(plugin.platform)
+        if plugin.platform in _refused:
+            raise PluginError(_refused[plugin.platform])
         if capsule is None:
             capsule = _loaded[plugin.platform] = _load(plugin, strict)
         return capsule
@@ -135,14 +140,18 @@ def _load(plugin: Plugin, strict: bool) -> Any:
             capsule = jaxlib_door.load_pjrt_plugin_dynamically(plugin.platform, plugin.library)
             jaxlib_door.initialize_pjrt_plugin(plugin.platform)
     except Exception as error:
-        raise _error(plugin, f"refuses to start: {' '.join(str(error).split())}") from error
+        refused = _error(plugin, f"refuses to start: {' '.join(str(error).split())}")
+        _refused[plugin.platform] = str(refused)
+        raise refused from error
     if plugin.wheel is not None and plugin.wheel.kernels is not None:
         _register_kernels(plugin, capsule)
     return capsule
 
 
-# What libtpu asks the cloud's metadata service for, during minutes, if nobody tells it.
+# What libtpu asks the cloud's metadata service for, during minutes, if nobody tells it; and leave to be loaded by
+# several processes, which only a TPU that is there forbids.
 _NO_TPU = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-1",
     "TPU_WORKER_HOSTNAMES": "localhost",

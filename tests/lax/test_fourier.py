@@ -59,3 +59,11 @@ def test_errors(call, words):
         call()
     message = str(caught.value)
     assert all(word in message for word in words), message
+
+
+def test_rfft_of_other_types_of_real_numbers():
+    whole = np.array([1, 2, 3], np.int32)
+    np.testing.assert_allclose(lax.fft(whole, "RFFT", (3,)), np.fft.rfft(whole), rtol=1e-6)
+    for dtype in ("bfloat16", "float16"):
+        with pytest.raises(ValueError, match=f"float32 or float64, got dtype {dtype}"):
+            lax.fft(ct.numpy.ones(3, dtype), "RFFT", (3,))

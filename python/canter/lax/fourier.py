@@ -66,6 +66,13 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:
     if kind is FftType.RFFT:
         if is_complex:
             raise ValueError(f"fft: RFFT transforms real numbers, got dtype {aval.dtype.name}; use FFT.")
+        if dtypes.issubdtype(aval.dtype, np.floating):
+            if aval.dtype.itemsize < 4:
+                raise ValueError(
+                    f"fft: RFFT transforms float32 or float64, got dtype {aval.dtype.name}; convert it with astype."
+                )
+        else:
+            x = ops.convert_element_type(x, dtypes.to_inexact_dtype(aval.dtype))
     elif not is_complex:
         x = ops.convert_element_type(x, dtypes.to_complex_dtype(aval.dtype))
     if not lengths:
