@@ -72,7 +72,12 @@ def size_of(value: Any) -> Any:
     Raises:
       TypeError: the value is neither.
     """
-    return value if is_symbolic_dim(value) else operator.index(value)
+    try:
+        return operator.index(value)
+    except TypeError:
+        if is_symbolic_dim(value):
+            return value
+        raise
 
 
 def sizes_of(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -81,7 +86,11 @@ def sizes_of(values: Iterable[Any]) -> tuple[Any, ...]:
     Raises:
       TypeError: a value is neither.
     """
-    return tuple(map(size_of, values))
+    values = tuple(values)
+    try:
+        return tuple(map(operator.index, values))
+    except TypeError:
+        return tuple(map(size_of, values))
 
 
 def max_dim(d1: Any, d2: Any) -> Any:

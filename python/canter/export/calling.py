@@ -110,7 +110,7 @@ def _abstract(*avals: Any, exported: Exported) -> tuple[Sequence[Any], set[Any]]
     if any(_is_symbolic(aval) for aval in exported.in_avals):
         from .symbolic_calls import result_types
 
-        results: Sequence[Any] = result_types(exported, avals, names_of_arguments(exported))
+        results = result_types(exported, avals, names_of_arguments(exported))
     else:
         _check_types(exported, avals)
         results = exported.out_avals
