@@ -366,3 +366,13 @@ def test_every_listed_name_is_there(name):
     module = importlib.import_module(f"canter.extend.{name}")
     listed = [public for public in dir(module) if not public.startswith("_")]
     assert listed and all(hasattr(module, public) for public in listed)
+
+
+def test_rules_that_would_never_be_asked_for_are_refused():
+    from canter.interpreters import partial_eval as pe
+
+    primitive = ct.extend.core.Primitive("never_split")
+    for table in (pe.custom_partial_eval_rules, pe.partial_eval_jaxpr_custom_rules):
+        with pytest.raises(NotImplementedError, match=r"'never_split'.*primitive_jvps"):
+            table[primitive] = lambda *args, **params: None
+        assert primitive not in table

@@ -42,10 +42,24 @@ Val = Any
 
 # dce_rules[p] = rule: rule(used results, equation) -> (used operands, the shorter equation or None)
 dce_rules = _RuleTable("dce_rule")
-# Rules for taking a program apart in what is known and what is not. They are kept for whoever walks programs that
-# way; Canter itself never asks: its derivatives run a primitive's jvp rule, see transforms.linearize.
-custom_partial_eval_rules = _RuleTable("partial_eval_rule")
-partial_eval_jaxpr_custom_rules = _RuleTable("partial_eval_jaxpr_rule")
+
+
+class _NeverAsked(_RuleTable):
+    """A table that stays empty: to take a rule and never ask for it would be worse."""
+
+    __slots__ = ()
+
+    def __setitem__(self, primitive: Any, rule: Any) -> None:
+        raise NotImplementedError(
+            f"A rule that splits '{primitive}' in what is known and what is not has no place here: derivatives run the "
+            "jvp rule of a primitive once, and what depends on no tangent is known by that. Declare the jvp rule (in "
+            "canter.interpreters.ad.primitive_jvps), and for a primitive with inner programs a rule in dce_rules."
+        )
+
+
+# Rules for taking a program apart in what is known and what is not.
+custom_partial_eval_rules = _NeverAsked("partial_eval_rule")
+partial_eval_jaxpr_custom_rules = _NeverAsked("partial_eval_jaxpr_rule")
 
 
 class PartialVal(tuple[Any, Any]):
