@@ -43,9 +43,10 @@ class Schema:
 
     def __init__(self, tables: Mapping[str, str]):
         self.tables = {name: tuple(map(_field, text.split())) for name, text in tables.items()}
-        # Tables that contain their own kind, of which few places could describe endlessly many.
+        # Fields that hold tables of the kind that they are in: few places could describe endlessly many of these.
         self.recursive = {
-            name for name, fields in self.tables.items() if any(name == field.kind for field in fields)
+            name: [field.name for field in fields if field.kind == name]
+            for name, fields in self.tables.items()
         }
 
 
@@ -106,7 +107,7 @@ class _Reader:
             entry = 4 + 2 * index
             offset = self.number("<H", layout + entry) if entry + 2 <= size else 0
             result[field.name] = self.field(field, at + offset, depth) if offset else _absent(field)
-        if name not in self.schema.recursive:
+        if not any(result[inner] for inner in self.schema.recursive[name]):
             self.known[name, at] = result
         return result
 
