@@ -184,6 +184,12 @@ def programs(fw: Any) -> dict[str, Program]:
             shapes=("a, b", "c"),
             constraints=("a >= b + 1", "mod(a, 2) == 0"),
         ),
+        "symbolic": Program(
+            lambda x, w: (nn.softmax(x @ w), x.reshape(-1), np_.concatenate([x, x]), x.sum(0) / x.shape[0]),
+            (normal(3, 4), normal(4, 5)),
+            vjp_order=1,
+            shapes=("b, d", "d, 5"),
+        ),
         "unused": Program(lambda x, y, z: (y * 2, y.shape[0]), (normal(2), normal(3), normal(1))),
     }
 
