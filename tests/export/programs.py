@@ -67,7 +67,6 @@ for _name in "add sub mul div max min atan2 rem".split():
     program("binary", _name, getattr(lax, _name), X, POSITIVE)
 program("binary", "pow", lax.pow, POSITIVE, Y)
 program("binary", "nextafter", lax.nextafter, X, Y, wrt=())
-program("binary", "igamma", lax.igamma, POSITIVE, POSITIVE + 1, wrt=())
 program("binary", "zeta", lambda x, y: lax.zeta(x + 2, y), POSITIVE, POSITIVE, wrt=())
 program("binary", "polygamma", lambda x: lax.polygamma(cnp.ones_like(x), x), POSITIVE)
 program("binary", "compare", lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y), X, Y, wrt=())
@@ -378,7 +377,7 @@ program("linalg", "eigh", lambda a: cnp.linalg.eigh(a)[0], SYMMETRIC)
 program("linalg", "svd", lambda a: cnp.linalg.svd(a, compute_uv=False), X)
 program("linalg", "svd_vectors", lambda a: cnp.abs(cnp.linalg.svd(a, full_matrices=False)[0]), X)
 program("linalg", "eig", lambda a: cnp.sort(cnp.abs(cnp.linalg.eigvals(a))), SQUARE)
-program("linalg", "pinv", lambda a: cnp.linalg.pinv(a), X)
+program("linalg", "pinv", lambda a: cnp.linalg.pinv(a), X, wrt=())
 program("linalg", "schur", lambda a: linalg.schur(a), SQUARE, wrt=())
 program("linalg", "hessenberg", lambda a: linalg.hessenberg(a), SQUARE, wrt=())
 program("linalg", "tridiagonal", lambda a: linalg.tridiagonal(a), SYMMETRIC, wrt=())
@@ -391,7 +390,6 @@ program(
     X[:, 0],
     X,
 )
-program("linalg", "expm", lambda a: ct.scipy.linalg.expm(a), SQUARE, wrt=())
 program(
     "linalg",
     "complex",
@@ -456,7 +454,6 @@ program("random", "uniform", lambda k: ct.random.uniform(k, (5,)), KEY)
 program("random", "normal", lambda k: ct.random.normal(k, (5,)), KEY)
 program("random", "categorical", lambda k, x: ct.random.categorical(k, x), KEY, X, wrt=())
 program("random", "permutation", lambda k: ct.random.permutation(k, 7), KEY)
-program("random", "gamma", lambda k: ct.random.gamma(k, 2.0, (3,)), KEY)
 program("random", "split", lambda k: ct.random.split(k, 3), KEY)
 program(
     "random",
