@@ -225,7 +225,6 @@ def test_eager_references():
         (lambda r: ct.jit(lambda a: a)(r), ValueError, "cannot be returned"),
         (lambda r: ct.jit(ct.new_ref)(1.0), ValueError, "It was made at .*test_refs"),
         (lambda r: lax.scan(lambda c, _: (c, None), r, None, length=2), ValueError, "cannot be returned"),
-        (lambda r: lax.scan(lambda c, y: (None, y[...]), None, r), NotImplementedError, "close over"),
         (lambda r: ct.grad(lambda a: a[0])(r), TypeError, "mutable reference"),
         (lambda r: ct.grad(lambda x: (r.__setitem__(0, x), x)[1])(1.0), TypeError, "differentiated"),
         (lambda r: ct.vmap(lambda x: r.__setitem__(0, x))(X), TypeError, "vmapped"),
@@ -297,3 +296,31 @@ def test_cotangents_added_to_references():
         f_vjp.with_refs(3.0)
     leaves, tree = ct.tree.flatten(f_vjp)
     np.testing.assert_allclose(tree.unflatten(leaves).with_refs(None)(X)[0], np.cos(X) * X, rtol=1e-5)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ct.jit], ids=["eager", "jit"])
+def test_scan_over_references(transform):
+    def doubled(x, keep):
+        rows, total = ct.new_ref(x), ct.new_ref(0.0)
+
+        def body(c, given):
+            row, i = given
+            row[0] = row[0] * i
+            total[...] += row[1]
+            return c + row[0], row[...] if keep else None
+
+        carry, ys = lax.scan(body, 0.0, (rows, cnp.arange(3.0)))
+        return carry, ys, rows[...], total[...]
+
+    x = np.arange(6, dtype=np.float32).reshape(3, 2) + 1
+    want = x * np.float32([[0, 1], [1, 1], [2, 1]])
+    for keep in (True, False):
+        carry, ys, rows, total = transform(lambda x, keep=keep: doubled(x, keep))(x)
+        assert carry == want[:, 0].sum() and total == 12 and (ys is None or np.array_equal(ys, want))
+        np.testing.assert_array_equal(rows, want)
+    gradient = transform(ct.grad(lambda x: (doubled(x, False)[2] ** 2).sum()))(x)
+    np.testing.assert_array_equal(gradient, 2 * want * np.float32([[0, 1], [1, 1], [2, 1]]))
+    read = ct.new_ref(cnp.arange(3.0))
+    np.testing.assert_array_equal(transform(lambda: lax.map(lambda v: v[...] * 2, read))(), [0, 2, 4])
+    with pytest.raises(ValueError, match="both closed over and one of xs"):
+        lax.scan(lambda c, v: (c + read[0], v[...]), 0.0, read)

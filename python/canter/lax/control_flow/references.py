@@ -31,7 +31,12 @@ def _chosen(items: Sequence[Any], flags: Sequence[bool], wanted: bool) -> list[A
 
 
 def _rearranged(
-    found: Discharged, places: Sequence[int], num_outs: int, written: Sequence[bool], split: int
+    found: Discharged,
+    places: Sequence[int],
+    num_outs: int,
+    written: Sequence[bool],
+    split: int,
+    last: Sequence[bool] = (),
 ) -> Any:
     """The pure program with its arguments in another order, and the values of written references among the results.
 
@@ -41,37 +46,53 @@ def _rearranged(
       num_outs: the number of results that are no values of references.
       written: which values of references are results.
       split: before which of the results they are put.
+      last: which other values of references come after all results.
     """
-    key = ("rearranged", tuple(places), num_outs, tuple(written), split)
+    key = ("rearranged", tuple(places), num_outs, tuple(written), split, tuple(last))
     known = found.closed.memo.get(key)
     if known is None:
         jaxpr = found.closed.jaxpr
         outs, values = jaxpr.outvars[:num_outs], _chosen(jaxpr.outvars[num_outs:], written, True)
+        rest = _chosen(jaxpr.outvars[num_outs:], last, True) if last else []
         new = jaxpr.replace(
-            invars=[jaxpr.invars[i] for i in places], outvars=[*outs[:split], *values, *outs[split:]]
+            invars=[jaxpr.invars[i] for i in places], outvars=[*outs[:split], *values, *outs[split:], *rest]
         )
         known = found.closed.memo[key] = ClosedJaxpr(new, found.closed.consts)
     return known
 
 
 def _scan(args: Any, slots: Any, values: Any, avals: Any, params: Any) -> Any:
+    """References among the constants become part of the state if written; those among xs are xs, and ys if written."""
     num_consts, num_carry = params["num_consts"], params["num_carry"]
-    _refuse_in_state("carried or scanned over", slots[num_consts:])
-    found = discharge(params["jaxpr"], slots, avals)
+    split = num_consts + num_carry
+    _refuse_in_state("carried by a scan", slots[num_consts:split])
+    count = len(values)
+    sliced = [i in slots[split:] for i in range(count)]
+    if any(slot is not None and sliced[slot] for slot in slots[:num_consts]):
+        raise ValueError(
+            "scan: a mutable reference is both closed over and one of xs. Use only one of the two."
+        )
+    own = params["jaxpr"].in_avals
+    found = discharge(params["jaxpr"], slots, [own[list(slots).index(i)] for i in range(count)])
+    in_state = [w and not s for w, s in zip(found.written, sliced, strict=True)]
+    stacked = [w and s for w, s in zip(found.written, sliced, strict=True)]
+    fixed = [not w and not s for w, s in zip(found.written, sliced, strict=True)]
     consts = _plain(args[:num_consts], slots[:num_consts])
-    carry, xs = args[num_consts : num_consts + num_carry], args[num_consts + num_carry :]
-    plain, count = len(consts) + num_carry + len(xs), len(values)
-    refs = range(plain, plain + count)
+    carry, xs = args[num_consts:split], _plain(args[split:], slots[split:])
     first = len(consts) + num_carry
-    places = [*range(len(consts)), *_chosen(refs, found.written, False), *range(len(consts), first)]
-    places += [*_chosen(refs, found.written, True), *range(first, plain)]
+    plain = first + len(xs)
+    refs = range(plain, plain + count)
+    places = [*range(len(consts)), *_chosen(refs, fixed, True), *range(len(consts), first)]
+    places += [*_chosen(refs, in_state, True), *range(first, plain), *_chosen(refs, sliced, True)]
     num_outs = len(params["jaxpr"].jaxpr.outvars)
-    body = _rearranged(found, places, num_outs, found.written, num_carry)
-    state = [*carry, *_chosen(values, found.written, True)]
-    outs = bind_scan(body, [*consts, *_chosen(values, found.written, False)], state, xs, params)
-    written = _chosen(range(count), found.written, True)
-    new = outs[num_carry : num_carry + len(written)]
-    return [*outs[:num_carry], *outs[len(state) :]], list(zip(written, new, strict=True))
+    body = _rearranged(found, places, num_outs, in_state, num_carry, stacked)
+    state = [*carry, *_chosen(values, in_state, True)]
+    rows = [*xs, *_chosen(values, sliced, True)]
+    outs = bind_scan(body, [*consts, *_chosen(values, fixed, True)], state, rows, params)
+    numbers = [*_chosen(range(count), in_state, True), *_chosen(range(count), stacked, True)]
+    end = num_outs + len(state) - num_carry
+    new = [*outs[num_carry : len(state)], *outs[end:]]
+    return [*outs[:num_carry], *outs[len(state) : end]], list(zip(numbers, new, strict=True))
 
 
 def _while(args: Any, slots: Any, values: Any, avals: Any, params: Any) -> Any:
