@@ -106,6 +106,7 @@ def names_of_arguments(exported: Exported) -> list[str]:
 
 
 def _abstract(*avals: Any, exported: Exported) -> tuple[Sequence[Any], set[Any]]:
+    results: Sequence[Any]
     if any(_is_symbolic(aval) for aval in exported.in_avals):
         from .symbolic_calls import result_types
 
