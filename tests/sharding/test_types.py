@@ -173,3 +173,14 @@ def test_the_names_of_the_module():
     assert isinstance(named("x"), ct.sharding.Sharding)
     with pytest.raises(AttributeError, match="did you mean"):
         _ = ct.sharding.NamedShard
+
+
+def test_types_are_made_with_the_sharding_that_types_have():
+    aval = ct.core.ShapedArray
+    whole = ct.typeof(np.ones((2, 3), np.float32))
+    assert aval((2, 3), np.float32, sharding=whole.sharding) == whole
+    mesh = ct.sharding.AbstractMesh((2,), ("x",), axis_types=(ct.sharding.AxisType.Explicit,))
+    split = ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("x"))
+    assert str(aval((4,), np.float32, sharding=split)) == "float32[4@x]"
+    with pytest.raises(TypeError, match="NamedSharding"):
+        aval((4,), np.float32, sharding=ct.devices()[0])

@@ -89,6 +89,15 @@ def _rebuild_aval(
 _KEEP: Any = object()
 
 
+def _layout_of(sharding: Any, ndim: int) -> Any:
+    from .explicit import layout_over
+    from .sharding import NamedSharding
+
+    if not isinstance(sharding, NamedSharding):
+        raise TypeError(f"The sharding of a type is a NamedSharding over an abstract mesh, not {sharding!r}.")
+    return layout_over(sharding.mesh.abstract_mesh, sharding.spec, ndim)
+
+
 class ShapedArray(AbstractValue):
     """An array of which shape and dtype are known.
 
@@ -99,6 +108,7 @@ class ShapedArray(AbstractValue):
       vma: the manual mesh axes along which the devices' values may differ (see `shard_map`).
       layout: how the explicit axes of a mesh split the array, a `NamedSharding` over an abstract mesh; None where
         none splits it, so that types are the same objects whether or not a mesh is in force.
+      sharding: instead of the layout, a `NamedSharding` over any mesh, of which the explicit axes count.
 
     Example:
       >>> from canter.core.avals import ShapedArray
@@ -120,6 +130,7 @@ class ShapedArray(AbstractValue):
         *,
         vma: frozenset[Any] = _nowhere,
         layout: Any = None,
+        sharding: Any = None,
     ):
         self.shape = shape if type(shape) is tuple else tuple(shape)
         if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
@@ -127,6 +138,8 @@ class ShapedArray(AbstractValue):
         self.dtype = dtype
         self.weak_type = weak_type
         self.vma = vma
+        if sharding is not None:
+            layout = _layout_of(sharding, len(self.shape))
         self.layout = layout
         if vma or layout is not None:
             self._hash = hash((self.shape, dtype, weak_type, vma, layout))
