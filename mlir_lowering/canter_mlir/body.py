@@ -85,7 +85,8 @@ def lower_equations(
         ]
         results = rule(_context(module, eqn, location, prefix), *operands, **eqn.params)
         if typed:
-            listed = list(results) if isinstance(results, (list, tuple)) else [results]
+            several = primitive.multiple_results or isinstance(results, (list, tuple))
+            listed = list(results) if several else [results]
             results = _laid_out(module, eqn, listed, location)
         if primitive.multiple_results:
             env.update(zip(eqn.outvars, results, strict=True))

@@ -11,6 +11,7 @@ import canter as ct
 import canter.numpy as cnp
 from canter import P, lax
 from canter.core.errors import ShardingTypeError
+from canter.core.primitive import Primitive
 
 from . import explicit_cases as cases
 
@@ -233,6 +234,9 @@ def test_two_kinds_of_axes_in_one_mesh():
         np.testing.assert_allclose(out, np.tanh(np.asarray(x)) @ np.ones((4, 4)), rtol=1e-5)
 
 
+STRANGE = Primitive("strange")
+STRANGE.def_abstract_eval(lambda x: x)
+
 ERRORS = {
     "two layouts": (lambda x, r, c: x + c, "dimension 0 is split over 'x' in one.*|dimension 1.*reshard"),
     "one axis twice": (lambda x, r, c: r + c, "mesh axis 'x'.*reshard"),
@@ -242,7 +246,7 @@ ERRORS = {
     "sort": (lambda x, r, c: cnp.sort(r, 0), "whole.*split over x.*reshard"),
     "slice": (lambda x, r, c: lax.slice(r, (0, 0), (3, 4)), "from size 8 to 3.*divisible by 4.*reshard"),
     "unknown primitive": (
-        lambda x, r, c: ct.pure_callback(lambda a: a, ct.ShapeDtypeStruct((8, 4), "float32"), r),
+        lambda x, r, c: STRANGE.bind(r),
         "no rule.*auto_axes",
     ),
 }

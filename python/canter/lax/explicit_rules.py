@@ -355,7 +355,8 @@ def _table() -> dict[str, Any]:
         _scatter: "scatter scatter-add scatter-sub scatter-mul scatter-min scatter-max",
         _fft: "fft",
         _extended: "random_wrap random_unwrap random_seed random_bits random_fold_in random_split random_clone",
-        _whole: "iota empty rng_bit_generator axis_index debug_callback debug_print create_token rng_uniform "
+        _whole: "ffi_call pure_callback io_callback "
+        "iota empty rng_bit_generator axis_index debug_callback debug_print create_token rng_uniform "
         "pure_callback io_callback inspect_sharding check",
     }
     rules = {name: rule for rule, names in families.items() for name in names.split()}
