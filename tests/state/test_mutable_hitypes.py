@@ -58,6 +58,9 @@ class Box:
     def set(self, value):
         set_box(self, value)
 
+    def __getattr__(self, name):  # as of values that forward what they lack to what they hold
+        return getattr(get_box(self), name)
+
     def cur_qdd(self):
         leaves, tree = ct.tree.flatten(self.value)
         return BoxState(tuple(map(ct.typeof, leaves)), tree)

@@ -337,7 +337,9 @@ def current_state(value: Any) -> Any:
     """
     if not getattr(get_aval(value), "has_qdd", False):
         return None
-    while hasattr(value, "primal"):  # the state is that of the value, whatever its tangent
+    while isinstance(value, Tracer) and hasattr(
+        type(value), "primal"
+    ):  # the state is that of the value, whatever its tangent
         value = value.primal
     trace = state.trace
     while trace is not None and not isinstance(trace, LoweringTrace):
