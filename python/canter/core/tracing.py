@@ -340,7 +340,7 @@ def current_state(value: Any) -> Any:
     while isinstance(value, Tracer) and hasattr(
         type(value), "primal"
     ):  # the state is that of the value, whatever its tangent
-        value = value.primal
+        value = value.primal  # type: ignore[attr-defined]
     trace = state.trace
     while trace is not None and not isinstance(trace, LoweringTrace):
         if isinstance(trace, JaxprTrace):
