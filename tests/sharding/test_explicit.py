@@ -10,6 +10,7 @@ import pytest
 import canter as ct
 import canter.numpy as cnp
 from canter import P, lax
+from canter.core.avals import ShapedArray
 from canter.core.errors import ShardingTypeError
 from canter.core.primitive import Primitive
 
@@ -234,9 +235,6 @@ def test_two_kinds_of_axes_in_one_mesh():
         np.testing.assert_allclose(out, np.tanh(np.asarray(x)) @ np.ones((4, 4)), rtol=1e-5)
 
 
-STRANGE = Primitive("strange")
-STRANGE.def_abstract_eval(lambda x: x)
-
 ERRORS = {
     "two layouts": (lambda x, r, c: x + c, "dimension 0 is split over 'x' in one.*|dimension 1.*reshard"),
     "one axis twice": (lambda x, r, c: r + c, "mesh axis 'x'.*reshard"),
@@ -245,10 +243,6 @@ ERRORS = {
     "index": (lambda x, r, c: r[0], r"out_sharding"),
     "sort": (lambda x, r, c: cnp.sort(r, 0), "whole.*split over x.*reshard"),
     "slice": (lambda x, r, c: lax.slice(r, (0, 0), (3, 4)), "from size 8 to 3.*divisible by 4.*reshard"),
-    "unknown primitive": (
-        lambda x, r, c: STRANGE.bind(r),
-        "no rule.*auto_axes",
-    ),
 }
 
 
@@ -271,6 +265,14 @@ def test_programs_with_asked_layouts_are_transformed_and_checked():
         slope = ct.jit(ct.grad(lambda a: inner(a).sum()))(x)
         assert text(slope) == "f32[8@x,4]"
         np.testing.assert_allclose(slope, 2 * np.tile(np.asarray(x).sum(1)[:, None], 4), rtol=1e-6)
+
+
+def test_primitives_from_outside_say_themselves_how_results_are_split():
+    x = sharded((8, 4), "x")
+    for rule, kind in ((lambda x: x, "f32[8@x,4]"), (lambda x: ShapedArray(x.shape, x.dtype), "f32[8,4]")):
+        strange = Primitive("strange")
+        strange.def_abstract_eval(rule)
+        assert ct.make_jaxpr(strange.bind)(x).out_avals[0].str_short(True) == kind
 
 
 def test_without_an_explicit_mesh_types_are_the_same_objects():

@@ -142,7 +142,7 @@ def infer(primitive: Primitive, avals: Any, params: dict[str, Any]) -> Any:
     """
     from .explicit_rules import RULES
 
-    if primitive.name in _OWN_RULES:
+    if primitive.name in _OWN_RULES or (primitive.name not in RULES and _is_foreign(primitive)):
         return primitive.abstract_rule(*avals, **params)  # type: ignore[misc]
     mesh = _mesh_of(primitive, avals)
     bare = [aval if aval.layout is None else aval.update(layout=None) for aval in avals]
@@ -195,6 +195,12 @@ def _sums(application: Application) -> dict[str, Any]:
             "that has yet to be made, and the operation would change it. Make the sum first with canter.reshard."
         )
     return {"unreduced": total}
+
+
+def _is_foreign(primitive: Primitive) -> bool:
+    """Whether a primitive was declared outside of Canter: its results are split as its own rule says."""
+    module = getattr(primitive.abstract_rule, "__module__", None) or ""
+    return module.partition(".")[0] != "canter" and not primitive.elementwise
 
 
 def _unknown(application: Application) -> None:
