@@ -11,6 +11,7 @@ from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 
 from .context import LoweringRuleContext, ModuleContext, PlatformNeeded
 from .mlir_door import ir, load_all_dialects
+from .narrow_integers import NOT_NARROW, in_bytes
 from .registry import ElementwiseOp, find_rule, has_own_rule, registered_platforms
 from .structure import structure_key
 
@@ -136,7 +137,7 @@ def _rule_or_error(module: ModuleContext, eqn: Any) -> Any:
         if getattr(rule, "from_outside", False) and not module.has_outside_rules:
             module.has_outside_rules = True
             load_all_dialects(module.context)
-        return rule
+        return in_bytes(rule) if module.platform == "cpu" and primitive.name in NOT_NARROW else rule
     others = registered_platforms(primitive)
     where = _user_line(eqn)
     message = (
