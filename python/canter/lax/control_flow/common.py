@@ -27,6 +27,7 @@ __all__ = [
     "strengthen_outputs",
     "trace_function",
     "with_common_consts",
+    "with_weak_outputs",
 ]
 
 _traced: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
@@ -152,6 +153,25 @@ def strengthen_outputs(closed: ClosedJaxpr, targets: Sequence[Any]) -> ClosedJax
         return [fitted(x, target) for x, target in zip(outs, targets, strict=True)]
 
     return trace_to_jaxpr(strengthened, closed.in_avals, debug_info=closed.jaxpr.debug_info)
+
+
+def with_weak_outputs(closed: ClosedJaxpr, places: set[int]) -> ClosedJaxpr:
+    """The program with weakly typed results at some places, without an equation that converts them."""
+    jaxpr = closed.jaxpr
+    others = {v for i, v in enumerate(jaxpr.outvars) if i not in places}
+    made = {v for eqn in jaxpr.eqns for v in eqn.outvars} - others
+    wanted = {jaxpr.outvars[i] for i in places} & made
+    weak = {v: Var(v.aval.update(weak_type=True)) for v in wanted if not v.aval.weak_type}
+    if not weak:
+        return closed
+    eqns = [
+        eqn.replace(
+            invars=[weak.get(v, v) for v in eqn.invars], outvars=[weak.get(v, v) for v in eqn.outvars]
+        )
+        for eqn in jaxpr.eqns
+    ]
+    outvars = [weak.get(v, v) for v in jaxpr.outvars]
+    return ClosedJaxpr(jaxpr.replace(eqns=eqns, outvars=outvars), closed.consts)
 
 
 def joined_aval(avals: Sequence[ShapedArray]) -> ShapedArray:

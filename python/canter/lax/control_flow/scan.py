@@ -26,6 +26,7 @@ from .common import (
     strengthen_outputs,
     trace_function,
     with_common_consts,
+    with_weak_outputs,
 )
 
 __all__ = ["map", "scan", "scan_p"]
@@ -110,11 +111,12 @@ def scan(
         )
     carried = closed.out_avals[: carry_tree.num_leaves]
     check_carry("scan", f, init_tree, carry_tree, init_avals, carried, "carry")
-    ys = [  # weakly typed where they are for the carry as it was given
-        last.update(weak_type=True) if first.weak_type and typematch(first, last) else last
-        for first, last in zip(first_ys, closed.out_avals[num_carry:], strict=True)
-    ]
+    ys = closed.out_avals[num_carry:]
     closed = strengthen_outputs(closed, [*init_avals, *ys])
+    # Those are weakly typed that are for the carry as it was given.
+    weak = {i for i, (a, b) in enumerate(zip(first_ys, ys, strict=True)) if a.weak_type and typematch(a, b)}
+    if weak:
+        closed = with_weak_outputs(closed, {num_carry + i for i in weak})
     (opened,), consts = with_common_consts([closed])
     outs = scan_p.bind(
         *consts,
