@@ -338,6 +338,10 @@ class _SavedProgram:
         self.constants = list(constants)
         self.closed = _Results(out_avals)
 
+    def takes_references(self, call: Any) -> bool:
+        """Never: a program of references was refused when it was to be saved."""
+        return False
+
 
 class _Results:
     def __init__(self, out_avals: Sequence[Any]):

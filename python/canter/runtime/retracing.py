@@ -72,11 +72,13 @@ class Preparation(NamedTuple):
 class _Identity(NamedTuple):
     """What tells two functions of the same code apart: what they captured, what a partial has bound."""
 
+    code: Any
     captured: dict[str, str]
     objects: int
 
 
-_identities: OrderedDict[Any, _Identity] = OrderedDict()  # by code
+# By the identity of the code: equal code of two places is not the same function.
+_identities: OrderedDict[int, _Identity] = OrderedDict()
 _watchers: list[Callable[[Any, History], None]] = []
 
 
@@ -289,10 +291,10 @@ def _origin(function: Any) -> tuple[str, ...]:
     code = getattr(inner, "__code__", None)
     if code is None:
         return ()
-    known = _identities.pop(code, None)
+    known = _identities.pop(id(code), None)
     if len(_identities) >= _MOST_CODES:
         _identities.popitem(last=False)
-    _identities[code] = _Identity(captured, 1 if known is None else known.objects + 1)
+    _identities[id(code)] = _Identity(code, captured, 1 if known is None else known.objects + 1)
     if known is None:
         return ()
     lines = [
