@@ -16,13 +16,32 @@ GOLDEN = json.loads((pathlib.Path(__file__).parent / "data" / "dtype_operations.
 #: What Canter does where JAX raises, or the other way round: operation, dtype -> why.
 EXCEPTIONS = {
     (
-        "divide",
-        "int2",
-    ): "the quotient of integers is float32, as for all other integers; in JAX it stays int2",
-    (
         "dot_wide",
         "float4_e2m1fn",
     ): "refused with a TypeError while the program is traced; JAX fails in the compiler",
+    **{
+        ("dot_wide", name): "the product is made of bytes; JAX fails in the compiler"
+        for name in ("int2", "int4", "uint2", "uint4")
+    },
+    **{
+        (
+            op,
+            name,
+        ): "the mean and the quotient of integers are float32, as for all others; in JAX they stay narrow"
+        for op in ("divide", "mean")
+        for name in ("int2", "uint2")
+    },
+    **{("sort", name): "what JAX gives is no permutation of the operand" for name in ("int2", "uint2")},
+    **{
+        (op, name): "reduced as NumPy reduces integers; JAX finds no wider integer and raises ValueError"
+        for op in ("prod", "sum")
+        for name in ("int2", "int4", "uint2", "uint4")
+    },
+    **{
+        (op, name): "done with bytes; JAX fails in the compiler"
+        for op in ("argmax", "argmin")
+        for name in ("int2", "uint2")
+    },
     ("dot_wide", "complex64"): "a complex product in a real dtype raises; JAX drops the imaginary part",
     ("dot_wide", "complex128"): "as for complex64",
     (
@@ -45,7 +64,7 @@ def _close(found, wanted, dtype):
 
 
 #: Not yet compared by values: differences in these dtypes are known and not all explained.
-OPEN = ("int2", "int4", "uint2", "uint4", "float8_e8m0fnu")
+OPEN = ("float8_e8m0fnu",)
 
 
 @pytest.mark.filterwarnings("ignore")
