@@ -289,10 +289,16 @@ def compilation_cache() -> Iterator[Finding]:
     yield Finding("ok", about, f"{len(entries)} programs, {size_text(size)}, in {folder}")
 
 
+# Read by the repository's own commands, not by the package.
+_REPOSITORYS = tuple(f"{PREFIX}{use}_" for use in ("BENCH", "FUZZ", "TEST"))
+
+
 def environment() -> Iterator[Finding]:
     """Variables that are set: those that count, those that don't, and values that are none."""
     for name in sorted(os.environ):
-        if name.startswith(PREFIX):
+        if name.startswith(_REPOSITORYS):
+            yield Finding("ok", name, os.environ[name] or "(empty)")
+        elif name.startswith(PREFIX):
             yield _variable(name, os.environ[name])
         elif name in OTHERS:
             yield Finding("ok", name, os.environ[name] or "(empty)")
