@@ -117,7 +117,9 @@ def scan(
     weak = {i for i, (a, b) in enumerate(zip(first_ys, ys, strict=True)) if a.weak_type and typematch(a, b)}
     if weak:
         closed = with_weak_outputs(closed, {num_carry + i for i in weak})
-        targets = [a.update(weak_type=a.weak_type or i - num_carry in weak) for i, a in enumerate(closed.out_avals)]
+        targets = [
+            a.update(weak_type=a.weak_type or i - num_carry in weak) for i, a in enumerate(closed.out_avals)
+        ]
         closed = strengthen_outputs(closed, targets)
     (opened,), consts = with_common_consts([closed])
     outs = scan_p.bind(
