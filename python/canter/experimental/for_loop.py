@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 def for_loop(
     nsteps: int | Sequence[int],
-    body: Callable[..., None],
+    body: Callable[..., Any],
     init_state: S,
     *,
     reverse: bool = False,
