@@ -26,7 +26,8 @@ from .exported import (
 )
 
 if TYPE_CHECKING:
-    from ..runtime.jit import Call, Jitted, TracedProgram
+    from ..runtime.jit import Jitted
+    from ..runtime.traces import Call, TracedProgram
 
 __all__ = ["default_export_platform", "export"]
 

@@ -18,7 +18,6 @@ from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
-    NamedTuple,
     ParamSpec,
     TypeVar,
     Unpack,
@@ -33,10 +32,8 @@ from ..core import pytree
 from ..core.avals import get_aval
 from ..core.config import explain_cache_misses, no_tracing, trace_context
 from ..core.errors import api_boundary, filter_traceback
-from ..core.high import is_high
-from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
+from ..core.jaxpr import DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
-from ..core.state import is_ref
 from ..core.trace import Tracer, eval_trace, references, state
 from ..core.tracing import argument_aval, trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
@@ -44,7 +41,6 @@ from . import donation
 from .backend import on_clear
 from .jit_types import JitFunction, JitOptions
 from .nonfinite import checks_are_on, explain, is_user_function
-from .passes import constants_to_arguments
 from .placement import place
 from .program import (
     CompileOptions,
@@ -65,103 +61,21 @@ from .signature import (
     describe_function,
     function_name,
 )
+from .traces import Call, TracedProgram, Traces, forget_traces, traces_of
 
 if TYPE_CHECKING:
     from .jit_shardings import AskedShardings
     from .stages import Lowered, Traced
 
-__all__ = ["Call", "JitFunction", "Jitted", "TracedProgram", "clear_caches", "jit"]
+__all__ = ["JitFunction", "Jitted", "clear_caches", "jit"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _TRACES_PER_FUNCTION = 2048
+_dispatch_cache = PjitFunctionCache(capacity=8192)
 _flatten = pytree.registry.flatten
 _no_arguments = ArgumentSpec()
-
-
-class Call(NamedTuple):
-    """The arguments of one call, flat, without the static ones."""
-
-    leaves: list[Any]
-    in_tree: Any
-    avals: tuple[Any, ...]
-    statics: tuple[Any, ...]  # (position or name, type, value)
-    static_positions: tuple[int, ...] = ()
-
-
-class TracedProgram:
-    """A traced function.
-
-    Attributes:
-      closed: the jaxpr, closed over what the function captured.
-      lifted: the same with captured arrays as its first arguments.
-      constants: values of these arguments.
-      out_tree: structure of the results.
-      reusable: False if a tracer was captured, so that the program dies with that tracer's trace.
-    """
-
-    __slots__ = ("__weakref__", "closed", "constants", "equation_params", "lifted", "out_tree", "reusable")
-
-    def __init__(self, closed: ClosedJaxpr, out_tree: Any):
-        self.closed = closed
-        self.lifted, self.constants = constants_to_arguments(closed)
-        self.out_tree = out_tree
-        self.reusable = not any(isinstance(constant, Tracer) for constant in closed.consts)
-        self.equation_params: dict[Any, dict[str, Any]] = {}
-
-    def takes_references(self, call: Call) -> bool:
-        """Whether an argument or a constant is a mutable reference, or a value is of a high type."""
-        closed = self.lifted
-        if any(map(is_high, closed.in_avals)) or any(map(is_high, closed.out_avals)):
-            return True
-        return any(map(is_ref, call.leaves)) or any(map(is_ref, self.constants))
-
-
-class Traces(dict[Any, TracedProgram]):
-    """The traces of a function by signature, with the history of each method where it is an object's."""
-
-    __slots__ = ("_histories",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._histories: dict[Any, History] = {}
-
-    def history(self, method: Any = None) -> History:
-        found = self._histories.get(method)
-        if found is None:
-            found = self._histories[method] = History()
-        return found
-
-    def forget(self) -> None:
-        """Drops all traces and what is known of them."""
-        self.clear()
-        self._histories.clear()
-
-
-# id of a function -> (weak reference to it, its traces)
-_traces: dict[int, tuple[Any, Traces]] = {}
-_dispatch_cache = PjitFunctionCache(capacity=8192)
-
-
-def _forget_traces(traces: dict[int, Any], key: int, reference: Any) -> None:
-    traces.pop(key, None)
-
-
-def _traces_of(function: Any) -> Traces:
-    """The traces of a function, shared by everything that was jitted from it, for as long as it lives."""
-    owner = function
-    if type(function) is MethodType:  # a bound method is a new object at each access
-        owner = function.__self__
-    key = id(owner)
-    found = _traces.get(key)
-    if found is None:
-        try:
-            reference = weakref.ref(owner, functools.partial(_forget_traces, _traces, key))
-        except TypeError:
-            return Traces()
-        found = _traces[key] = (reference, Traces())
-    return found[1]
 
 
 class Jitted:
@@ -278,7 +192,7 @@ class Jitted:
         """The traced program of a call: the one from before, or a new one."""
         traces = self.traces
         if traces is None:
-            traces = self.traces = _traces_of(self.function)
+            traces = self.traces = traces_of(self.function)
         key = self._key(call)
         try:
             program = traces.get(key)
@@ -313,7 +227,7 @@ class Jitted:
     def history(self) -> History:
         """What was traced and compiled of the function so far."""
         if self.traces is None:
-            self.traces = _traces_of(self.function)
+            self.traces = traces_of(self.function)
         return self.traces.history(self.function.__func__ if self.private else None)  # type: ignore[attr-defined]
 
     def _record_compilation(self, program: TracedProgram, call: Call, place: Place) -> None:
@@ -521,7 +435,7 @@ class Jitted:
 
     def forget(self) -> None:
         """Drops the traces of the function."""
-        (_traces_of(self.function) if self.traces is None else self.traces).forget()
+        (traces_of(self.function) if self.traces is None else self.traces).forget()
 
 
 class ArgumentNameTuple(Sequence[str]):
@@ -805,7 +719,6 @@ def clear_caches() -> None:
     from . import dispatch
 
     PjitFunctionCache.clear_all()
-    for _, traces in list(_traces.values()):
-        traces.forget()
+    forget_traces()
     dispatch.forget_compiled()
     forget_recent()

@@ -17,7 +17,7 @@ from .placement import sharding_of, single_device
 from .signature import ArgumentNames
 
 if TYPE_CHECKING:
-    from .jit import Call
+    from .traces import Call
 
 __all__ = ["AskedShardings", "placement_from_options"]
 

@@ -30,8 +30,9 @@ from .signature import ArgumentNames, describe_function
 from .spmd import MeshExecutable
 
 if TYPE_CHECKING:
-    from .jit import Call, Jitted, TracedProgram
+    from .jit import Jitted
     from .program import LoweredProgram
+    from .traces import Call, TracedProgram
 
 __all__ = ["ArgInfo", "Compiled", "Lowered", "Traced"]
 
