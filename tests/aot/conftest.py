@@ -14,9 +14,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(skip)
 
 
-@pytest.fixture(scope="session", params=["tpu:v5e:4x2", "cuda:h100:8"])
+@pytest.fixture(scope="session", params=["tpu:v5e:4x4", "cuda:h100:8"])
 def topology(request):
-    """Eight devices of each kind; a wheel that is missing here skips its half and says so."""
+    """Sixteen TPUs and eight GPUs; a wheel that is missing here skips its half and says so."""
     from canter.experimental import topologies
     from canter_pjrt.accelerators import PluginError
 

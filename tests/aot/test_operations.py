@@ -73,4 +73,4 @@ def test_tpus(name):
     topology = topologies.get_topology_desc(name)
     x = Struct((64, 64), "bfloat16")
     compiled = ct.jit(lambda x: cnp.tanh(x @ x)).lower(x).compile(topology=topology)
-    assert compiled.cost_analysis()["flops"] > 2 * 64**3
+    assert compiled.cost_analysis()["flops"] >= 2 * 64**3  # of the product; some count more

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import canter as ct
+import canter.numpy as cnp
 from canter import export
+from canter.experimental import topologies
 from canter.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 
 P = ct.P
@@ -85,3 +87,54 @@ def test_export_for_an_abstract_mesh_of_devices_that_are_here(mesh):
     )
     result = exported.call(ct.device_put(x, NamedSharding(mesh, P("b"))))
     np.testing.assert_allclose(result, 2 * x)
+
+
+@pytest.fixture(scope="module")
+def typed_exported():
+    """A program whose types have layouts, read back; its mesh, and where its argument lies."""
+    mesh = ct.make_mesh((8,), ("a",), axis_types=(AxisType.Explicit,))
+    rows = NamedSharding(mesh, P("a"))
+    placed = ct.device_put(x, rows)
+    exported = export.export(ct.jit(lambda x: (cnp.sin(x), (x * 2).sum(0))))(placed)
+    return export.deserialize(exported.serialize(vjp_order=1)), exported, placed
+
+
+def test_layouts_of_types_are_read_back(typed_exported):
+    read, exported, placed = typed_exported
+    assert (read.in_avals, read.out_avals) == (exported.in_avals, exported.out_avals)
+    assert read.in_avals == (ct.typeof(placed),) and str(read.in_avals[0]) == "float32[8@a,8]"
+    assert read.vjp().out_avals == read.in_avals
+
+
+def test_layouts_of_types_go_through_calls(typed_exported):
+    read, _, placed = typed_exported
+    mesh = placed.sharding.mesh
+    outs = read.call(placed)
+    assert [str(ct.typeof(out)) for out in outs] == ["float32[8@a,8]", "float32[8]"]
+    np.testing.assert_allclose(outs[0], np.sin(x), rtol=1e-6)
+    program = ct.make_jaxpr(lambda x: read.call(x)[0] + x)(placed)
+    assert "call_exported" in str(program) and program.out_avals == [ct.typeof(placed)]
+    with ct.set_mesh(mesh):
+        gradient = ct.jit(ct.grad(lambda x: read.call(x)[0].sum()))(placed)
+    np.testing.assert_allclose(gradient, np.cos(x), atol=1e-6)
+    assert ct.typeof(gradient) == ct.typeof(placed)
+    automatic = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,))
+    result = read.call(ct.device_put(x, NamedSharding(automatic, P())))[0]
+    np.testing.assert_allclose(result, np.sin(x), rtol=1e-6)
+
+
+def test_compiled_for_its_devices_under_its_name(exported, mesh, typed_exported):
+    here = topologies.get_attached_topology("cpu")
+    text = export.compile_for(exported, here)
+    assert text.as_text().startswith("HloModule jit__lambda,") and "all-reduce" in text.as_text()
+    assert text.input_shardings == ((NamedSharding(mesh, P("a")),), {})
+    explicit = export.compile_for(typed_exported[0], here)
+    assert explicit.input_shardings[0][0].spec == P("a") and "f32[1,8]" in explicit.as_text()
+    with pytest.raises(ValueError, match="runs on 8 devices and the topology has 2"):
+        export.compile_for(exported, topologies.TopologyDescription(ct.devices()[:2]))
+
+    def model(x):
+        return x + 1
+
+    alone = export.compile_for(export.export(ct.jit(model))(x), here)
+    assert alone.as_text().startswith("HloModule jit_model")

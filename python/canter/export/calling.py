@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core import dtypes, pytree
+from ..core.explicit import layout_over
+from ..core.mesh import current_context
 from ..core.primitive import NoMemory, Primitive
 from ..runtime.jit import jit
 from ..transforms.custom_rules import custom_vjp
@@ -114,7 +116,26 @@ def _abstract(*avals: Any, exported: Exported) -> tuple[Sequence[Any], set[Any]]
     else:
         _check_types(exported, avals)
         results = exported.out_avals
+    if any(aval.layout is not None for aval in results):
+        results = _over_mesh_of_call(results, avals)
     return results, {*exported.ordered_effects, *exported.unordered_effects}
+
+
+def _over_mesh_of_call(results: Sequence[Any], avals: Sequence[Any]) -> Sequence[Any]:
+    """The types of results, laid out over the mesh of the call where it has the axes of the program's.
+
+    The mesh may be one of other devices, or leave the layout to the compiler.
+    """
+    found = (aval.layout.mesh for aval in avals if aval.layout is not None)
+    mesh = next(found, None) or current_context().abstract
+
+    def moved(aval: Any) -> Any:
+        layout = aval.layout
+        if layout is None or mesh is None or mesh.shape_tuple != layout.mesh.shape_tuple:
+            return aval
+        return aval.update(layout=layout_over(mesh, layout.spec, len(aval.shape)))
+
+    return [moved(aval) for aval in results]
 
 
 def _is_symbolic(aval: Any) -> bool:

@@ -6,7 +6,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ..runtime.ahead_of_time import lower_for
+import numpy as np
+
+from ..core.mesh import Mesh
+from ..core.partition_spec import P
+from ..core.sharding import NamedSharding
+from ..runtime.ahead_of_time import devices_of, lower_for
 from ..runtime.jit import jit
 from ..runtime.shape_dtype import struct_of
 from ..runtime.stages import Compiled, Lowered, Traced
@@ -51,16 +56,33 @@ def compile_for(
             raise TypeError(
                 f"A {type(program).__name__} has the types of its arguments already; compile_for takes none beside it."
             )
-        stage = _traced(program) if isinstance(program, Exported) else program
+        stage = _traced(program, topology) if isinstance(program, Exported) else program
     else:
         function = program if hasattr(program, "trace") else jit(program)
         stage = function.trace(*args, **kwargs)
     return lower_for(stage, topology).compile(compiler_options)
 
 
-def _traced(exported: Exported) -> Traced:
-    args, kwargs = exported.in_tree.unflatten([struct_of(aval) for aval in exported.in_avals])
-    return jit(exported.call).trace(*args, **kwargs)
+def _traced(exported: Exported, topology: Any) -> Traced:
+    structs = [struct_of(aval) for aval in exported.in_avals]
+    if exported.nr_devices > 1:
+        mesh = _mesh_of(exported, devices_of(topology, exported.nr_devices))
+        shardings = (one or NamedSharding(mesh, P()) for one in exported.in_shardings_jax(mesh))
+        structs = [struct.update(sharding=one) for struct, one in zip(structs, shardings, strict=True)]
+    args, kwargs = exported.in_tree.unflatten(structs)
+    function = exported._function  # of its own name, unlike the method `call`
+    return (function if hasattr(function, "trace") else jit(function)).trace(*args, **kwargs)
+
+
+def _mesh_of(exported: Exported, devices: Sequence[Any]) -> Mesh:
+    """The mesh for which a program was exported, of other devices."""
+    named = (*exported._in_named_shardings, *exported._out_named_shardings)
+    meshes = [one.mesh for one in named if one is not None and one.mesh.size == len(devices)]
+    if not meshes:
+        return Mesh(np.array(devices, object), ("devices",))
+    return Mesh(
+        np.array(devices, object).reshape(meshes[0].axis_sizes), meshes[0].axis_names, meshes[0].axis_types
+    )
 
 
 def save_compiled(compiled: Compiled, path: str | os.PathLike[str]) -> None:

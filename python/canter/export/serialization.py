@@ -16,6 +16,7 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.effects import Effect, lowerable_effects
+from ..core.explicit import typed
 from ..core.mesh import AbstractDevice, AbstractMesh, AxisType
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
@@ -237,6 +238,7 @@ def _exported(table: dict[str, Any], trusted: bool) -> Exported:
     in_avals, out_avals = reader.avals("in", in_tree), reader.avals("out", out_tree)
     in_named, in_hlo = reader.shardings("in", len(in_avals))
     out_named, out_hlo = reader.shardings("out", len(out_avals))
+    in_avals, out_avals = _laid_out(in_avals, in_named), _laid_out(out_avals, out_named)
     kept = tuple(table["module_kept_var_idx"] or ())
     if list(kept) != sorted(set(kept)) or (kept and kept[-1] >= len(in_avals)):
         raise _damaged(f"its module takes the arguments {kept} of {len(in_avals)}")
@@ -267,6 +269,14 @@ def _exported(table: dict[str, Any], trusted: bool) -> Exported:
         uses_global_constants=table["uses_global_constants"],
         _get_vjp=None if vjp is None else lambda _: vjp,
     )
+
+
+def _laid_out(avals: Sequence[Any], shardings: Sequence[Any]) -> tuple[Any, ...]:
+    """The types with what explicit axes of meshes say of them, which is written with the shardings alone."""
+    try:
+        return tuple(typed(aval, sharding) for aval, sharding in zip(avals, shardings, strict=True))
+    except ValueError as error:
+        raise _damaged(f"a sharding does not fit its array ({error})") from None
 
 
 def _damaged(what: str) -> ArtifactError:

@@ -169,7 +169,7 @@ def infer(primitive: Primitive, avals: Any, params: dict[str, Any]) -> Any:
 
 
 # Primitives whose shape rules know of layouts.
-_OWN_RULES = frozenset({"device_put", "reshard", "sharding_constraint"})
+_OWN_RULES = frozenset({"call_exported", "custom_lin", "device_put", "reshard", "sharding_constraint"})
 
 _SUM_OF_SUMS = frozenset(
     "add sub add_any reduce_sum transpose reshape squeeze broadcast_in_dim convert_element_type copy expand_dims "
