@@ -12,7 +12,7 @@ from .untrusted import trust
 
 __all__ = ["to_portable", "to_text", "version_for"]
 
-# When versions of StableHLO were tagged (https://github.com/openxla/stablehlo/tags), or, from 1.7.5 on, the day by
+# When versions of StableHLO were tagged (https://github.com/openxla/stablehlo/tags), or, from 1.8.0 on, the day by
 # which a release of jaxlib had it: later than the tag, so that no version is thought older than it is. A version that
 # is not here is never promised by its age: of those that are, the newest that is old enough is taken.
 RELEASES: dict[str, datetime.date] = {
@@ -25,13 +25,10 @@ RELEASES: dict[str, datetime.date] = {
     "1.5.0": datetime.date(2024, 8, 1),
     "1.6.0": datetime.date(2024, 8, 16),
     "1.7.0": datetime.date(2024, 9, 5),
-    "1.7.5": datetime.date(2024, 10, 4),  # jaxlib 0.4.34
-    "1.8.7": datetime.date(2024, 12, 17),  # 0.4.38
-    "1.8.9": datetime.date(2025, 1, 17),  # 0.5.0
+    "1.8.0": datetime.date(2024, 12, 17),  # jaxlib 0.4.38
     "1.10.0": datetime.date(2025, 3, 19),  # 0.5.3
-    "1.10.4": datetime.date(2025, 4, 16),  # 0.6.0
-    "1.12.1": datetime.date(2025, 7, 30),  # 0.7.0
-    "1.13.7": datetime.date(2026, 1, 20),  # 0.9.0
+    "1.12.0": datetime.date(2025, 7, 30),  # 0.7.0
+    "1.13.0": datetime.date(2026, 1, 20),  # 0.9.0
 }
 # StableHLO's compatibility.md: what is written today is read by libraries up to 2 years older and 5 years newer.
 FORWARD_DAYS = 2 * 365
