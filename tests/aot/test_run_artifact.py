@@ -62,8 +62,8 @@ def folder(tmp_path_factory):
     (folder / "model.bc").write_bytes(artifact)
     for name, value in {"x": x, "w": w, "b": b, "count": count}.items():
         np.save(folder / f"{name}.npy", value)
-    w.tofile(folder / "w.raw")
     (folder / "not-a-plugin.so").write_bytes(b"nothing")
+    np.save(folder / "text.npy", np.array(["words"]))
     np.save(folder / "column.npy", np.asfortranarray(x))
     (folder / "short.npy").write_bytes((folder / "x.npy").read_bytes()[:-4])
     return folder
@@ -78,9 +78,9 @@ def run(folder, *arguments, plugin=None, program="model.bc"):
 INPUTS = ("x.npy", "b.npy", "w.npy", "count.npy")  # leaves of a dictionary come in the order of their keys
 
 
-@pytest.mark.parametrize("program, w", [("model.bc", "w.npy"), ("model.mlir", "f32[3,5]=w.raw")])
-def test_results_are_those_of_the_model(folder, program, w):
-    done = run(folder, "x.npy", "b.npy", w, "count.npy", program=program)
+@pytest.mark.parametrize("program", ["model.bc", "model.mlir"])
+def test_results_are_those_of_the_model(folder, program):
+    done = run(folder, *INPUTS, program=program)
     assert (done.returncode, done.stderr) == (0, "")
     x, b, weights, count = (np.load(folder / name) for name in INPUTS)
     expected = model(x, {"w": weights, "b": b.view(ml_dtypes.bfloat16)}, count)
@@ -101,9 +101,8 @@ MISTAKES = {
     "no such input": (["y.npy", *INPUTS[1:]], {}, "cannot read y.npy"),
     "a cut input": (["short.npy", *INPUTS[1:]], {}, "short.npy: 20 bytes where its shape needs 24"),
     "Fortran's order": (["column.npy", *INPUTS[1:]], {}, "column.npy is in Fortran's order"),
-    "an unknown type": (["q8[60]=w.raw"], {}, "q8[60]=w.raw: there is no type q8"),
-    "a wrong shape": (["f32[3,4]=w.raw"], {}, "60 bytes where its shape needs 48"),
-    "raw bytes without a type": (["w.raw"], {}, "w.raw is not a file of numpy.save"),
+    "an unknown type": (["text.npy"], {}, "text.npy: its dtype is not one of XLA's"),
+    "no file of numpy.save": (["model.mlir"], {}, "model.mlir is not a file of numpy.save"),
     "no such program": ([], {"program": "nothing.bc"}, "cannot read nothing.bc"),
     "no program": ([], {"program": "x.npy"}, "PJRT_Client_Compile: "),
     "no such plugin": ([], {"plugin": "nothing.so"}, "nothing.so"),
