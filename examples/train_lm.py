@@ -91,10 +91,11 @@ def attend(query: ct.Array, key: ct.Array, value: ct.Array) -> ct.Array:
 def block(x: ct.Array, layer: Params, heads: int) -> ct.Array:
     """One transformer layer on one sequence: [time, width] -> [time, width]."""
     time_steps, width = x.shape
+    # Heads before the three: devices that share the columns of the weights then have whole heads.
     qkv = (normalize(x, layer["attention_scale"]) @ layer["qkv"]).reshape(
-        time_steps, 3, heads, width // heads
+        time_steps, heads, 3, width // heads
     )
-    mixed = ct.vmap(attend, in_axes=1, out_axes=1)(qkv[:, 0], qkv[:, 1], qkv[:, 2])
+    mixed = ct.vmap(attend, in_axes=1, out_axes=1)(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
     x = x + mixed.reshape(time_steps, width) @ layer["attention_out"]
     hidden = nn.gelu(normalize(x, layer["mlp_scale"]) @ layer["mlp_in"])
     return x + hidden @ layer["mlp_out"]

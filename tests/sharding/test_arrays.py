@@ -160,3 +160,32 @@ def test_pictures():
     assert "\x1b[" in sharding_picture((8,), named("y"), use_color=True)
     with pytest.raises(ValueError, match="one or two dimensions"):
         sharding_picture((8, 1, 1), named("x"))
+
+
+def test_what_is_made_after_an_array_is_where_it_is():
+    x = ct.device_put(X, named("x", "y"))
+    for made in (cnp.zeros_like(x), cnp.ones_like(x, int), cnp.empty_like(x), cnp.full_like(x, 3)):
+        assert made.sharding == x.sharding
+    assert cnp.zeros_like(x, shape=(3,)).sharding.num_devices == 1
+    third = ct.devices()[3]
+    assert cnp.zeros_like(ct.device_put(1.0, third)).devices() == {third}
+    assert not cnp.zeros_like(cnp.ones(3)).committed
+    assert cnp.zeros((8, 2), device=named("x")).sharding == named("x")
+    with pytest.raises(ValueError, match="evenly divide"):
+        cnp.zeros(7, device=named("x"))
+
+
+def test_arrays_made_under_a_mesh_are_on_its_devices():
+    with ct.set_mesh(mesh()):
+        for made in (cnp.asarray(X), cnp.array([1, 2]), cnp.float32(1)):
+            assert made.sharding == named()
+        np.testing.assert_array_equal(cnp.asarray(X), X)
+        first, second = ct.random.split(ct.random.key(0))
+        assert first.sharding == second.sharding == named()
+        ct.jit(lambda key, x: x * ct.random.normal(key), out_shardings=P("x"))(first, X)
+
+
+def test_rows_of_a_sharded_array_may_go_anywhere():
+    first, *_ = ct.device_put(X, named("x"))
+    assert not first.committed
+    np.testing.assert_array_equal(first + ct.device_put(X[0], named("y")), 2 * X[0])

@@ -10,11 +10,16 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.config import mesh_context
+from canter.core.mesh import get_mesh
+from canter.core.partition_spec import PartitionSpec
+from canter.core.sharding import NamedSharding
 from canter.core.trace import Tracer, is_eager
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.array import make_shaped_array
 from canter.runtime.composite import composite
+from canter.runtime.jit import jit
 from canter_pjrt.jaxlib_door import ArrayImpl
 
 from .util import (
@@ -99,7 +104,14 @@ def _from_numpy(value: np.ndarray, dtype: Any) -> Any:
             value = value.real
         with np.errstate(all="ignore"):
             value = value.astype(target)
-    return make_shaped_array(np.ascontiguousarray(value).reshape(value.shape))
+    host = np.ascontiguousarray(value).reshape(value.shape)
+    if mesh_context.value is not None and is_eager():
+        mesh = get_mesh()
+        if not mesh.empty:  # as what is computed under it
+            from canter.runtime.device_put import to_device
+
+            return to_device(host, None, NamedSharding(mesh, PartitionSpec()))
+    return make_shaped_array(host)
 
 
 def _leaves(nested: Any) -> Any:
@@ -398,13 +410,28 @@ def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
 
 
 @functools.lru_cache(maxsize=4096)
-def _constant(shape: tuple[int, ...], dtype: Any, value: int) -> Callable[[], Any]:
+def _constant(shape: tuple[int, ...], dtype: Any, value: int, sharding: Any = None) -> Callable[[], Any]:
     """A function of no arguments for each constant: finding it here is faster than C++ can compare static ones."""
 
     def constant() -> Any:
         return lax.full(shape, value, dtype)
 
-    return composite(constant)
+    return composite(constant) if sharding is None else jit(constant, out_shardings=sharding)
+
+
+def _filled(shape: tuple[int, ...], dtype: Any, value: int, device: Any, out_sharding: Any) -> Any:
+    """A constant array, each part of it made on the device that is to hold it."""
+    target = device if out_sharding is None else out_sharding
+    if target is None:
+        return _constant(shape, dtype, value)()
+    if isinstance(target, NamedSharding) and is_eager() and target.mesh.are_all_axes_auto:
+        try:
+            target.shard_shape(shape)
+        except ValueError:
+            pass  # which `place` explains
+        else:
+            return _constant(shape, dtype, value, target)()
+    return place(_constant(shape, dtype, value)(), device, out_sharding)
 
 
 @composite(static_argnames=("shape", "dtype", "weak_type"))
@@ -459,8 +486,7 @@ Example:
 
 def _of_shape(name: str, value: int, what: str, printed: str) -> Callable[..., Any]:
     def make(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Any:
-        out = _constant(canonical_shape(shape), requested_dtype(name, dtype), value)()
-        return out if device is None and out_sharding is None else place(out, device, out_sharding)
+        return _filled(canonical_shape(shape), requested_dtype(name, dtype), value, device, out_sharding)
 
     make.__name__ = make.__qualname__ = name
     make.__module__ = "canter.numpy"
@@ -523,9 +549,10 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
 
 
 def _layout_of(a: Any) -> Any:
-    """How explicit mesh axes split an array, which others made after it are split by as well."""
-    layout = getattr(getattr(a, "aval", None), "layout", None)
-    return a.sharding if layout is not None and isinstance(a, ArrayImpl) else layout
+    """Where an array is bound to be, or how explicit mesh axes split a tracer: so are others made after it."""
+    if isinstance(a, ArrayImpl):
+        return a.sharding if a._committed else None
+    return getattr(getattr(a, "aval", None), "layout", None)
 
 
 def full_like(
@@ -572,11 +599,9 @@ def _like_function(name: str, value: int, what: str, printed: str, first: str = 
         if shape is None and device is None and out_sharding is None:
             out_sharding = _layout_of(a)
         shape, dtype, weak_type = _like(a, dtype, shape, name)
-        if weak_type:
-            out = _full(value, shape=shape, dtype=dtype, weak_type=True)
-        else:
-            out = _constant(shape, dtype, value)()
-        return out if device is None and out_sharding is None else place(out, device, out_sharding)
+        if not weak_type:
+            return _filled(shape, dtype, value, device, out_sharding)
+        return place(_full(value, shape=shape, dtype=dtype, weak_type=True), device, out_sharding)
 
     if first == "a":
 

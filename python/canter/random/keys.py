@@ -17,6 +17,7 @@ from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.dimensions import sizes_of
 from ..core.pytree_registry import register_array_wrapper
+from ..core.sharding import SingleDeviceSharding
 from ..core.trace import Tracer
 from ..runtime.array import Array, Shard
 from ..runtime.composite import composite
@@ -252,7 +253,9 @@ class PRNGKeyArray(Array):
     def __iter__(self) -> Iterator[PRNGKeyArray]:
         if not self.shape:
             raise TypeError("iteration over a single key, which has no dimensions")
-        return (self._over(base) for base in self._base_array)
+        if isinstance(self.sharding, SingleDeviceSharding):
+            return (self._over(base) for base in self._base_array)
+        return (self[i] for i in range(len(self)))  # each stays on the devices of all
 
     def reshape(self, *shape: Any, order: str = "C") -> PRNGKeyArray:
         sizes = tuple(shape[0]) if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape

@@ -253,11 +253,10 @@ def _iter(self: Any) -> Iterator[Any]:
         raise deleted_error(self)
     # One copy to the host and small ones back are many times as fast as a program per row.
     row_aval = ShapedArray(aval.shape[1:], aval.dtype, aval.weak_type)
-    sharding = self._sharding
-    if type(sharding) is not SingleDeviceSharding:
-        sharding = sharding_of(current_default_device())
+    sharding, committed = self._sharding, self._committed
+    if type(sharding) is not SingleDeviceSharding:  # rows of an array over several devices may go anywhere
+        sharding, committed = sharding_of(current_default_device()), False
     devices = [sharding._device]
-    committed = self._committed
     put = jaxlib_door.batched_device_put
     return (put(row_aval, sharding, [np.asarray(row)], devices, committed, True) for row in _value(self))
 
