@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         checking_leaks as checking_leaks,
         config as config,
         debug_infs as debug_infs,
+        debug_key_reuse as debug_key_reuse,
         debug_nans as debug_nans,
         default_device as default_device,
         default_matmul_precision as default_matmul_precision,
@@ -136,7 +137,8 @@ _names: dict[str, str] = {
         "core.avals": "typeof",
         "core.config": "allow_f16_reductions array_garbage_collection_guard auto_pcast "
         "jax2tf_associative_scan_reductions make_user_context remove_size_one_mesh_axis_from_type softmax_custom_jvp "
-        "thread_guard check_tracer_leaks checking_leaks config debug_infs debug_nans default_device "
+        "thread_guard check_tracer_leaks checking_leaks config debug_infs debug_key_reuse debug_nans "
+        "default_device "
         "default_matmul_precision default_prng_impl disable_jit enable_checks enable_custom_prng enable_x64 "
         "explain_cache_misses log_compiles no_execution no_tracing numpy_dtype_promotion "
         "legacy_prng_key threefry_partitionable numpy_rank_promotion transfer_guard transfer_guard_device_to_device "

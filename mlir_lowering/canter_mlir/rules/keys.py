@@ -31,6 +31,8 @@ register_table(
         "random_wrap": lambda ctx, words, *, impl: [words],
         "random_unwrap": lambda ctx, keys: [keys],
         "random_clone": lambda ctx, keys: [keys],
+        "consume": lambda ctx, keys: [keys],
+        "assert_consumed_value": lambda ctx, keys, *, value: [],
         "random_gamma": cache_lowering(_program("random_gamma")),
         **{f"random_{name}": _program(f"random_{name}") for name in ("seed", "split", "fold_in", "bits")},
         "threefry2x32": cache_lowering(lower_fun(_threefry2x32)),

@@ -384,6 +384,10 @@ check_untrusted_artifacts = _flag(
     "check_untrusted_artifacts", True, _boolean,
     "Whether the module of an exported program that others wrote is read by a child process before this one.",
 )  # fmt: skip
+debug_key_reuse = _flag(
+    "debug_key_reuse", False, _boolean, "Whether to use a random key a second time raises KeyReuseError.",
+    jit_key=True,
+)  # fmt: skip
 no_execution = _flag(
     "no_execution", False, _boolean, "Whether running a compiled program raises RuntimeError.",
     dispatch_key=True,
@@ -567,7 +571,6 @@ jax_jit.set_post_hook_state(post_hook)
 # Options of JAX's that have only one setting here: setting that one is allowed, any other raises.
 _FIXED: dict[str, Any] = {
     "compilation_cache_max_size": -1,
-    "debug_key_reuse": False,
     "include_full_tracebacks_in_locations": True,
     "persistent_cache_enable_xla_caches": "none",
     "pmap_shmap_merge": True,

@@ -19,9 +19,10 @@ from canter.runtime.composite import composite
 
 from .arguments import STATIC
 from .keys import PRNGImpl
+from .primitives import random_clone_p
 
 __all__ = [
-    "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves",
+    "again", "bernoulli_body", "bits_body", "cauchy_body", "exponential_body", "gumbel_body", "halves",
     "laplace_body", "logistic_body", "lognormal_body", "maxwell_body", "normal_body", "rademacher_body",
     "randint_body", "truncated_normal_body", "uniform_body", "unit_uniform_body",
 ]  # fmt: skip
@@ -34,6 +35,11 @@ def halves(words: Any, impl: PRNGImpl, count: int = 2) -> list[Any]:
     """The raw keys that a raw key splits into."""
     keys = impl.split(words, (count,))
     return [lax.index_in_dim(keys, i, 0, keepdims=False) for i in range(count)]
+
+
+def again(words: Any, impl: PRNGImpl) -> Any:
+    """The raw key for a second use: two ways to draw, of which one is taken for each sample, share it."""
+    return words if impl.key_shape else random_clone_p.bind(words)
 
 
 # --- bodies ---------------------------------------------------------------------------------------

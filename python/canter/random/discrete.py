@@ -14,7 +14,7 @@ from canter.runtime.composite import composite
 from canter.runtime.jit import jit
 
 from .arguments import STATIC, as_number, parameter_shape, prepare
-from .bodies import halves, uniform_body
+from .bodies import again, halves, uniform_body
 from .keys import PRNGImpl
 
 __all__ = ["binomial", "geometric", "multinomial", "poisson"]
@@ -113,7 +113,7 @@ def _poisson(words: Any, rate: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any)
     small = (rate != rate) | (rate < 10)
     # Each method runs on all elements; those that are the other's get a rate that is quickly done.
     few = _poisson_knuth(
-        words, cnp.where(small, rate, 0.0), impl=impl, shape=shape, dtype=dtype, rounds=rounds
+        again(words, impl), cnp.where(small, rate, 0.0), impl=impl, shape=shape, dtype=dtype, rounds=rounds
     )
     many = _poisson_rejection(
         words, cnp.where(small, 1e5, rate), impl=impl, shape=shape, dtype=dtype, rounds=rounds
@@ -234,7 +234,9 @@ def _binomial_body(words: Any, count: Any, p: Any, *, impl: PRNGImpl, shape: Sha
     rarer_safe = cnp.where(p_bad, 0.01, rarer)
     few = count_bad | (count * rarer_safe <= 10)
     whole = lax.floor(count)
-    by_inversion = _inversion(words, cnp.where(few, whole, 0.0), rarer_safe, impl=impl, dtype=dtype)
+    by_inversion = _inversion(
+        again(words, impl), cnp.where(few, whole, 0.0), rarer_safe, impl=impl, dtype=dtype
+    )
     by_rejection = _transformed_rejection(
         words, cnp.where(few, 10000.0, whole), cnp.where(few, 0.5, rarer_safe), impl=impl, dtype=dtype
     )

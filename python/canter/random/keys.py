@@ -18,7 +18,7 @@ from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.dimensions import sizes_of
 from ..core.pytree_registry import register_array_wrapper
 from ..core.sharding import SingleDeviceSharding
-from ..core.trace import Tracer
+from ..core.trace import Tracer, eval_trace, state
 from ..runtime.array import Array, Shard
 from ..runtime.composite import composite
 from ..transforms.rules import moveaxis
@@ -149,6 +149,8 @@ def find_impl(spec: Any) -> PRNGImpl:
 class PRNGKeyArray(Array):
     """An array of random keys. Make one with `random.key`; look beneath it with `random.key_data`."""
 
+    _uses: Any = None
+
     def __init__(self, impl: PRNGImpl, base_array: Any):
         self._impl = impl
         self._base_array = base_array
@@ -229,10 +231,24 @@ class PRNGKeyArray(Array):
         self._base_array.delete()
 
     def copy(self) -> PRNGKeyArray:
-        return self._over(self._base_array.copy())
+        return self._over(self._base_array.copy(), lambda places: places)
 
-    def _over(self, base: Any) -> PRNGKeyArray:
-        return PRNGKeyArray(self._impl, base)
+    def _over(self, base: Any, view: Callable[[np.ndarray], Any] | None = None) -> PRNGKeyArray:
+        """Keys over other words; `view` gets the same from an array of numbers where they are keys of this array."""
+        keys = PRNGKeyArray(self._impl, base)
+        if view is not None and (self._uses is not None or config.debug_key_reuse.value):
+            from ..runtime.key_reuse import uses_of
+
+            keys._uses = uses_of(self).view(view)
+        return keys
+
+    @property
+    def _consumed(self) -> Any:
+        """Whether the keys are used up, as far as `debug_key_reuse` has seen: a flag, or one each where they differ."""
+        if self._uses is None:
+            return False
+        used = self._uses.used
+        return bool(used.all()) if used.all() == used.any() else used
 
     def __getitem__(self, index: Any) -> PRNGKeyArray:
         index = index if isinstance(index, tuple) else (index,)
@@ -242,8 +258,21 @@ class PRNGKeyArray(Array):
                 f"Too many indices: the array of keys has shape {self.shape}, but {used} were given."
             )
         if Ellipsis in [i for i in index if not hasattr(i, "shape")]:
-            index = (*index, *(slice(None),) * len(self._impl.key_shape))
-        return self._over(self._base_array[index])
+            of_words = (*index, *(slice(None),) * len(self._impl.key_shape))
+        else:
+            of_words = index
+        base = self._base_array[of_words]
+        if not config.debug_key_reuse.value:
+            return self._over(base)
+        index = tuple(np.asarray(i) if hasattr(i, "shape") else i for i in index)
+        if any(isinstance(i, np.ndarray) for i in index):
+            return self._over(base, lambda places: places[index])
+        from ..runtime.key_reuse import use
+
+        wanted = np.zeros(self.shape, bool)
+        wanted[index] = True
+        use(self, "slice", wanted)
+        return self._over(base)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -253,13 +282,15 @@ class PRNGKeyArray(Array):
     def __iter__(self) -> Iterator[PRNGKeyArray]:
         if not self.shape:
             raise TypeError("iteration over a single key, which has no dimensions")
-        if isinstance(self.sharding, SingleDeviceSharding):
-            return (self._over(base) for base in self._base_array)
-        return (self[i] for i in range(len(self)))  # each stays on the devices of all
+        words: Any = self._base_array
+        if not isinstance(self.sharding, SingleDeviceSharding):  # each stays on the devices of all
+            words = (words[i] for i in range(len(self)))
+        return (self._over(base, operator.itemgetter(number)) for number, base in enumerate(words))
 
     def reshape(self, *shape: Any, order: str = "C") -> PRNGKeyArray:
         sizes = tuple(shape[0]) if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape
-        return self._over(self._base_array.reshape(*sizes, *self._impl.key_shape, order=order))
+        base = self._base_array.reshape(*sizes, *self._impl.key_shape, order=order)
+        return self._over(base, lambda places: np.reshape(places, sizes, order="F" if order == "F" else "C"))
 
     def ravel(self) -> PRNGKeyArray:
         return self.reshape(self.size)
@@ -270,12 +301,14 @@ class PRNGKeyArray(Array):
         order = tuple(axes[0]) if len(axes) == 1 and hasattr(axes[0], "__iter__") else axes
         order = tuple(a % self.ndim for a in order) or tuple(reversed(range(self.ndim)))
         trailing = range(self.ndim, self.ndim + len(self._impl.key_shape))
-        return self._over(self._base_array.transpose(*order, *trailing))
+        base = self._base_array.transpose(*order, *trailing)
+        return self._over(base, lambda places: places.transpose(order))
 
     def swapaxes(self, axis1: int, axis2: int) -> PRNGKeyArray:
         """Exchanges two dimensions."""
         axis1, axis2 = axis1 % self.ndim, axis2 % self.ndim
-        return self._over(self._base_array.swapaxes(axis1, axis2))
+        base = self._base_array.swapaxes(axis1, axis2)
+        return self._over(base, lambda places: places.swapaxes(axis1, axis2))
 
     def take(self, indices: Any, axis: int | None = None, **options: Any) -> PRNGKeyArray:
         """Keys at places along an axis, or among all."""
@@ -301,8 +334,9 @@ class PRNGKeyArray(Array):
         return self._base_array.unsafe_buffer_pointer()
 
     def squeeze(self, axis: Any = None) -> PRNGKeyArray:
-        axes = [d for d, n in enumerate(self.shape) if n == 1] if axis is None else np.atleast_1d(axis)
-        return self._over(self._base_array.squeeze(tuple(int(a) % self.ndim for a in axes)))
+        given = [d for d, n in enumerate(self.shape) if n == 1] if axis is None else np.atleast_1d(axis)
+        axes = tuple(int(a) % self.ndim for a in given)
+        return self._over(self._base_array.squeeze(axes), lambda places: places.squeeze(axes))
 
     @property
     def at(self) -> Any:
@@ -447,20 +481,26 @@ class RawKey(NamedTuple):
         return words if self.typed else random_unwrap_p.bind(words)
 
 
-def raw_key(where: str, value: Any, single: bool = True) -> RawKey:
+def raw_key(where: str, value: Any, single: bool = True, uses: bool = True) -> RawKey:
     """Takes a key apart, and checks it.
 
     Args:
       where: the function, for messages.
       value: the key.
       single: whether there must be just one.
+      uses: whether the function uses the key up, so that nobody else may use it.
 
     Raises:
       TypeError: it is no key.
       ValueError: it is an array of several keys.
     """
-    if type(value) is PRNGKeyArray:
+    checked = config.debug_key_reuse.value
+    if type(value) is PRNGKeyArray and not (checked and state.trace is not eval_trace):
         raw = RawKey(value._base_array, value._impl, True)
+        if checked and uses:
+            from ..runtime.key_reuse import use
+
+            use(value, where)
     elif is_key(value):
         raw = RawKey(value, traced_impl(value.dtype._impl), True)
     else:
@@ -617,7 +657,7 @@ def fold_in(key: Any, data: Any) -> Any:
       >>> import canter as ct
       >>> key = ct.random.fold_in(ct.random.key(0), 7)
     """
-    raw = raw_key("fold_in", key)
+    raw = raw_key("fold_in", key, uses=False)
     if isinstance(data, int) and not isinstance(data, bool):
         data = np.uint32(data & 0xFFFFFFFF)
     aval = get_aval(data)
@@ -646,7 +686,7 @@ def key_data(keys: Any) -> Any:
     """
     if is_key(keys):
         return random_unwrap_p.bind(keys)
-    return raw_key("key_data", keys, single=False).words if not isinstance(keys, Tracer) else keys
+    return raw_key("key_data", keys, single=False, uses=False).words if not isinstance(keys, Tracer) else keys
 
 
 def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Any:
@@ -682,7 +722,7 @@ def key_impl(keys: Any) -> str:
       >>> ct.random.key_impl(ct.random.key(0))
       'threefry2x32'
     """
-    return raw_key("key_impl", keys, single=False).impl.name
+    return raw_key("key_impl", keys, single=False, uses=False).impl.name
 
 
 def key_dtype(impl_spec: Any = None) -> KeyType:
@@ -705,7 +745,7 @@ def clone(key: Any) -> Any:
     """
     if is_key(key):
         return random_clone_p.bind(key)
-    return raw_key("clone", key, single=False).words if not isinstance(key, Tracer) else key
+    return raw_key("clone", key, single=False, uses=False).words if not isinstance(key, Tracer) else key
 
 
 def checked_shape(where: str, shape: Any) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import lax
 from ..core.avals import ShapedArray, get_aval
+from ..core.config import debug_key_reuse
 from ..core.primitive import Primitive
 from ..lax.threefry import sampler_programs
 from ..runtime.jit import jit
@@ -79,6 +80,21 @@ def _seed_type(seeds: Any, *, impl: Any) -> Any:
     return ShapedArray(seeds.shape, key_type(impl))
 
 
+def _checked(name: str, program: Callable[..., Any]) -> Callable[..., Any]:
+    """The evaluation of a primitive, which uses keys up if it splits them or draws from them."""
+    if name not in ("random_split", "random_bits"):
+        return program
+
+    def run(keys: Any, **params: Any) -> Any:
+        if debug_key_reuse.value:
+            from ..runtime.key_reuse import use
+
+            use(keys, name)
+        return program(keys, **params)
+
+    return run
+
+
 def _fold_in_type(keys: Any, data: Any) -> Any:
     if keys.shape != data.shape:
         raise TypeError(f"random_fold_in: keys of shape {keys.shape} and data of shape {data.shape} differ.")
@@ -112,7 +128,7 @@ for _primitive, _program, _static in (
     (random_bits_p, _bits, ("bit_width", "shape")),
 ):
     _primitive.def_batching(_fold_in_batch if _primitive is random_fold_in_p else _unary_batch(_primitive))
-    _primitive.def_impl(jit(_program, static_argnames=_static))
+    _primitive.def_impl(_checked(_primitive.name, jit(_program, static_argnames=_static)))
     sampler_programs[_primitive.name] = _program
 random_clone_p.def_impl(lambda keys: keys._over(keys._base_array))
 random_clone_p.def_batching(_unary_batch(random_clone_p))

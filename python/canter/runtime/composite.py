@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
+from ..core.errors import KeyReuseError
 from ..core.trace import Tracer, eval_trace, state
 from .jit import Jitted, dispatcher
 from .signature import argument_spec
@@ -110,7 +111,7 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
                 compiled = compiled_composite(function, static_argnames)
             try:
                 return compiled(*args, **kwargs)
-            except FloatingPointError:  # of what was computed, by a check that is on
+            except (FloatingPointError, KeyReuseError):  # of what was computed, by a check that is on
                 raise
             except Exception:
                 pass

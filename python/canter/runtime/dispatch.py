@@ -13,7 +13,7 @@ from typing import Any
 from canter_pjrt.jaxlib_door import ArrayImpl, PjitFunctionCache, pjit
 
 from ..core.avals import get_aval
-from ..core.config import no_tracing
+from ..core.config import debug_key_reuse, no_tracing
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
@@ -122,6 +122,11 @@ class _FlatCall:
         closed = self.program(tuple(map(get_aval, args)))
         place = place_of_call(args, self._describe, closed, shardings=self.shardings())
         executable = executable_for(closed, self.options(), place.device, layout=place.layout)
+        note_uses = None
+        if debug_key_reuse.value:
+            from .key_reuse import check_call
+
+            note_uses = check_call(closed, args, self.name)
         try:
             outs = executable.run(args, place.committed)
         except FloatingPointError as error:
@@ -129,6 +134,9 @@ class _FlatCall:
                 explain(error, self.name, closed, args, self._describe)
             raise
         result = self.structured(outs)
+        if note_uses is not None:  # the next call has to be checked as well
+            note_uses(outs)
+            return result, None
         return result, executable.fast_path(result, (), place.committed, args)
 
     def is_of_one_line(self) -> bool:

@@ -30,9 +30,9 @@ from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, SingleDevic
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.config import explain_cache_misses, no_tracing, trace_context
+from ..core.config import debug_key_reuse, explain_cache_misses, no_tracing, trace_context
 from ..core.errors import api_boundary, filter_traceback
-from ..core.jaxpr import DebugInfo, eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, eval_trace, references, state
 from ..core.tracing import argument_aval, trace_to_jaxpr
@@ -402,6 +402,7 @@ class Jitted:
             lambda: describe_function(self.function),
             place.layout,
         )
+        note_uses = self.check_keys(program.lifted, args) if debug_key_reuse.value else None
         try:
             outs = executable.run(args, place.committed)
         except FloatingPointError as error:
@@ -410,7 +411,16 @@ class Jitted:
                 explain(error, self.name, program.lifted, args, describe)
             raise
         result = program.out_tree.unflatten(outs)
+        if note_uses is not None:  # the next call has to be checked as well
+            note_uses(outs)
+            return result, None
         return result, executable.fast_path(result, constants, place.committed, call.leaves)
+
+    def check_keys(self, closed: ClosedJaxpr, args: Sequence[Any]) -> Any:
+        """Checks that no random key is used twice; see `key_reuse.check_call`."""
+        from .key_reuse import check_call
+
+        return check_call(closed, args, "jit-compiled function " + self.name)
 
     def describe_argument(self, program: TracedProgram, call: Call, position: int) -> str:
         """What a message calls an argument of the lifted program."""
