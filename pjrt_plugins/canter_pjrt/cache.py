@@ -2,9 +2,9 @@
 
 The key of an entry is a hash of everything the executable depends on: the module without its source
 locations, the compiler's options, the version of jaxlib and of the platform, and the features of the
-machine. An entry is written to a temporary file and renamed, so that processes that share a folder
-never see half of one, and carries its own checksum: a damaged entry is reported once, compiled again
-and replaced. Only compiles that took a while are worth a file.
+machine. An entry carries its name and a checksum: one that is damaged, or another's, is reported once,
+compiled again and replaced. Only compiles that took a while are worth an entry. Nothing that is wrong
+with the folder ends a program: it is reported once.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import functools
 import hashlib
 import os
 import platform
-import time
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from .cache_folders import Entry, Folder, LocalFolder, folder_of, forget_folders
 from .jaxlib_door import DeviceList, JaxRuntimeError, jaxlib_version
 
 __all__ = [
@@ -27,9 +26,12 @@ __all__ = [
     "Entry",
     "default_directory",
     "entries",
+    "forget",
     "is_sound",
     "key",
     "load",
+    "machine",
+    "pack",
     "remove",
     "settings",
     "statistics",
@@ -37,8 +39,7 @@ __all__ = [
     "use_settings",
 ]
 
-_MAGIC = b"canter-executable-1\n"
-_SUFFIX = ".xla"
+_MAGIC = b"canter-executable-2\n"
 _DIGEST = 32
 
 
@@ -47,11 +48,17 @@ class CacheSettings(NamedTuple):
 
     Attributes:
       enabled: whether it is used at all.
-      directory: where entries are; None for `default_directory()`.
+      directory: where entries are, as a path or a URL; None for `default_directory()`.
       min_compile_seconds: programs that compile faster are not kept.
       min_entry_bytes: smaller executables are not kept.
-      max_bytes: entries used longest ago are removed when the folder grows beyond this.
-      raise_errors: raise what goes wrong with a file instead of warning and compiling.
+      max_bytes: entries used longest ago are removed when the folder grows beyond this; -1: no limit,
+        0: nothing is kept.
+      raise_errors: raise what goes wrong with an entry instead of warning and compiling.
+      timeout_seconds: how long a remote folder has to answer.
+      lines_in_key: whether programs that differ in their source locations only are different entries.
+      check_contents: whether the first use of an entry compares it with the program compiled anew.
+      xla_caches: what of XLA's own is kept beside the entries, see `xla_caches`.
+      log_misses, log_hits: whether these are logged as warnings.
     """
 
     enabled: bool = True
@@ -60,6 +67,16 @@ class CacheSettings(NamedTuple):
     min_entry_bytes: int = 0
     max_bytes: int = 4 << 30
     raise_errors: bool = False
+    timeout_seconds: float = 10.0
+    lines_in_key: bool = False
+    check_contents: bool = False
+    xla_caches: tuple[str, ...] = ()
+    log_misses: bool = False
+    log_hits: bool = False
+
+    def folder(self) -> Folder:
+        """Where the entries are."""
+        return folder_of(self.directory or default_directory(), self.timeout_seconds)
 
 
 def _logger() -> Any:
@@ -142,22 +159,33 @@ def _xla_flags() -> str:
     return " ".join(sorted(flag for flag in flags if not flag.startswith(_HARMLESS_FLAGS)))
 
 
-def _module_text(module: Any) -> bytes:
+def _module_text(module: Any, lines: bool) -> bytes:
     if isinstance(module, bytes):
         return module
     if isinstance(module, str):
         return module.encode()
     # Printed without locations: moving a function in its file must not compile it again.
-    return module.operation.get_asm(binary=True, enable_debug_info=False)
+    return module.operation.get_asm(binary=True, enable_debug_info=lines)
 
 
-def key(module: Any, devices: Sequence[Any], options: Any) -> str | None:
+@functools.cache
+def _plugin_version(platform: str) -> str:
+    """The version of the package that a platform comes from; those of jaxlib have its own."""
+    if platform == "cpu":
+        return ""
+    from .plugins import discover
+
+    return " ".join(str(plugin.version) for plugin in discover().plugins if plugin.platform == platform)
+
+
+def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) -> str | None:
     """The name of a program's entry; None if programs of this platform cannot be kept.
 
     Args:
       module: an MLIR module, its text, its bytecode, or a portable artifact.
       devices: where it is to run.
       options: from `compile.compile_options`.
+      lines: whether source locations count.
     """
     client = devices[0].client
     if not getattr(client, "supports_executable_serialization", True):
@@ -168,14 +196,21 @@ def key(module: Any, devices: Sequence[Any], options: Any) -> str | None:
     relative = [device.id - first for device in devices]
     if relative != list(range(len(devices))) or client.process_index():
         relative = [device.id for device in devices]
+    build = options.executable_build_options
+    free = (
+        build.allow_spmd_sharding_propagation_to_parameters,
+        build.allow_spmd_sharding_propagation_to_output,
+    )
     for part in (
-        _module_text(module),
+        _module_text(module, lines),
         repr((options.num_replicas, options.num_partitions, relative)).encode(),
-        repr(options.executable_build_options.use_spmd_partitioning).encode(),
+        repr((build.use_spmd_partitioning, *map(list, free))).encode(),
         repr(options.env_option_overrides).encode(),
         _xla_flags().encode(),
+        os.environ.get("LIBTPU_INIT_ARGS", "").encode() if client.platform == "tpu" else b"",
         repr(jaxlib_version).encode(),
         f"{client.platform} {client.platform_version} {devices[0].device_kind}".encode(),
+        _plugin_version(client.platform).encode(),
         machine() if client.platform == "cpu" else b"",
     ):
         digest.update(len(part).to_bytes(8, "little"))
@@ -186,11 +221,15 @@ def key(module: Any, devices: Sequence[Any], options: Any) -> str | None:
 # --- entries -----------------------------------------------------------------------------------
 
 
-def _path(name: str, settings: CacheSettings) -> Path:
-    return Path(settings.directory or default_directory(), name + _SUFFIX)
-
-
 _warned: set[str] = set()
+_checked: set[str] = set()
+
+
+def forget() -> None:
+    """What this process knows of folders: which do not answer, what has been reported, what was checked."""
+    forget_folders()
+    _warned.clear()
+    _checked.clear()
 
 
 def _report(kind: str, message: str, settings: CacheSettings, error: Exception | None) -> None:
@@ -201,6 +240,12 @@ def _report(kind: str, message: str, settings: CacheSettings, error: Exception |
         warnings.warn(message, RuntimeWarning, stacklevel=4)
     else:
         _logger().info(message)
+
+
+def _log(as_warning: bool, message: str, *args: Any) -> None:
+    import logging
+
+    _logger().log(logging.WARNING if as_warning else logging.DEBUG, message, *args)
 
 
 def load(
@@ -222,43 +267,54 @@ def load(
       host_callbacks: Python functions that the program calls, in the order of their indices.
 
     Raises:
-      RuntimeError: a damaged entry, if `settings.raise_errors`.
+      RuntimeError: a damaged entry, or a folder that cannot be read, if `settings.raise_errors`.
     """
-    path = _path(name, settings)
+    folder = settings.folder()
     try:
-        data = path.read_bytes()
+        data = folder.read(name)
     except FileNotFoundError:
         statistics.count("misses")
+        _log(settings.log_misses, "%s is not in the compilation cache: no %s", function or "A program", name)
         return None
     except OSError as error:
         statistics.count("misses")
-        message = f"The compilation cache in {path.parent} cannot be read: {error}"
-        _report(f"read {path.parent}", message, settings, error)
+        message = f"The compilation cache in {folder.place} cannot be read: {error}"
+        _report(f"read {folder.place}", message, settings, error)
         return None
     try:
-        payload = _unpack(data)
+        payload = _unpack(name, data)
         client = devices[0].client
         executable = client.deserialize_executable(
             payload, DeviceList(tuple(devices)), options, list(host_callbacks)
         )
-    except (ValueError, zlib.error, JaxRuntimeError) as error:
+    except (ValueError, zlib.error, RuntimeError) as error:
         statistics.count("damaged")
         statistics.count("misses")
-        message = f"{path} in the compilation cache is damaged ({error}); its program is compiled again."
-        _remove(path)
+        message = (
+            f"{name} in the compilation cache ({folder.place}) is damaged: {error}. It is compiled again."
+        )
+        discard(name, settings)
         _report("damaged", message, settings, error)
         return None
     statistics.count("hits")
-    _logger().debug("Loaded %s from %s", function or "a program", path)
+    _log(settings.log_hits, "Loaded %s from the compilation cache: %s", function or "a program", name)
     try:
-        os.utime(path)  # so that eviction sees when it was used
+        folder.touch(name)  # so that eviction sees when it was used
     except OSError:
         pass
     return executable
 
 
+def discard(name: str, settings: CacheSettings) -> None:
+    """Removes an entry, if that is possible."""
+    try:
+        settings.folder().remove([name])
+    except OSError:
+        pass
+
+
 def store(name: str, executable: Any, seconds: float, settings: CacheSettings, function: str = "") -> bool:
-    """Keeps an executable if it is worth it; returns whether it was kept.
+    """Keeps an executable if it is worth it; returns whether it is kept or, in a remote folder, on its way.
 
     Args:
       name: from `key`.
@@ -268,7 +324,7 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
       function: name of the compiled function, for messages.
 
     Raises:
-      RuntimeError: the file cannot be written, if `settings.raise_errors`.
+      RuntimeError: the entry cannot be written, if `settings.raise_errors`.
     """
     if seconds < settings.min_compile_seconds:
         return False
@@ -279,58 +335,63 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
         return False
     if len(payload) < settings.min_entry_bytes:
         return False
-    path = _path(name, settings)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, _pack(payload))
-        _evict(path.parent, settings.max_bytes)
-    except OSError as error:
+    data = pack(name, payload)
+    if len(data) > settings.max_bytes >= 0:
+        return False
+    folder = settings.folder()
+
+    def done(error: OSError | None) -> None:
+        if error is None:
+            statistics.count("writes")
+            _logger().debug("Kept %s (%.2f s) in %s", function or "a program", seconds, folder.place)
+            return
         message = (
-            f"The compilation cache in {path.parent} cannot be written: {error}. Set "
-            f"CANTER_COMPILATION_CACHE_DIR to a folder that can be, or switch the cache off with "
+            f"The compilation cache in {folder.place} cannot be written: {error}. Set "
+            "CANTER_COMPILATION_CACHE_DIR to a folder that can be, or switch the cache off with "
             "CANTER_ENABLE_COMPILATION_CACHE=0."
         )
-        _report(f"write {path.parent}", message, settings, error)
+        _report(f"write {folder.place}", message, settings, error)
+
+    try:
+        folder.write(name, data, settings.max_bytes, done)
+    except OSError as error:
+        done(error)
         return False
-    statistics.count("writes")
-    _logger().debug("Kept %s (%.2f s) in %s", function or "a program", seconds, path)
     return True
 
 
-def _pack(payload: bytes) -> bytes:
-    packed = zlib.compress(payload, 1)
-    return _MAGIC + hashlib.sha256(packed).digest() + packed
+def is_first_check(name: str) -> bool:
+    """Whether this process has not compared this entry with its program yet; from now on it has."""
+    first = name not in _checked
+    _checked.add(name)
+    return first
 
 
-def _unpack(data: bytes) -> bytes:
+def report_difference(name: str, settings: CacheSettings, function: str) -> None:
+    """Reports an entry that is not what the compiler makes of its program."""
+    message = (
+        f"{name} in the compilation cache is not what the compiler makes of {function or 'its program'} now. It is "
+        "replaced."
+    )
+    _report("different", message, settings, None)
+
+
+def pack(name: str, payload: bytes) -> bytes:
+    """An executable as an entry: compressed, with its name and a checksum."""
+    content = bytes.fromhex(name) + zlib.compress(payload, 1)
+    return _MAGIC + hashlib.sha256(content).digest() + content
+
+
+def _unpack(name: str, data: bytes) -> bytes:
     if not data.startswith(_MAGIC):
         raise ValueError("it does not begin as an entry does")
     start = len(_MAGIC) + _DIGEST
-    packed = data[start:]
-    if hashlib.sha256(packed).digest() != data[len(_MAGIC) : start]:
+    content = memoryview(data)[start:]
+    if hashlib.sha256(content).digest() != data[len(_MAGIC) : start]:
         raise ValueError("its checksum does not fit")
-    return zlib.decompress(packed)
-
-
-def _write(path: Path, data: bytes) -> None:
-    import tempfile
-
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        _remove(Path(temporary))
-        raise
-
-
-class Entry(NamedTuple):
-    """A program in the cache: its key, its size in bytes on disk, and when it was last used (Unix time)."""
-
-    name: str
-    size: int
-    last_used: float
+    if content[:_DIGEST] != bytes.fromhex(name):
+        raise ValueError("it is the entry of another program, device or version")
+    return zlib.decompress(content[_DIGEST:])
 
 
 def entries(directory: str) -> list[Entry]:
@@ -339,19 +400,13 @@ def entries(directory: str) -> list[Entry]:
     Raises:
       OSError: the folder cannot be read.
     """
-    found = []
-    if os.path.exists(directory):
-        for file in os.scandir(directory):
-            if file.name.endswith(_SUFFIX):
-                status = file.stat()
-                found.append(Entry(file.name.removesuffix(_SUFFIX), status.st_size, status.st_mtime))
-    return sorted(found, key=lambda entry: -entry.last_used)
+    return folder_of(directory, settings().timeout_seconds).entries()
 
 
 def is_sound(directory: str, name: str) -> bool:
     """Whether an entry can be read and is as it was written."""
     try:
-        _unpack(Path(directory, name + _SUFFIX).read_bytes())
+        _unpack(name, folder_of(directory, settings().timeout_seconds).read(name))
     except (OSError, ValueError, zlib.error):
         return False
     return True
@@ -363,28 +418,37 @@ def remove(directory: str, names: Sequence[str]) -> None:
     Raises:
       OSError: an entry cannot be removed.
     """
-    for name in names:
-        Path(directory, name + _SUFFIX).unlink(missing_ok=True)
+    folder_of(directory, settings().timeout_seconds).remove(names)
 
 
-def _evict(directory: Path, max_bytes: int) -> None:
-    entries = []
-    for entry in os.scandir(directory):
-        status = entry.stat()
-        if entry.name.startswith(".writing-") and time.time() - status.st_mtime > 3600:
-            _remove(Path(entry.path))  # left by a process that was killed
-        elif entry.name.endswith(_SUFFIX):
-            entries.append((status.st_mtime, status.st_size, entry.path))
-    total = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries):
-        if total <= max_bytes:
-            break
-        _remove(Path(path))
-        total -= size
+# --- XLA's own caches ------------------------------------------------------------------------------
+
+#: Caches of XLA on GPUs, beside the entries: the compiler option, and what is kept there.
+XLA_CACHES = {
+    "xla_gpu_per_fusion_autotune_cache_dir": "which algorithm was the fastest for a fusion",
+    "xla_gpu_kernel_cache_file": "compiled kernels, in one file",
+}
 
 
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError:
-        pass
+def use_xla_caches(devices: Sequence[Any], options: Any, settings: CacheSettings) -> None:
+    """Tells the compiler where to keep what it finds out, if a folder for the cache has been chosen.
+
+    Only GPUs have such caches, and they are plain files.
+    """
+    if not (settings.xla_caches and settings.enabled and settings.directory):
+        return
+    if devices[0].client.platform not in ("cuda", "rocm") or not isinstance(
+        folder := settings.folder(), LocalFolder
+    ):
+        return
+    flags = options.executable_build_options.debug_options
+    for name in settings.xla_caches:
+        path = os.path.join(folder.place, name)
+        try:
+            os.makedirs(path if name.endswith("dir") else folder.place, exist_ok=True)
+        except OSError as error:
+            _report(f"write {folder.place}", f"XLA's cache {path} cannot be made: {error}", settings, error)
+            continue
+        setattr(flags, name, path)
+        if name == "xla_gpu_kernel_cache_file":
+            flags.xla_gpu_enable_llvm_module_compilation_parallelism = True

@@ -196,6 +196,7 @@ def compile_or_load(
     name: str = "",
     recent: MutableMapping[Any, Any] | None = None,
     free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
+    lasting: bool = True,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -210,6 +211,8 @@ def compile_or_load(
       name: of the function, for messages.
       recent: executables of this process, looked up first; what is made here is added.
       free_shardings: see `compile_options`.
+      lasting: False for a program that refers to objects of this process, or that the compiler has to call back
+        for: it is compiled, whatever has been kept.
 
     Raises:
       CompilerOptionError: an unknown option, or a value that the option does not take.
@@ -222,9 +225,10 @@ def compile_or_load(
     if host_callbacks:
         recent = None
     elsewhere = isinstance(devices[0].client, CompileOnlyPyClient)
-    if elsewhere or not (settings.enabled or recent is not None):
+    if elsewhere or not lasting or not (settings.enabled or recent is not None):
         return compile_module(module, devices, made, host_callbacks)
-    key = cache.key(module, devices, made)
+    cache.use_xla_caches(devices, made, settings)
+    key = cache.key(module, devices, made, settings.lines_in_key)
     if key is None:
         return compile_module(module, devices, made, host_callbacks)
     if recent is None:
@@ -246,15 +250,42 @@ def _compile_or_load(
     name: str,
     host_callbacks: Sequence[Any] = (),
 ) -> Any:
-    if not settings.enabled:
+    if not (settings.enabled and settings.max_bytes):
         return compile_module(module, devices, made, host_callbacks)
     loaded = cache.load(key, devices, made, settings, name, host_callbacks)
     if loaded is not None:
-        return loaded
+        if not settings.check_contents or not cache.is_first_check(key):
+            return loaded
+        return _compared(loaded, module, devices, made, settings, key, name, host_callbacks)
     start = time.perf_counter()
     executable = compile_module(module, devices, made, host_callbacks)
     cache.store(key, executable, time.perf_counter() - start, settings, name)
     return executable
+
+
+def _compared(
+    loaded: Any,
+    module: Any,
+    devices: Sequence[Any],
+    made: Any,
+    settings: cache.CacheSettings,
+    key: str,
+    name: str,
+    host_callbacks: Sequence[Any],
+) -> Any:
+    """What was found, if compiling gives the same program; else what compiling gives."""
+    start = time.perf_counter()
+    executable = compile_module(module, devices, made, host_callbacks)
+    if _programs(executable) == _programs(loaded):
+        return loaded
+    cache.report_difference(key, settings, name)
+    cache.store(key, executable, time.perf_counter() - start, settings, name)
+    return executable
+
+
+def _programs(executable: Any) -> list[str]:
+    """Optimized programs as text, to be compared: the bytes of an executable differ from one compile to the next."""
+    return [module.to_string() for module in executable.hlo_modules()]
 
 
 def serialize(executable: Any) -> bytes:

@@ -102,14 +102,17 @@ def test_env_of_one_variable(capsys, monkeypatch):
 # --- cache ---------------------------------------------------------------------------------------
 
 
+KEYS = [f"{number:064x}" for number in range(3)]
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A cache with three entries, one of them damaged, one used ten days ago, and a file that is none."""
     for number, content in enumerate([b"one", b"two" * 1000, b"three"]):
-        cache._write(tmp_path / f"{number}.xla", cache._pack(content))
-    (tmp_path / "1.xla").write_bytes(b"nothing")
-    before = (tmp_path / "2.xla").stat().st_mtime - 10 * 86400
-    os.utime(tmp_path / "2.xla", (before, before))
+        (tmp_path / f"{KEYS[number]}.xla").write_bytes(cache.pack(KEYS[number], content))
+    (tmp_path / f"{KEYS[1]}.xla").write_bytes(b"nothing")
+    before = (tmp_path / f"{KEYS[2]}.xla").stat().st_mtime - 10 * 86400
+    os.utime(tmp_path / f"{KEYS[2]}.xla", (before, before))
     (tmp_path / "notes.txt").write_text("mine")
     return tmp_path
 
@@ -119,15 +122,15 @@ def test_cache(capsys, folder):
     code, printed, _ = run(capsys, "cache", "ls", *at)
     assert code == 0 and "10 days ago" in printed.splitlines()[-1] and len(printed.splitlines()) == 3
     listed = json.loads(run(capsys, "cache", "ls", *at, "--json")[1])
-    assert {one["key"] for one in listed} == {"0", "1", "2"} and listed[-1]["key"] == "2"
+    assert {one["key"] for one in listed} == set(KEYS) and listed[-1]["key"] == KEYS[2]
     stats = json.loads(run(capsys, "cache", "stats", *at, "--json")[1])
     assert (stats["entries"], stats["bytes"]) == (3, sum(one["bytes"] for one in listed))
     code, printed, _ = run(capsys, "cache", "stats", "--verify", *at)
-    assert code == 1 and "damaged    1\n           1" in printed
+    assert code == 1 and f"damaged    1\n           {KEYS[1]}" in printed
 
     assert "would remove 1 entry" in run(capsys, "cache", "clear", "--older-than", "3", "--dry-run", *at)[1]
     assert "removed 1 entry" in run(capsys, "cache", "clear", "--older-than", "3", *at)[1]
-    assert sorted(path.name for path in folder.iterdir()) == ["0.xla", "1.xla", "notes.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"{KEYS[0]}.xla", f"{KEYS[1]}.xla", "notes.txt"]
     assert json.loads(run(capsys, "cache", "clear", "--json", *at)[1])["removed"] == 2
     assert run(capsys, "cache", "ls", *at)[1] == f"no entries in {folder}\n"
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]

@@ -24,7 +24,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     clear.add_argument("--dry-run", action="store_true", help="say what would be removed, and keep it")
     for action in (listing, stats, clear):
         action.add_argument(
-            "--dir", metavar="FOLDER", help="of the cache (default: the one that Canter uses)"
+            "--dir",
+            metavar="FOLDER",
+            help="of the cache, or a URL that fsspec opens (default: the one that Canter uses)",
         )
         add_json(action)
 
@@ -93,7 +95,7 @@ def _stats(options: Namespace) -> int:
     lines = [
         f"folder     {folder}",
         f"enabled    {'yes' if settings.enabled else 'no (CANTER_ENABLE_COMPILATION_CACHE)'}",
-        f"entries    {len(entries)}, {size_text(total)} of at most {size_text(settings.max_bytes)}",
+        f"entries    {len(entries)}, {size_text(total)} of {_limit(settings.max_bytes)}",
         f"kept are   programs that take {settings.min_compile_seconds:g} s or more to compile",
     ]
     if entries:
@@ -102,6 +104,10 @@ def _stats(options: Namespace) -> int:
         lines.append(f"damaged    {len(damaged)}" + "".join(f"\n           {name}" for name in damaged))
     show(options, data, lines)
     return 1 if damaged else 0
+
+
+def _limit(max_bytes: int) -> str:
+    return "any number" if max_bytes < 0 else f"at most {size_text(max_bytes)}"
 
 
 def _clear(options: Namespace) -> int:

@@ -274,6 +274,14 @@ def compilation_cache() -> Iterator[Finding]:
         return
     folder = settings.directory or cache.default_directory()
     mend = "export CANTER_COMPILATION_CACHE_DIR=FOLDER_THAT_CAN_BE_WRITTEN"
+    if "://" in folder:
+        yield Finding("note", about, f"in {folder}: canter cache stats tells whether it answers")
+        return
+    if os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK) and not os.access(folder, os.W_OK):
+        yield Finding(
+            "note", about, f"{folder} cannot be written: programs are found in it, and none is added"
+        )
+        return
     nearest = folder
     while not os.path.lexists(nearest):
         nearest = os.path.dirname(nearest) or "."

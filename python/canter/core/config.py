@@ -254,6 +254,16 @@ def _plugin_value(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
+_XLA_CACHES = ("xla_gpu_kernel_cache_file", "xla_gpu_per_fusion_autotune_cache_dir")
+
+
+def _xla_caches(value: Any) -> str:
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [""]
+    if value not in ("all", "none") and not set(names) <= set(_XLA_CACHES):
+        raise ValueError(f"'all', 'none', or names among {', '.join(_XLA_CACHES)}")
+    return ",".join(names)
+
+
 _PRECISIONS = _one_of(
     "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "fastest",
     "ANY_F8_ANY_F8_F32", "ANY_F8_ANY_F8_F32_FAST_ACCUM", "ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM",
@@ -457,8 +467,30 @@ enable_compilation_cache = _flag(
     "enable_compilation_cache", True, _boolean, "Whether compiled programs are kept on disk."
 )
 compilation_cache_dir = _flag(
-    "compilation_cache_dir", None, _optional(_text), "Folder of the compilation cache."
-)
+    "compilation_cache_dir", None, _optional(_text),
+    "Folder of the compilation cache: a path, or a URL that fsspec opens, such as 'gs://bucket/folder'.",
+)  # fmt: skip
+compilation_cache_max_size = _flag(
+    "compilation_cache_max_size", 4 << 30, _number(int, -1),
+    "Bytes beyond which programs used longest ago leave the compilation cache; -1: no limit, 0: nothing is kept.",
+)  # fmt: skip
+compilation_cache_timeout_secs = _flag(
+    "compilation_cache_timeout_secs", 10.0, _number(float, 0),
+    "How long a remote folder of the compilation cache has to answer before it is left alone.",
+)  # fmt: skip
+compilation_cache_include_metadata_in_key = _flag(
+    "compilation_cache_include_metadata_in_key", False, _boolean,
+    "Whether a program whose source lines have moved is compiled again, so that profiles tell the new ones.",
+)  # fmt: skip
+compilation_cache_check_contents = _flag(
+    "compilation_cache_check_contents", False, _boolean,
+    "Whether the first use of an entry of the compilation cache compares it with the program compiled anew.",
+)  # fmt: skip
+persistent_cache_enable_xla_caches = _flag(
+    "persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir", _optional(_xla_caches),
+    "Caches of XLA's own on GPUs, kept in the folder that compilation_cache_dir names: 'all', 'none', or names with "
+    "commas between them.",
+)  # fmt: skip
 persistent_cache_min_compile_time_secs = _flag(
     "persistent_cache_min_compile_time_secs", 1.0, _number(float, 0), "Shorter compiles are not kept."
 )
@@ -468,6 +500,11 @@ persistent_cache_min_entry_size_bytes = _flag(
 raise_persistent_cache_errors = _flag(
     "raise_persistent_cache_errors", False, _boolean, "Whether a damaged cache raises instead of warning."
 )
+remove_custom_partitioning_ptr_from_cache_key = _flag(
+    "remove_custom_partitioning_ptr_from_cache_key", False, _boolean,
+    "Whether the address of a partitioning function is left out of a cache's key. There is none in programs of "
+    "Canter's; the flag is taken so that code that sets it runs.",
+)  # fmt: skip
 
 
 def transfer_guard(new_val: str) -> FlagContext:
@@ -570,9 +607,8 @@ jax_jit.set_post_hook_state(post_hook)
 
 # Options of JAX's that have only one setting here: setting that one is allowed, any other raises.
 _FIXED: dict[str, Any] = {
-    "compilation_cache_max_size": -1,
+    "compilation_cache_expect_pgle": False,
     "include_full_tracebacks_in_locations": True,
-    "persistent_cache_enable_xla_caches": "none",
     "pmap_shmap_merge": True,
     "use_direct_linearize": True,
     "use_shardy_partitioner": True,

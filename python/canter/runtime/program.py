@@ -188,6 +188,7 @@ class LoweredProgram:
             name=self.options.name,
             recent=_recent,
             free_shardings=None if layout is None else layout.kept(self.kept).free(),
+            lasting=self._is_lasting(),
         )
         log_duration(start, "compile", self.options.name)
         if layout is None:
@@ -198,6 +199,11 @@ class LoweredProgram:
         from .spmd import MeshExecutable
 
         return MeshExecutable(loaded, self)
+
+    def _is_lasting(self) -> bool:
+        """Whether the module may be found again: not if it has addresses of objects, or the compiler calls them."""
+        one_device = self.layout is None
+        return all(one_device and hasattr(thing, "compiled_for") for thing in self.keepalives)
 
     def _module_of_known_shapes(self) -> Any:
         """The module with the shapes of exported programs that it calls filled in."""

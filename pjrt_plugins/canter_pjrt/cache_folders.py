@@ -1,0 +1,345 @@
+"""Where the compilation cache keeps its entries: a plain folder, or whatever fsspec can open.
+
+A folder raises OSError for everything that can go wrong with it, and nothing else. A remote one never
+holds the program up: it has a limited time to answer, is left alone for the rest of the process once it
+did not, and takes what is written to it in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_of", "forget_folders"]
+
+_SUFFIX = ".xla"
+_UNFINISHED = ".writing-"
+_ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file is one of a process that was killed
+
+
+class Entry(NamedTuple):
+    """A program in the cache: its key, its size in bytes, and when it was last used (Unix time)."""
+
+    name: str
+    size: int
+    last_used: float
+
+
+class Folder(Protocol):
+    """What the cache asks of a folder. Every method may raise OSError."""
+
+    place: str
+
+    def read(self, name: str) -> bytes:
+        """An entry; raises FileNotFoundError where there is none."""
+
+    def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
+        """Adds an entry, removes those used longest ago beyond `max_bytes` (-1: no limit), and calls `done`."""
+
+    def touch(self, name: str) -> None:
+        """Notes that an entry has been used."""
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Removes entries; one that is gone already is no error."""
+
+    def entries(self) -> list[Entry]:
+        """All entries, the latest used first; none where there is no such folder."""
+
+
+def folder_of(directory: str, seconds: float = 10.0) -> Folder:
+    """The folder of a path or URL.
+
+    Args:
+      directory: a path, a URL such as "file:///cache", or one that fsspec knows, such as "gs://bucket/cache".
+      seconds: how long a remote folder has to answer.
+    """
+    if directory.startswith("file://"):
+        return LocalFolder(directory.removeprefix("file://"))
+    # The names of drives have one letter.
+    return _remote(directory, seconds) if re.match(r"[\w+.-]{2,}::?//", directory) else LocalFolder(directory)
+
+
+@functools.cache
+def _remote(url: str, seconds: float) -> RemoteFolder:
+    return RemoteFolder(url, seconds)
+
+
+def forget_folders() -> None:
+    """Remote folders that did not answer are asked again."""
+    _remote.cache_clear()
+
+
+def _too_many(entries: Sequence[Entry], max_bytes: int) -> list[str]:
+    """Entries to remove so that the others fit; `entries` are in order, the latest used first."""
+    total, names = 0, []
+    for entry in entries:
+        total += entry.size
+        if total > max_bytes >= 0:
+            names.append(entry.name)
+    return names
+
+
+class LocalFolder:
+    """A folder of this machine, or one that the system makes look so."""
+
+    def __init__(self, directory: str):
+        self.place = directory
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.place, name + _SUFFIX)
+
+    def read(self, name: str) -> bytes:
+        with open(self._path(name), "rb") as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
+        os.makedirs(self.place, exist_ok=True)
+        self._write(name, data)
+        self._evict(max_bytes)
+        done(None)
+
+    def _write(self, name: str, data: bytes) -> None:
+        """By way of another file, so that nobody ever sees half of an entry."""
+        import tempfile
+
+        handle, temporary = tempfile.mkstemp(dir=self.place, prefix=_UNFINISHED)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(temporary, self._path(name))
+        except BaseException:
+            _try_to_remove(temporary)
+            raise
+
+    def _evict(self, max_bytes: int) -> None:
+        for file in os.scandir(self.place):
+            if file.name.startswith(_UNFINISHED) and time.time() - _status(file)[1] > _ABANDONED_AFTER:
+                _try_to_remove(file.path)
+        for name in _too_many(self.entries(), max_bytes):
+            _try_to_remove(self._path(name))
+
+    def touch(self, name: str) -> None:
+        os.utime(self._path(name))
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                os.unlink(self._path(name))
+            except FileNotFoundError:
+                pass
+
+    def entries(self) -> list[Entry]:
+        found = []
+        if os.path.exists(self.place):
+            for file in os.scandir(self.place):
+                if file.name.endswith(_SUFFIX):
+                    found.append(Entry(file.name.removesuffix(_SUFFIX), *_status(file)))
+        return sorted(found, key=lambda entry: -entry.last_used)
+
+
+def _status(file: Any) -> tuple[int, float]:
+    """Size and time of a file; of one that another process has removed meanwhile, none and now."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return 0, time.time()
+    return status.st_size, status.st_mtime
+
+
+def _try_to_remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+# Stores in which a file appears at once and whole, so that it need not be written under another name first.
+_WHOLE = {"abfs", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "r2", "s3", "s3a"}
+_QUEUE = 200  # entries that may wait to be written
+
+
+class RemoteFolder:
+    """A folder that the package fsspec opens.
+
+    When an entry was used is not known to such stores: the limit of the size removes the oldest.
+
+    Args:
+      url: such as "gs://bucket/cache".
+      seconds: how long the store has to answer a question.
+    """
+
+    def __init__(self, url: str, seconds: float):
+        self.place = url.rstrip("/")
+        self.seconds = seconds
+        self._silent = False
+        self._files: Any = None
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._writer: threading.Thread | None = None
+        self._flushed_at_exit = False
+
+    def read(self, name: str) -> bytes:
+        if self._silent:
+            raise FileNotFoundError(name)
+        return self._ask(lambda: self._store().cat_file(self._path(name)))
+
+    def touch(self, name: str) -> None:
+        pass
+
+    def remove(self, names: Sequence[str]) -> None:
+        self._ask(lambda: self._remove(names))
+
+    def entries(self) -> list[Entry]:
+        return self._ask(self._entries)
+
+    def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
+        def work() -> None:
+            try:
+                _as_os_error(lambda: self._write(name, data, max_bytes))
+            except OSError as error:
+                done(error)
+            else:
+                done(None)
+
+        with self._lock:
+            if self._silent or len(self._waiting) >= _QUEUE:
+                return
+            self._waiting.append(work)
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_all, daemon=True, name="compilation cache")
+                self._writer.start()
+            if not self._flushed_at_exit:
+                import atexit
+
+                self._flushed_at_exit = True
+                atexit.register(self.flush)
+
+    def flush(self) -> None:
+        """Waits until all is written, or the time of the store is over."""
+        writer = self._writer
+        if writer is not None:
+            writer.join(self.seconds)
+
+    def _write_all(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._writer = None
+                    return
+                work = self._waiting.popleft()
+            work()
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """The answer of the store, which is asked in another thread: that one may hang for ever."""
+        answers: list[Any] = []
+        problems: list[OSError] = []
+
+        def ask() -> None:
+            try:
+                answers.append(_as_os_error(question))
+            except OSError as error:
+                problems.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True, name="compilation cache")
+        thread.start()
+        thread.join(self.seconds)
+        if answers:
+            return answers[0]
+        if problems:
+            raise problems[0]
+        self._silent = True
+        self._waiting.clear()
+        raise TimeoutError(f"no answer within {self.seconds:g} s; it is not asked again")
+
+    def _store(self) -> Any:
+        if self._files is None:
+            self._files = _opened(self.place)
+        return self._files
+
+    def _path(self, name: str) -> str:
+        return f"{self.place}/{name}{_SUFFIX}"
+
+    def _write(self, name: str, data: bytes, max_bytes: int) -> None:
+        store, path = self._store(), self._path(name)
+        if _WHOLE.isdisjoint(_protocols(store)):
+            import uuid
+
+            store.makedirs(store._strip_protocol(self.place), exist_ok=True)
+            unfinished = f"{self.place}/{_UNFINISHED}{uuid.uuid4().hex}"
+            store.pipe_file(unfinished, data)
+            store.mv(unfinished, path)
+        else:
+            store.pipe_file(path, data)
+        self._remove(_too_many(self._entries(), max_bytes))
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self._store().rm_file(self._path(name))
+            except FileNotFoundError:
+                pass
+
+    def _entries(self) -> list[Entry]:
+        store = self._store()
+        try:
+            files = store.ls(store._strip_protocol(self.place), detail=True, refresh=True)
+        except TypeError:  # stores without a cache of their listings
+            files = store.ls(store._strip_protocol(self.place), detail=True)
+        except FileNotFoundError:
+            return []
+        found = []
+        for file in files:
+            name = file["name"].rpartition("/")[2]
+            if name.endswith(_SUFFIX):
+                found.append(Entry(name.removesuffix(_SUFFIX), int(file.get("size") or 0), _time_of(file)))
+        return sorted(found, key=lambda entry: -entry.last_used)
+
+
+def _as_os_error(work: Callable[[], Any]) -> Any:
+    """What `work` gives; stores raise errors of many kinds, of which the cache knows one."""
+    try:
+        return work()
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _opened(url: str) -> Any:
+    try:
+        import fsspec  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        raise OSError("the package fsspec opens it, which is not installed: pip install fsspec") from None
+    return fsspec.core.url_to_fs(url)[0]
+
+
+def _protocols(store: Any) -> set[str]:
+    protocol = store.protocol
+    return {protocol} if isinstance(protocol, str) else set(protocol)
+
+
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "created", "modified")
+
+
+def _time_of(file: dict[str, Any]) -> float:
+    """When a file was written, as far as the store tells."""
+    from datetime import datetime
+
+    for name in _TIMES:
+        value = file.get(name)
+        if isinstance(value, (int, float)):
+            return float(value)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value).timestamp()
+            except ValueError:
+                continue
+    return 0.0
