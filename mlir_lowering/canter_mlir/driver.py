@@ -30,16 +30,24 @@ class ProgramPlacement(NamedTuple):
       device_ids: ids of the devices, in the order in which the program numbers them.
       in_shardings: a sharding an argument; None leaves it to the compiler.
       out_shardings: the same for the results.
+      in_layouts: how each argument lies in memory, as the compiler reads it; None is its own way. Empty if all do.
+      out_layouts: the same for the results.
     """
 
     device_ids: tuple[int, ...]
     in_shardings: tuple[Any, ...]
     out_shardings: tuple[Any, ...]
+    in_layouts: tuple[str | None, ...] = ()
+    out_layouts: tuple[str | None, ...] = ()
 
     def same(self, argument: int, result: int) -> bool:
         """Whether an argument and a result are known to be laid out alike."""
+        own = self.in_layouts[argument] if self.in_layouts else None
+        if own != (self.out_layouts[result] if self.out_layouts else None) or own == "auto":
+            return False
         sharding = self.in_shardings[argument]
-        return sharding is not None and sharding == self.out_shardings[result]
+        known = sharding is not None or len(self.device_ids) == 1
+        return known and sharding == self.out_shardings[result]
 
 
 def match_donations(
@@ -243,6 +251,8 @@ def _emit_main(
         _add_shardings(
             result_attributes[len(tokens) :], builder, placement.out_shardings, out_types[len(tokens) :]
         )
+        _add_layouts(arg_attributes[first:], builder, placement.in_layouts)
+        _add_layouts(result_attributes[len(tokens) :], builder, placement.out_layouts)
     if index:
         arg_attributes.insert(0, {"jax.global_constant": types.string("_platform_index")})
     if any(arg_attributes):
@@ -309,3 +319,9 @@ def _add_shardings(
         memory = getattr(sharding, "memory_kind", None)
         if memory not in (None, "device"):
             own["mhlo.memory_kind"] = builder.types.string(memory)
+
+
+def _add_layouts(attributes: list[dict[str, Any]], builder: ModuleContext, layouts: Sequence[Any]) -> None:
+    for own, layout in zip(attributes, layouts, strict=False):  # there are none, or as many
+        if layout is not None:
+            own["mhlo.layout_mode"] = builder.types.string(layout)

@@ -8,7 +8,7 @@ from canter.core.jaxpr import ClosedJaxpr
 
 from ..mlir_door import ir
 from ..registry import register_table
-from .placement import constrained
+from .placement import constrained, in_order
 
 __all__: list[str] = []
 
@@ -21,20 +21,21 @@ def _jit(
     ctx: Any, *operands: Any, jaxpr: Any, name: str = "function", inline: bool = False, **params: Any
 ) -> Any:
     """A function of the module, or its body in place. The shardings that an inner call asks for are
-    constraints on its operands and results; layouts only an outermost call can have.
+    constraints on its operands and results, and so are layouts in memory.
     """
-    for field in ("in_layouts", "out_layouts"):
-        for value in params.get(field) or ():
-            if value is not None:
-                raise NotImplementedError(
-                    f"The inner call of {name} asks for {field}={value}, which only an outermost call can "
-                    "have. Leave it out there."
-                )
     closed = _closed(jaxpr)
     inner = ctx.replace(name_stack=(*ctx.name_stack, f"jit({name})"))
     operands = _with_shardings(ctx, operands, params.get("in_shardings"))
+    operands = _with_layouts(ctx, operands, params.get("in_layouts"))
     results = inner.inline(closed, operands) if inline else inner.call(closed, operands, name)
-    return _with_shardings(ctx, results, params.get("out_shardings"))
+    results = _with_shardings(ctx, results, params.get("out_shardings"))
+    return _with_layouts(ctx, results, params.get("out_layouts"))
+
+
+def _with_layouts(ctx: Any, values: Any, layouts: Any) -> Any:
+    if not layouts or not any(layouts):
+        return values
+    return [in_order(ctx, value, layout) for value, layout in zip(values, layouts, strict=True)]
 
 
 def _with_shardings(ctx: Any, values: Any, shardings: Any) -> Any:

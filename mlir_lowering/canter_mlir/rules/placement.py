@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from canter.core.memory import Space
 from canter.core.partition_spec import PartitionSpec
 from canter.core.sharding import DeviceSharding
@@ -12,7 +14,7 @@ from ..mlir_door import ir
 from ..registry import register_table
 from ..shardy import constrain, layout_attribute, spec_attribute
 
-__all__ = ["constrained"]
+__all__ = ["constrained", "in_order"]
 
 
 def constrained(ctx: Any, value: Any, sharding: Any) -> Any:
@@ -61,4 +63,24 @@ def _reshard(ctx: Any, x: Any, *, dst_sharding: Any, **params: Any) -> Any:
     return constrain(ctx, x, spec_attribute(ctx.module_context, dst_sharding.mesh, spec, rank))
 
 
+def in_order(ctx: Any, value: Any, layout: Any) -> Any:
+    """The value, lying in memory as a layout says; None and one that is the compiler's leave it as it is."""
+    if layout is None or not hasattr(layout, "major_to_minor"):
+        return value
+    order = np.array(layout.major_to_minor[::-1], np.int64)
+    kind = ir.RankedTensorType.get([len(order)], ir.IndexType.get())
+    orders = ir.ArrayAttr.get([ir.DenseIntElementsAttr.get(order, type=kind)])
+    attributes = {
+        "call_target_name": ctx.types.string("LayoutConstraint"),
+        "operand_layouts": orders,
+        "result_layouts": orders,
+    }
+    return ctx.op("stablehlo.custom_call", (value,), value.type, attributes)
+
+
+def _layout_constraint(ctx: Any, x: Any, *, layout: Any) -> Any:
+    return in_order(ctx, x, layout)
+
+
+register_table({"layout_constraint": _layout_constraint})
 register_table({"device_put": _device_put, "reshard": _reshard, "sharding_constraint": _sharding_constraint})

@@ -246,6 +246,12 @@ class NamedSharding(DeviceSharding):
         """The kind of memory, such as 'device' or 'pinned_host'."""
         return self._kind
 
+    def with_dimension(self, dim: int, axes: Any = None) -> NamedSharding:
+        """The sharding of values stacked along a new dimension, which `axes` split."""
+        entries = [*self.spec, *[None] * (dim - len(self.spec))]
+        entries.insert(dim, axes)
+        return self.update(spec=self.spec.update(partitions=entries))
+
     def _no_devices(self, what: str) -> Any:
         raise ValueError(f"{what} is not implemented for `canter.sharding.AbstractMesh`.")
 
@@ -482,11 +488,8 @@ def resolve(given: Any, function: str, option: str) -> Any:
     if given is None or isinstance(given, Sharding):
         return given
     sharding = getattr(given, "sharding", None)
-    check_layout = getattr(given, "check_supported", None)
-    if check_layout is not None:  # a Format
-        check_layout(f"{function}: {option}")
-        if sharding is None:
-            return None
+    if sharding is None and hasattr(given, "layout"):  # a Format
+        return None
     if not isinstance(sharding, Sharding):
         raise TypeError(
             f"{function}: {option} takes a sharding, a PartitionSpec over the mesh in force, or None; got "

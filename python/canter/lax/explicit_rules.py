@@ -335,7 +335,8 @@ def _table() -> dict[str, Any]:
     families: dict[Callable[[Application], Any], str] = {
         _elementwise: "elementwise clamp select_n add_any threefry2x32 random_gamma convert_element_type eq erf_inv",
         _each_alike: "optimization_barrier dce_sink",
-        _first: "rev copy name pvary psum_invariant psum pmax pmin ppermute pbroadcast reduce_precision",
+        _first: "rev copy layout_constraint name pvary psum_invariant psum pmax pmin ppermute pbroadcast "
+        "reduce_precision",
         _broadcast_in_dim: "broadcast_in_dim",
         _transpose: "transpose",
         _squeeze: "squeeze",

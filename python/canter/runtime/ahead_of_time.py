@@ -104,11 +104,11 @@ def moved(layout: Layout, devices: Sequence[Any]) -> Layout:
     Kinds of memory are kept where they are not the usual one.
     """
     places = dict(zip(layout.devices, devices, strict=True))
-    return Layout(
-        tuple(devices),
-        None if layout.mesh is None else _moved_mesh(layout.mesh, places),
-        tuple(_moved_sharding(sharding, places) for sharding in layout.in_shardings),
-        tuple(_moved_sharding(sharding, places) for sharding in layout.out_shardings),
+    return layout._replace(
+        devices=tuple(devices),
+        mesh=None if layout.mesh is None else _moved_mesh(layout.mesh, places),
+        in_shardings=tuple(_moved_sharding(sharding, places) for sharding in layout.in_shardings),
+        out_shardings=tuple(_moved_sharding(sharding, places) for sharding in layout.out_shardings),
     )
 
 

@@ -21,6 +21,7 @@ from canter_pjrt.jaxlib_door import Array, ArrayCopySemantics, ArrayImpl, JaxRun
 from ..core.avals import ShapedArray, register_aval
 from .array_text import array_repr
 from .backend import current_default_device
+from .layouts import copied_to
 from .shardings import SingleDeviceSharding, sharding_of
 
 __all__ = [
@@ -418,11 +419,10 @@ def device_copy(array: Any) -> Any:
     """A copy in memory of its own, on the same devices."""
     if array.is_deleted():
         raise deleted_error(array)
-    sharding = array._sharding
-    (copied,) = jaxlib_door.batched_copy_array_to_devices_with_sharding(
-        [array], [sharding._internal_device_list], [sharding], [ArrayCopySemantics.ALWAYS_COPY]
-    )
-    return copied
+    copied = copied_to(array, array._sharding, ArrayCopySemantics.ALWAYS_COPY)
+    if copied._committed == array._committed:
+        return copied
+    return jaxlib_door.make_array(array.aval, array._sharding, [copied], committed=array._committed)
 
 
 def _deepcopy(self: Any, memo: Any) -> Any:

@@ -20,7 +20,6 @@ from canter_pjrt.jaxlib_door import (
     Sharding,
     SingleDeviceSharding,
     batched_block_until_ready,
-    batched_copy_array_to_devices_with_sharding,
     batched_device_put,
     guard_lib,
     make_array,
@@ -39,7 +38,7 @@ from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
 from .array import check_not_deleted, deleted_error, device_copy
 from .backend import current_default_device
-from .layouts import Format
+from .layouts import Format, copied_to, relaid, unusual
 from .placement import sharding_of
 
 __all__ = [
@@ -141,6 +140,8 @@ def put(value: Any, target: Any = None, semantics: Any = _REUSE) -> Any:
       RuntimeError: a deleted array.
     """
     sharding = _as_sharding(target, value)
+    if type(target) is Format and target.layout is not None:
+        return _put_in_order(value, target, semantics)
     if type(value) is ArrayImpl:
         return _put_array(value, sharding, semantics)
     if isinstance(value, Tracer):
@@ -169,11 +170,25 @@ def _as_sharding(target: Any, value: Any) -> Any:
         own = value._sharding if type(value) is ArrayImpl else sharding_of(current_default_device())
         return own.with_memory_kind(target.kind_on(own._device_assignment[0]))
     if isinstance(target, Format):
-        target.check_concrete("device_put", np.ndim(value))
+        target.check_concrete("device_put", "the array", np.shape(value))
         return target.sharding
     if isinstance(target, PartitionSpec) or not isinstance(target, Sharding):
         return resolve(target, "device_put", "device")
     return target
+
+
+def _put_in_order(value: Any, target: Format, semantics: Any) -> Any:
+    """A value with a layout of its own in memory."""
+    placed = put(value, target.sharding, semantics)
+    if type(placed) is not ArrayImpl:
+        raise TypeError(
+            f"device_put: {target.layout} is for arrays of numbers; got {get_aval(value).str_short()}. Put it with a "
+            "sharding alone."
+        )
+    laid_out = relaid(placed, unusual(target.layout))
+    if semantics is _DONATE and laid_out is not placed and not placed.is_deleted():
+        placed.delete()
+    return laid_out
 
 
 def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
@@ -188,9 +203,7 @@ def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
     if isinstance(sharding, DeviceSharding) or isinstance(own, DeviceSharding):
         moved = _reshard(array, own, sharding, semantics)
     else:
-        target = sharding._internal_device_list
-        (moved,) = batched_copy_array_to_devices_with_sharding([array], [target], [sharding], [semantics])
-        return _committed(moved)
+        return _committed(copied_to(array, sharding, semantics))
     if semantics is _DONATE and not array.is_deleted():
         array.delete()
     return moved
@@ -215,10 +228,7 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
                 own.with_memory_kind(sharding.memory_kind), ndim
             )
             if parts_agree:
-                (moved,) = batched_copy_array_to_devices_with_sharding(
-                    [array], [sharding._internal_device_list], [sharding], [_REUSE]
-                )
-                return moved
+                return copied_to(array, sharding)
         elif isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
             return _resharder(sharding)(array)  # collectives do it
     if own.is_fully_replicated and own.memory_kind == sharding.memory_kind:
@@ -355,10 +365,17 @@ def device_put(
         semantics = [_semantics(*pair) for pair in pairs]
     if any(isinstance(leaf, Tracer) for leaf in leaves):
         srcs = _per_leaf("src", src, treedef, _check_target)
-        devices = [resolve(d, "device_put", "device") if isinstance(d, PartitionSpec) else d for d in devices]
+        layouts = [_layout_asked(d, leaf) for d, leaf in zip(devices, leaves, strict=True)]
+        kinds = (PartitionSpec, Format)
+        devices = [resolve(d, "device_put", "device") if isinstance(d, kinds) else d for d in devices]
         outs = device_put_p.bind(
             *leaves, devices=tuple(devices), srcs=tuple(srcs), copy_semantics=tuple(semantics)
         )
+        if any(layouts):
+            from .layout_constraint import with_layout_constraint
+
+            pairs = zip(outs, layouts, strict=True)
+            outs = [out if layout is None else with_layout_constraint(out, layout) for out, layout in pairs]
     else:
         guards = guard_lib.thread_local_state()
         previous, guards.explicit_device_put = guards.explicit_device_put, True
@@ -369,6 +386,13 @@ def device_put(
         finally:
             guards.explicit_device_put = previous
     return treedef.unflatten(outs)
+
+
+def _layout_asked(target: Any, leaf: Any) -> Any:
+    if not isinstance(target, Format):
+        return None
+    target.check_concrete("device_put", "the array", np.shape(leaf))
+    return target.layout
 
 
 def _named(error: Exception, x: Any, leaves: Any, targets: Any) -> Exception:

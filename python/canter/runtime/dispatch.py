@@ -108,6 +108,10 @@ class _FlatCall:
         """Shardings asked for, an operand each and a result each; None if there are none."""
         return None
 
+    def layouts(self) -> Any:
+        """Layouts in memory asked for, in the same form as shardings."""
+        return None
+
     def structured(self, outs: list[Any]) -> Any:
         """The result in the form in which the caller gets it."""
         return outs
@@ -120,7 +124,9 @@ class _FlatCall:
         """The result, and the record for C++ or None."""
         check_arguments_concrete(args)
         closed = self.program(tuple(map(get_aval, args)))
-        place = place_of_call(args, self._describe, closed, shardings=self.shardings())
+        place = place_of_call(
+            args, self._describe, closed, shardings=self.shardings(), layouts=self.layouts()
+        )
         executable = executable_for(closed, self.options(), place.device, layout=place.layout)
         note_uses = None
         if debug_key_reuse.value:
@@ -197,10 +203,13 @@ class _PrimitiveCall(_FlatCall):
 class _JaxprCall(_FlatCall):
     """Evaluates an equation of the `jit` primitive."""
 
-    __slots__ = ("asked", "closed", "compile_options")
+    __slots__ = ("asked", "asked_layouts", "closed", "compile_options")
 
-    def __init__(self, closed: ClosedJaxpr, options: CompileOptions, asked: Any = None):
+    def __init__(
+        self, closed: ClosedJaxpr, options: CompileOptions, asked: Any = None, asked_layouts: Any = None
+    ):
         self.name = options.name
+        self.asked_layouts = asked_layouts
         self.closed = closed
         self.compile_options = options
         self.asked = asked
@@ -213,6 +222,9 @@ class _JaxprCall(_FlatCall):
 
     def shardings(self) -> Any:
         return self.asked
+
+    def layouts(self) -> Any:
+        return self.asked_layouts
 
     def is_of_one_line(self) -> bool:
         return True
@@ -239,6 +251,8 @@ def _evaluate_jit(
     compiler_options_kvs: Any,
     in_shardings: Any = (),
     out_shardings: Any = (),
+    in_layouts: Any = (),
+    out_layouts: Any = (),
     **_: Any,
 ) -> list[Any]:
     """A `jit` equation on concrete arguments."""
@@ -250,10 +264,11 @@ def _evaluate_jit(
         asked = tuple(
             tuple(None if s is UNSPECIFIED else s for s in each) for each in (in_shardings, out_shardings)
         )
-    key = options if asked is None else (options, asked)
+    layouts = (in_layouts, out_layouts) if any((*in_layouts, *out_layouts)) else None
+    key = options if asked is None and layouts is None else (options, asked, layouts)
     function = jaxpr.memo.get(key)
     if function is None:
-        function = jaxpr.memo[key] = _JaxprCall(jaxpr, options, asked).dispatcher()
+        function = jaxpr.memo[key] = _JaxprCall(jaxpr, options, asked, layouts).dispatcher()
     return function(*args)
 
 

@@ -23,6 +23,7 @@ from ..core.trace import Tracer
 from .array import check_not_deleted, device_copy
 from .backend import BackendError, local_devices
 from .device_put import device_put, to_device
+from .layouts import custom_layouts, layout_of
 from .placement import sharding_of
 
 __all__ = ["DLDeviceType", "dlpack_device", "from_dlpack", "to_dlpack"]
@@ -167,6 +168,7 @@ def _adopt(external: Any, device: Any, kind: int, copy: bool | None) -> Any:
         array = dlpack_to_array(capsule, device, None, False if copy is False else None)
     except (JaxRuntimeError, TypeError, ValueError, BufferError) as error:
         return _adopt_host_copy(external, kind, copy, error)
+    custom_layouts.in_use |= layout_of(array) is not None  # strides of dimensions in another order stay
     # C++ knows shape and dtype of what it adopted, but leaves the aval to us. A view of host memory is free.
     host, _ = host_value(array)
     dtype = dtypes.canonicalize_dtype(host.dtype)

@@ -312,13 +312,15 @@ class Jitted:
 
     def _equation_params(self, program: TracedProgram, call: Call) -> dict[str, Any]:
         count, results = len(program.constants) + len(call.leaves), len(program.lifted.jaxpr.outvars)
-        ins, outs = self.asked_shardings(program, call) or ((None,) * count, (None,) * results)
+        none: Any = ((None,) * count, (None,) * results)
+        ins, outs = self.asked_shardings(program, call) or none
+        ins_in_memory, outs_in_memory = self.asked_layouts(program, call) or none
         return {
             "jaxpr": program.lifted,
             "in_shardings": tuple(UNSPECIFIED if s is None else s for s in ins),
             "out_shardings": tuple(UNSPECIFIED if s is None else s for s in outs),
-            "in_layouts": (None,) * count,
-            "out_layouts": (None,) * results,
+            "in_layouts": ins_in_memory,
+            "out_layouts": outs_in_memory,
             "donated_invars": (False,) * len(program.constants) + self.donated(call),
             "ctx_mesh": None,
             "name": self.name,
@@ -353,14 +355,23 @@ class Jitted:
         outs = self.shardings.of_results(self.function, program.out_tree, program.closed.out_avals)
         return (None,) * len(program.constants) + ins, outs
 
-    def place(self, program: TracedProgram, call: Call, args: Sequence[Any]) -> Place:
-        """Where a call runs."""
+    def asked_layouts(self, program: TracedProgram, call: Call) -> Any:
+        """The layouts in memory that `jit` was asked for; see `asked_shardings`."""
+        if self.shardings is None:
+            return None
+        asked = self.shardings.layouts(self.function, call, program.out_tree, program.closed.out_avals)
+        return asked and ((None,) * len(program.constants) + asked[0], asked[1])
+
+    def place(self, program: TracedProgram, call: Call, args: Sequence[Any], lowering: bool = False) -> Place:
+        """Where a call runs. The compiler may choose layouts in memory only if nothing but `lowering` is done."""
         return place_of_call(
             args,
             lambda i: self.describe_argument(program, call, i),
             program.lifted,
             self.device,
             self.asked_shardings(program, call),
+            self.asked_layouts(program, call),
+            lowering,
         )
 
     def options_for(self, program: TracedProgram, call: Call) -> CompileOptions:

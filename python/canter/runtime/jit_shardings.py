@@ -12,7 +12,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DeviceSharding, check_fits, resolve
 from ..lax.sharding import concerns_explicit_axes
 from .backend import local_devices
-from .layouts import Format
+from .layouts import Format, Layout
 from .placement import sharding_of, single_device
 from .signature import ArgumentNames
 
@@ -60,6 +60,17 @@ class AskedShardings(NamedTuple):
         """
         if self.arguments is None:
             return (None,) * len(call.leaves)
+        flat = self._per_argument(call)
+        names = ArgumentNames(function, call.in_tree, call.static_positions)
+        resolved = tuple(resolve(leaf, "jit", "in_shardings") for leaf in flat)
+        for position, (sharding, aval) in enumerate(zip(resolved, call.avals, strict=True)):
+            if sharding is not None:
+                check_fits(sharding, aval, f"argument {names[position]} of {self.where}", "in_shardings")
+        return resolved
+
+    def _per_argument(self, call: Call) -> list[Any]:
+        """What was given for each leaf of the arguments."""
+        assert self.arguments is not None
         args_tree, kwargs_tree = call.in_tree.children()
         if kwargs_tree.num_leaves:
             raise ValueError(
@@ -81,16 +92,37 @@ class AskedShardings(NamedTuple):
                 f"jit of {self.where}: pjit in_shardings specification must be a tree prefix of the positional "
                 f"arguments tuple, a sharding, or a PartitionSpec, but it is not a tuple: got {type(given)} instead."
             )
-        flat = _spread("in_shardings", self.where, given, args_tree)
-        names = ArgumentNames(function, call.in_tree, call.static_positions)
-        resolved = tuple(resolve(leaf, "jit", "in_shardings") for leaf in flat)
-        for position, (sharding, aval) in enumerate(zip(resolved, call.avals, strict=True)):
-            given = flat[position]
-            if isinstance(given, Format):
-                given.check_supported(f"argument {names[position]} of {self.where}", len(aval.shape))
-            if sharding is not None:
-                check_fits(sharding, aval, f"argument {names[position]} of {self.where}", "in_shardings")
-        return resolved
+        return _spread("in_shardings", self.where, given, args_tree)
+
+    def layouts(
+        self, function: Any, call: Call, out_tree: Any, avals: Any
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+        """A layout in memory a leaf of the arguments, and one a leaf of the results, None where there is no wish.
+
+        Raises:
+          ValueError: a layout of another number of dimensions.
+        """
+        trees = (self.arguments, self.results)
+        if not any(_has_layout(leaf) for tree in trees if tree is not None for leaf in tree.leaves):
+            return None
+        ins: list[Any] = [None] * len(call.leaves)
+        outs: list[Any] = [None] * out_tree.num_leaves
+        if self.arguments is not None:
+            ins = [_layout_in(leaf) for leaf in self._per_argument(call)]
+        if self.results is not None:
+            outs = [
+                _layout_in(leaf)
+                for leaf in _spread("out_shardings", self.where, self.results.original(), out_tree)
+            ]
+        for position, (layout, aval) in enumerate(zip(ins, call.avals, strict=True)):
+            if isinstance(layout, Layout):
+                names = ArgumentNames(function, call.in_tree, call.static_positions)
+                layout.check_fits(f"argument {names[position]} of {self.where}", aval.shape)
+        for position, (layout, aval) in enumerate(zip(outs, avals, strict=True)):
+            if isinstance(layout, Layout):
+                paths, _ = pytree.tree_flatten_with_path(out_tree.unflatten([0] * out_tree.num_leaves))
+                layout.check_fits(f"result{pytree.keystr(paths[position][0])} of {self.where}", aval.shape)
+        return tuple(ins), tuple(outs)
 
     def typed(self, function: Any, call: Call) -> Call:
         """The call with the types that arguments have once they are where they are asked to be."""
@@ -112,6 +144,14 @@ class AskedShardings(NamedTuple):
                     name = f"result{pytree.keystr(path)} of {self.where}"
                     check_fits(sharding, aval, name, "out_shardings")
         return resolved
+
+
+def _has_layout(leaf: Any) -> bool:
+    return _layout_in(leaf) is not None
+
+
+def _layout_in(leaf: Any) -> Any:
+    return leaf.layout if isinstance(leaf, Format) else None
 
 
 def _concerns_types(sharding: Any) -> bool:
@@ -165,7 +205,8 @@ def placement_from_options(
             if leaf is not None:
                 _check_leaf(where, option, leaf)
                 leaves.append(getattr(leaf, "sharding", leaf) if not isinstance(leaf, Sharding) else leaf)
-    if any(isinstance(leaf, (DeviceSharding, PartitionSpec)) or _elsewhere(leaf) for leaf in leaves):
+    over_mesh = any(isinstance(leaf, (DeviceSharding, PartitionSpec)) or _elsewhere(leaf) for leaf in leaves)
+    if over_mesh or any(_has_layout(leaf) for tree in trees if tree is not None for leaf in tree.leaves):
         return next(iter(found), None), AskedShardings(where, *trees)
     found |= {
         leaf if isinstance(leaf, Device) else single_device(leaf) for leaf in leaves if leaf is not None
@@ -187,8 +228,6 @@ def _elsewhere(leaf: Any) -> bool:
 
 
 def _check_leaf(where: str, option: str, leaf: Any) -> None:
-    if isinstance(leaf, Format):
-        leaf.check_supported(f"jit of {where}: {option}")
     if not isinstance(leaf, (Device, Sharding, PartitionSpec)) and not hasattr(leaf, "sharding"):
         raise TypeError(
             f"jit of {where}: {option} takes Shardings, PartitionSpecs and None as leaf specifications; "

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..core import pytree
-from ..core.avals import get_aval
+from canter_pjrt.jaxlib_door import (
+    ArrayCopySemantics,
+    Sharding,
+    batched_copy_array_to_devices_with_sharding,
+)
 
-__all__ = ["Format", "Layout", "with_layout_constraint"]
+__all__ = ["Format", "Layout", "custom_layouts"]
+
+
+class _InUse:
+    """Whether there may be arrays in other than row-major order; as long as there are none, nobody asks."""
+
+    in_use = False
+
+
+custom_layouts = _InUse()
 
 
 class _Auto:
@@ -38,52 +52,90 @@ class Layout:
 
     AUTO: ClassVar[Any] = _Auto()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "major_to_minor", tuple(self.major_to_minor))
+
+    def with_dimension(self, dim: int, spmd_name: Any = None) -> Layout:
+        """The layout of values stacked along a new dimension, which is the outermost in memory.
+
+        Raises:
+          NotImplementedError: the layout has tiles.
+        """
+        if self.tiling:
+            raise NotImplementedError(
+                f"{self} has tiles, for which vmap has no rule. Leave them to the compiler."
+            )
+        return Layout((dim, *(own + (own >= dim) for own in self.major_to_minor)))
+
+    def check_fits(self, name: str, shape: tuple[int, ...]) -> None:
+        """Checks that an array can lie so.
+
+        Raises:
+          ValueError: the layout is not an order of the array's dimensions.
+        """
+        order = self.major_to_minor
+        if sorted(order) == list(range(len(shape))):
+            return
+        problem = "Length of major_to_minor and the rank of the value should match"
+        if len(order) == len(shape):
+            problem = "major_to_minor has to name each dimension once"
+        raise ValueError(
+            f"{name} is incompatible with its layout annotation {self}: {problem}. Got major_to_minor={order} and "
+            f"shape={tuple(shape)}"
+        )
+
+
+AUTO = Layout.AUTO
+
 
 class Format:
     """A layout together with a sharding.
 
     Args:
-      layout: a `Layout`, or None for the platform's own.
+      layout: a `Layout`; `Layout.AUTO` where the compiler is to choose; None for the platform's own.
       sharding: a sharding, or None.
 
-    >>> import canter as ct
-    >>> from canter.experimental.layout import Format
-    >>> ct.device_put(ct.numpy.ones(2), ct.numpy.ones(2).format).shape
-    (2,)
+    Raises:
+      TypeError: something else.
+      ValueError: a layout without a sharding.
+
+    >>> import canter as ct, numpy as np
+    >>> from canter.experimental.layout import Format, Layout
+    >>> columns = Format(Layout((1, 0)), ct.numpy.ones(2).sharding)
+    >>> ct.device_put(np.ones((2, 3)), columns).format.layout.major_to_minor
+    (1, 0)
     """
 
     __slots__ = ("layout", "sharding")
 
     def __init__(self, layout: Any = None, sharding: Any = None):
         if layout is not None and not isinstance(layout, (Layout, _Auto)):
-            raise TypeError(f"Format: layout takes a Layout or None; got {layout!r}.")
+            raise TypeError(
+                f"Format: layout takes a Layout, Layout.AUTO or None; got {layout!r} of type {type(layout).__name__}."
+            )
+        if sharding is not None and not isinstance(sharding, Sharding):
+            raise TypeError(
+                f"Format: sharding takes a sharding such as NamedSharding, or None; got {sharding!r} of type "
+                f"{type(sharding).__name__}."
+            )
         if isinstance(layout, Layout) and sharding is None:
             raise ValueError("Format: a concrete layout needs a sharding beside it.")
         self.layout = layout
         self.sharding = sharding
 
-    def check_supported(self, where: str, ndim: int | None = None) -> None:
-        """Checks that arrays can be kept so: in row-major order, or as the compiler likes.
-
-        Raises:
-          NotImplementedError: another order of dimensions, or tiles.
-          ValueError: a layout of another number of dimensions than the array has.
-        """
-        check_row_major(self.layout, where, ndim)
-
-    def check_concrete(self, where: str, ndim: int) -> None:
+    def check_concrete(self, where: str, name: str, shape: tuple[int, ...]) -> None:
         """Checks that an array can be put so.
 
         Raises:
-          ValueError: the layout or the sharding is left to a compiler.
-          NotImplementedError: another order of dimensions than row-major, or tiles.
+          ValueError: the layout or the sharding is left to a compiler, or is not one of such arrays.
         """
         if isinstance(self.layout, _Auto) or self.sharding is None:
             raise ValueError(
                 f"{where}: the sharding and the layout must be concrete, for no compiler is there to choose; got "
                 f"{self}. Give Format(Layout(...), sharding), or a sharding alone."
             )
-        self.check_supported(where, ndim)
+        if self.layout is not None:
+            self.layout.check_fits(f"{where}: {name}", shape)
 
     @property
     def device_local_layout(self) -> Any:
@@ -100,67 +152,91 @@ class Format:
         return f"Format(layout={self.layout}, sharding={self.sharding})"
 
 
+# ---- layouts as the compiler writes them: {minor,...,major:T(tile)E(bits)} -------------------------
+
+
+@functools.lru_cache(maxsize=1024)
+def told(text: str) -> Layout:
+    """The layout that the compiler writes so."""
+    order, _, rest = text[text.find("{") + 1 : text.find("}")].partition(":")
+    tiles = re.match(r"T((?:\([\d,]*\))+)", rest)
+    bits = re.search(r"E\((\d+)\)", rest)
+    numbers = tuple(int(number) for number in order.split(",") if number.strip())
+    groups = re.findall(r"\(([\d,]*)\)", tiles[1]) if tiles else ()
+    tiling = tuple(tuple(int(n) for n in group.split(",") if n) for group in groups)
+    return Layout(numbers[::-1], tiling, int(bits[1]) if bits else 0)
+
+
+def written(layout: Any) -> str:
+    """A layout, or `Layout.AUTO`, as the compiler reads it."""
+    if layout is AUTO:
+        return "auto"
+    tiles = "".join(f"({','.join(map(str, tile))})" for tile in layout.tiling or ())
+    return f"{{{','.join(map(str, layout.major_to_minor[::-1]))}{':T' + tiles if tiles else ''}}}"
+
+
+@functools.lru_cache(maxsize=1024)
+def unusual(layout: Any) -> Any:
+    """A layout in the one form in which they are compared; None for row-major order."""
+    if layout is None or layout is AUTO:
+        return layout
+    if not layout.tiling and layout.major_to_minor == tuple(range(len(layout.major_to_minor))):
+        return None
+    return Layout(layout.major_to_minor, layout.tiling or ())
+
+
+def layout_of(array: Any) -> Any:
+    """How an array lies in memory; None for row-major order."""
+    return unusual(told(str(array._pjrt_layout)))
+
+
 def format_of(array: Any) -> Format:
     """The layout and the sharding of an array."""
-    order = tuple(range(len(array.aval.shape)))
-    text = str(array._pjrt_layout)
-    inside = text[text.find("{") + 1 : text.find("}")].split(":")[0]
-    if inside.strip():
-        order = tuple(int(number) for number in inside.split(","))[::-1]
-    return Format(Layout(order, (), 0), array.sharding)
+    return Format(told(str(array._pjrt_layout)), array.sharding)
 
 
-def format_of_aval(aval: Any, sharding: Any) -> Format:
-    """How programs take and give arrays of a type: in row-major order."""
-    return Format(Layout(tuple(range(len(aval.shape))), (), 0), sharding)
+def format_of_aval(aval: Any, sharding: Any, layout: Any = None) -> Format:
+    """How a program takes or gives an array of a type; None is row-major order."""
+    return Format(layout or Layout(tuple(range(len(aval.shape))), ()), sharding)
 
 
-def check_row_major(layout: Any, where: str, ndim: int | None = None) -> None:
-    """Refuses layouts other than the one in which all arrays are kept.
+def relaid(array: Any, layout: Any) -> Any:
+    """An array with another layout; None is row-major order."""
+    if array.is_deleted():
+        from .array import deleted_error
 
-    Raises:
-      NotImplementedError: such a layout.
-      ValueError: a layout of another number of dimensions.
-    """
-    if not isinstance(layout, Layout):
-        return
-    if ndim is not None and len(layout.major_to_minor) != ndim:
-        raise ValueError(
-            f"{where}: the length of major_to_minor and the rank of the value should match, but {layout} is for "
-            f"{len(layout.major_to_minor)} dimensions and the array has {ndim}."
-        )
-    if tuple(layout.major_to_minor) != tuple(range(len(layout.major_to_minor))) or layout.tiling:
-        raise NotImplementedError(
-            f"{where}: arrays are kept in row-major order; {layout} is not supported. Transpose the array instead."
-        )
+        raise deleted_error(array)
+    if layout_of(array) == layout:
+        return array
+    wanted = layout or Layout(tuple(range(len(array.aval.shape))))
+    return _same_as(Format(wanted, array._sharding))(array)
 
 
-def with_layout_constraint(x: Any, layouts: Any) -> Any:
-    """Fixes the layout of values inside a program. Arrays are row-major; other layouts are refused.
+def copied_to(array: Any, sharding: Any, semantics: Any = ArrayCopySemantics.REUSE_INPUT) -> Any:
+    """An array whose parts are on the devices of a sharding, in their order, in the same layout.
 
     Args:
-      x: a tree of arrays.
-      layouts: a `Layout`, or a tree of them like `x`.
-
-    Raises:
-      NotImplementedError: a layout that is not row-major.
-      ValueError: a layout of another number of dimensions.
-
-    >>> import canter as ct
-    >>> from canter.experimental.layout import Layout, with_layout_constraint
-    >>> with_layout_constraint(ct.numpy.ones((2, 2)), Layout((0, 1))).shape
-    (2, 2)
+      array: an array with the same parts.
+      sharding: where they go.
+      semantics: whether memory may be shared where they are there already.
     """
-    leaves = pytree.tree_leaves(x)
-    if isinstance(layouts, Layout):
-        given = [layouts] * len(leaves)
-    else:
-        given, _ = pytree.tree_flatten(layouts, is_leaf=lambda y: isinstance(y, Layout))
-    for leaf, layout in zip(leaves, given, strict=True):
-        ndim = len(get_aval(leaf).shape)
-        if len(layout.major_to_minor) != ndim:
-            raise ValueError(
-                f"{layout} has {len(layout.major_to_minor)} dimensions, but the array has {ndim}."
-            )
-        check_row_major(layout, "with_layout_constraint")
+    if custom_layouts.in_use:
+        order = layout_of(array)
+        if order is not None:
+            # The runtime's copies of arrays in another order have their elements in wrong places.
+            from .device_put import to_device
+
+            return relaid(to_device(array._value, array.aval, sharding), order)
+    devices = sharding._internal_device_list
+    return batched_copy_array_to_devices_with_sharding([array], [devices], [sharding], [semantics])[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _same_as(target: Format) -> Any:
+    from .jit import jit
+
+    return jit(_same, out_shardings=target)
+
+
+def _same(x: Any) -> Any:
     return x

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from canter_pjrt.jaxlib_door import (
-    ArrayCopySemantics,
     ArrayImpl,
-    DeviceList,
     SingleDeviceSharding,
-    batched_copy_array_to_devices_with_sharding,
     batched_device_put,
 )
 
@@ -20,6 +17,7 @@ from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
 from ..transforms.rules import forget_seeds
 from .backend import on_clear
+from .layouts import copied_to
 
 __all__ = ["common_device", "place", "sharding_of", "single_device"]
 
@@ -79,10 +77,7 @@ def _copy_to(array: Any, device: Any) -> Any:
         return put(array, device)
     if own is device:
         return array
-    (copied,) = batched_copy_array_to_devices_with_sharding(
-        [array], [DeviceList((device,))], [sharding_of(device)], [ArrayCopySemantics.REUSE_INPUT]
-    )
-    return copied
+    return copied_to(array, sharding_of(device))
 
 
 def common_device(args: Sequence[Any], describe: Callable[[int], str]) -> Any:

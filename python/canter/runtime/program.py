@@ -7,6 +7,7 @@ so that equal calls compile once and nothing outlives the program.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections import OrderedDict
@@ -35,6 +36,7 @@ from . import (
 )
 from .backend import current_default_device
 from .effects import ProgramEffects
+from .layouts import custom_layouts, layout_of, relaid, told, unusual, written
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
 from .placement import common_device, place, sharding_of
@@ -110,17 +112,25 @@ class Layout(NamedTuple):
       mesh: the mesh in whose terms shardings that the compiler chooses are told.
       in_shardings: a sharding an argument, None where the compiler chooses.
       out_shardings: the same for the results.
+      in_layouts: how each argument lies in memory, `layouts.Layout` or None for row-major order; empty if all do.
+      out_layouts: the same for the results.
     """
 
     devices: tuple[Any, ...]
     mesh: Any
     in_shardings: tuple[Any, ...]
     out_shardings: tuple[Any, ...]
+    in_layouts: tuple[Any, ...] = ()
+    out_layouts: tuple[Any, ...] = ()
 
     def kept(self, kept: Sequence[bool]) -> Layout:
         """The layout without arguments that the program does not read."""
-        chosen = (s for s, keep in zip(self.in_shardings, kept, strict=True) if keep)
-        return self._replace(in_shardings=tuple(chosen))
+        chosen = tuple(itertools.compress(self.in_shardings, kept))
+        return self._replace(in_shardings=chosen, in_layouts=tuple(itertools.compress(self.in_layouts, kept)))
+
+    def is_for_one_device(self) -> bool:
+        """Whether it says nothing but how arrays lie in memory."""
+        return self.mesh is None and not (any(self.in_shardings) or any(self.out_shardings))
 
     def free(self) -> tuple[list[bool], list[bool]]:
         """For which arguments and results the compiler chooses."""
@@ -131,7 +141,8 @@ class Layout(NamedTuple):
         from canter_mlir.driver import ProgramPlacement
 
         ids = tuple(device.id for device in self.devices)
-        return ProgramPlacement(ids, self.in_shardings, self.out_shardings)
+        orders = [tuple(x and written(x) for x in each) for each in (self.in_layouts, self.out_layouts)]
+        return ProgramPlacement(ids, self.in_shardings, self.out_shardings, *orders)
 
 
 class LoweredProgram:
@@ -195,6 +206,8 @@ class LoweredProgram:
             for thing in self.keepalives:
                 if hasattr(thing, "compiled_for"):
                     thing.compiled_for(sharding_of(device))
+            return Executable(loaded, self, device)
+        if layout.is_for_one_device():
             return Executable(loaded, self, device)
         from .spmd import MeshExecutable
 
@@ -313,11 +326,13 @@ class Executable:
         "_handlers",
         "device",
         "effects",
+        "in_layouts",
         "keepalives",
         "kept",
         "loaded",
         "name",
         "out_avals",
+        "out_layouts",
         "sharding",
     )
 
@@ -333,6 +348,64 @@ class Executable:
         self.sharding = sharding_of(device)
         self._handlers: Any = None
         self._committed_handlers: Any = None
+        # How arguments that are read, and results, lie in memory; None is row-major order. Empty if all do.
+        self.in_layouts = self.out_layouts = ()
+        layout = lowered.layout
+        if layout is not None and (any(layout.in_layouts) or any(layout.out_layouts)):
+            self.in_layouts = _orders(loaded.get_parameter_layouts(), sum(self.kept))
+            self.out_layouts = _orders(loaded.get_output_layouts(), len(self.out_avals))
+            custom_layouts.in_use |= any(self.out_layouts)
+
+    def layout_per_argument(self) -> Sequence[Any]:
+        """How the program expects each argument in memory; None is row-major order."""
+        read = iter(self.in_layouts or itertools.repeat(None))
+        return [next(read) if keep else None for keep in self.kept]
+
+    def layout_per_result(self) -> Sequence[Any]:
+        """How each result lies in memory; None is row-major order."""
+        return self.out_layouts or (None,) * len(self.out_avals)
+
+    def laid_out(self, operands: list[Any]) -> list[Any]:
+        """Operands in the layouts in which the program reads them."""
+        if not custom_layouts.in_use:
+            return operands
+        return [relaid(*pair) for pair in zip(operands, self._layouts_read(len(operands)), strict=True)]
+
+    def check_layouts(self, name: str, args: Sequence[Any], describe: Callable[[int], str]) -> None:
+        """Checks that committed arguments lie in memory as the program expects them.
+
+        Raises:
+          ValueError: some do not; the message names them.
+        """
+        problems = []
+        for position, (arg, wanted) in enumerate(zip(args, self.layout_per_argument(), strict=True)):
+            if type(arg) is ArrayImpl and arg._committed and self.kept[position] and layout_of(arg) != wanted:
+                order = tuple(range(len(arg.shape))) if wanted is None else wanted.major_to_minor
+                problems.append(
+                    f"  {describe(position)} with shape {arg.aval.str_short(True)}:\n"
+                    f"    Passed layout: {arg.format.layout}\n    Required layout: major_to_minor={order}"
+                )
+        if problems:
+            raise ValueError(
+                "Computation was compiled for input layouts that disagree with the layouts of arguments passed to it. "
+                f"Here are the {len(problems)} mismatches of {name}:\n" + "\n".join(problems[:4])
+            )
+
+    def _layouts_read(self, count: int) -> Sequence[Any]:
+        return self.in_layouts or (None,) * count
+
+    def reads_as_they_are(self, args: Sequence[Any]) -> bool:
+        """Whether arguments that are read lie in memory as the program expects them."""
+        return not custom_layouts.in_use or all(
+            self._is_read_as_is(arg, layout) if type(arg) is ArrayImpl else layout is None
+            for arg, layout in zip(args, self._layouts_read(len(args)), strict=True)
+        )
+
+    def _is_read_as_is(self, array: Any, layout: Any) -> bool:
+        if array.is_deleted():  # donated as it was
+            return True
+        there = layout is None or array._sharding.device_set == self.sharding_per_argument()[0].device_set
+        return there and layout_of(array) == layout
 
     def handlers(self, committed: bool) -> list[Any]:
         """What makes arrays of the results."""
@@ -357,7 +430,7 @@ class Executable:
         """Executes on flat arguments."""
         check_may_run(self.name)
         device, kept = self.device, self.kept
-        operands = [place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep]
+        operands = self.laid_out([place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep])
         if self.effects is None:
             results = self.loaded.execute_sharded(operands)
         else:
@@ -387,6 +460,9 @@ class Executable:
         avals = [_physical(aval) for aval in self.out_avals]
         if not all(map(_is_plain, avals)):
             return None
+        if custom_layouts.in_use:
+            if not self.reads_as_they_are(list(itertools.compress((*constants, *leaves), self.kept))):
+                return None
         layouts = [
             _COPY_FIRST if isinstance(arg, np.ndarray) else None
             for arg, keep in zip((*[None] * len(constants), *leaves), self.kept, strict=True)
@@ -405,6 +481,11 @@ class Executable:
             layouts,
             [place(constant, self.device) for constant in constants],
         )
+
+
+def _orders(found: Sequence[Any], count: int) -> tuple[Any, ...]:
+    """How the last of a program's arguments or results lie; tokens come before them."""
+    return tuple(unusual(told(str(layout))) for layout in found[len(found) - count :])
 
 
 def _is_plain(aval: Any) -> bool:
@@ -451,6 +532,8 @@ def place_of_call(
     closed: ClosedJaxpr,
     chosen: Any = None,
     shardings: tuple[Sequence[Any], Sequence[Any]] | None = None,
+    layouts: tuple[Sequence[Any], Sequence[Any]] | None = None,
+    lowering: bool = False,
 ) -> Place:
     """Where a call runs: on the devices that its options, its arguments or its program name.
 
@@ -460,10 +543,27 @@ def place_of_call(
       closed: the program, which may name devices as well.
       chosen: a device that overrides everything.
       shardings: those that the caller asks for, an argument each and a result each, None for no wish.
+      layouts: the same for layouts in memory.
+      lowering: whether no call is to follow at once, so that the compiler may choose layouts of arguments.
 
     Raises:
-      ValueError: they name different devices.
+      ValueError: they name different devices, or a layout is not that of an argument.
     """
+    found = _place_of_call(args, describe, closed, chosen, shardings)
+    if layouts is None and not custom_layouts.in_use:
+        return found
+    from .call_layouts import laid_out
+
+    return laid_out(found, args, describe, closed, layouts, lowering)
+
+
+def _place_of_call(
+    args: Sequence[Any],
+    describe: Callable[[int], str],
+    closed: ClosedJaxpr,
+    chosen: Any,
+    shardings: tuple[Sequence[Any], Sequence[Any]] | None,
+) -> Place:
     if chosen is not None:
         return Place(chosen, True)
     if shardings is not None or _names_meshes(args, closed) or any(memory_of_results(closed)):

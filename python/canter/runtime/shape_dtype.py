@@ -13,6 +13,7 @@ from ..core.mesh import ManualAxisType
 from ..core.sharding import NamedSharding
 from ..core.trace import references
 from ..core.tracing import argument_aval
+from .layouts import Format, Layout
 
 __all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of"]
 
@@ -25,7 +26,7 @@ class ShapeDtypeStruct:
     Args:
       shape: a sequence of ints.
       dtype: a dtype, its name, or a scalar type.
-      sharding: where the array would be, or None.
+      sharding: where the array would be, or None; a `layout.Format` says how it would lie in memory as well.
       weak_type: whether the dtype yields in promotion, as that of Python numbers does.
       manual_axis_type: a `sharding.ManualAxisType`, which names the manual mesh axes along which the array varies.
       is_ref: whether it is a mutable reference to an array.
@@ -39,7 +40,16 @@ class ShapeDtypeStruct:
     ShapeDtypeStruct(shape=(2, 3), dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "dtype", "is_ref", "manual_axis_type", "shape", "sharding", "weak_type")
+    __slots__ = (
+        "__weakref__",
+        "_layout",
+        "dtype",
+        "is_ref",
+        "manual_axis_type",
+        "shape",
+        "sharding",
+        "weak_type",
+    )
 
     def __init__(
         self,
@@ -60,6 +70,11 @@ class ShapeDtypeStruct:
                 f"ShapeDtypeStruct takes a sequence as shape; got {shape!r}. Write ({shape!r},)."
             ) from None
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
+        self._layout = None
+        if isinstance(sharding, Format):
+            sharding, self._layout = sharding.sharding, sharding.layout
+            if isinstance(self._layout, Layout):
+                self._layout.check_fits("ShapeDtypeStruct: its sharding", self.shape)
         self.sharding = sharding
         self.weak_type = weak_type
         if not (manual_axis_type is None or isinstance(manual_axis_type, ManualAxisType)):
@@ -69,6 +84,11 @@ class ShapeDtypeStruct:
             )
         self.manual_axis_type = manual_axis_type
         self.is_ref = is_ref
+
+    @property
+    def format(self) -> Format | None:
+        """The layout in memory together with the sharding; None if there is neither."""
+        return None if self.sharding is None else Format(self._layout, self.sharding)
 
     @property
     def ndim(self) -> int:
@@ -90,7 +110,8 @@ class ShapeDtypeStruct:
         return _rebuild(**dict(zip(_FIELDS, self._fields(), strict=True)) | changes)
 
     def _fields(self) -> tuple[Any, ...]:
-        return self.shape, self.dtype, self.sharding, self.weak_type, self.manual_axis_type, self.is_ref
+        where = self.sharding if self._layout is None else Format(self._layout, self.sharding)
+        return self.shape, self.dtype, where, self.weak_type, self.manual_axis_type, self.is_ref
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ShapeDtypeStruct) and self._fields() == other._fields()
@@ -103,6 +124,7 @@ class ShapeDtypeStruct:
 
     def __repr__(self) -> str:
         sharding = "" if self.sharding is None else f", sharding={self.sharding}"
+        sharding += "" if self._layout is None else f", format={self._layout}"
         weak = ", weak_type=True" if self.weak_type else ""
         manual = "" if self.manual_axis_type is None else f", manual_axis_type={self.manual_axis_type}"
         ref = ", is_ref=True" if self.is_ref else ""

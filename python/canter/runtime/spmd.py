@@ -72,7 +72,8 @@ def layout_of_call(
     sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
     sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
     memories = memory_of_results(closed)
-    if any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
+    asked = shardings is not None and any((*shardings[0], *shardings[1]))
+    if asked or any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
         devices, mesh = _common_devices(sources)
     else:
         mesh = current_context().concrete
@@ -293,7 +294,7 @@ class MeshExecutable(Executable):
 
         check_may_run(self.name)
         read = (arg for arg, keep in zip(args, self.kept, strict=True) if keep)
-        operands = [place_on(arg, s) for arg, s in zip(read, self.in_shardings, strict=True)]
+        operands = self.laid_out([place_on(arg, s) for arg, s in zip(read, self.in_shardings, strict=True)])
         if self.effects is None:
             results = self.loaded.execute_sharded(operands)
         else:
@@ -324,6 +325,8 @@ class MeshExecutable(Executable):
         read = [arg for arg, keep in zip((*constants, *leaves), self.kept, strict=True) if keep]
         if any(type(arg) is ArrayImpl and self._in_other_order(arg) for arg in read):
             return None  # C++ looks at the number of devices only
+        if not self.reads_as_they_are(read):
+            return None
         held = iter(self.in_shardings)
         values = [
             place_on(constant, next(held)) if keep else constant

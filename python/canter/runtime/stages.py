@@ -23,7 +23,7 @@ from ..core.tracing import argument_aval
 from .array import check_not_deleted
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
-from .layouts import format_of_aval
+from .layouts import custom_layouts, format_of_aval
 from .program import CompileOptions, Executable, lower, place_of_call
 from .shape_dtype import struct_of
 from .signature import ArgumentNames, describe_function
@@ -160,7 +160,7 @@ class Traced(_Stage):
             )
         if references.in_use and program.takes_references(call):
             return self._lower_arrays(lowering_platforms)
-        place = jitted.place(program, call, [*program.constants, *call.leaves])
+        place = jitted.place(program, call, [*program.constants, *call.leaves], lowering=True)
         platforms = (platform_of(place.device),) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
         options = jitted.options_for(program, call)
@@ -362,6 +362,8 @@ class Compiled(_Stage):
     def _committed(self, args: Sequence[Any], describe: Any) -> bool:
         """Whether results are committed; raises if the arguments are tied to devices of another program."""
         executable = self._executable
+        if custom_layouts.in_use:
+            executable.check_layouts(self.fun_name, args, describe)
         if isinstance(executable, MeshExecutable):
             executable.check_arguments(self.fun_name, args, describe)
             return True
@@ -442,20 +444,18 @@ class Compiled(_Stage):
     @property
     def input_formats(self) -> Any:
         """How the program expects its arguments in memory, as `(args, kwargs)` of `Format`s."""
-        return self.in_tree.unflatten(
-            [
-                format_of_aval(aval, sharding)
-                for aval, sharding in zip(
-                    self._program.closed.in_avals, pytree.tree_leaves(self.input_shardings), strict=True
-                )
-            ]
-        )
+        executable, count = self._executable, len(self._program.constants)
+        avals = self._program.closed.in_avals
+        own = zip(executable.sharding_per_argument()[count:], executable.layout_per_argument()[count:])
+        formats = [format_of_aval(aval, *each) for aval, each in zip(avals, own, strict=True)]
+        return self.in_tree.unflatten(formats)
 
     @property
     def output_formats(self) -> Any:
         """How the results lie in memory: a `Format` each."""
-        pairs = zip(self._program.closed.out_avals, self._executable.sharding_per_result(), strict=True)
-        return self.out_tree.unflatten([format_of_aval(*pair) for pair in pairs])
+        executable, avals = self._executable, self._program.closed.out_avals
+        own = zip(avals, executable.sharding_per_result(), executable.layout_per_result(), strict=True)
+        return self.out_tree.unflatten([format_of_aval(*each) for each in own])
 
     @property
     def out_info(self) -> Any:
