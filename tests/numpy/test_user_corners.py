@@ -94,3 +94,93 @@ def test_what_a_comparison_with_jax_found():
         activation = getattr(ct.nn, name)
         assert activation(cnp.ones(2, bool)).weak_type and not activation(cnp.arange(3)).weak_type, name
     assert not ct.nn.gelu(1.0).weak_type
+
+
+# Updates of an array by values of a higher dtype happen in the dtype of both; results of JAX 0.10.2.
+MIXED_UPDATES = {
+    "i.at[[0, 1, 1]].add(0.5)": [0, 2, 2],
+    "i.at[1].subtract(0.5)": [0, 0, 2],
+    "i.at[[0, 1, 1]].multiply(1.5)": [0, 2, 2],
+    "i.at[[0, 1, 1]].multiply(3j)": [0, -9, 2],
+    "i.at[[0, 1, 1]].divide(1.5)": [0.0, 0.5, 2.0],
+    "i.at[[0, 1, 1]].power(0.5)": [1, 1, 2],
+    "i.at[2].power(3)": [0, 1, 8],
+    "u.at[[0, 1, 1]].subtract(1.5)": [0, 0, 2],
+    "u.at[1].min(np.int8(-3))": [0, 253, 2],
+    "u.at[1].max(np.int8(-3))": [0, 1, 2],
+    "b.at[1].min(-1)": [True, True, True],
+    "b.at[1].max(-1)": [True, False, True],
+    "b.at[1].set(3j)": [True, False, True],
+    "f.at[1].divide(3j)": [0.0, np.inf, 2.0],
+}
+
+
+@pytest.mark.parametrize("call", MIXED_UPDATES)
+@pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types")
+def test_update_by_a_higher_dtype(call):
+    given = {
+        "i": cnp.arange(3), "u": cnp.arange(3, dtype="uint8"), "b": cnp.arange(3) != 1, "f": cnp.arange(3.0),
+    }  # fmt: skip
+    where = call.replace("[[0, 1, 1]]", "[cnp.array([0, 1, 1])]")
+    out = eval(where, {"np": np, "cnp": cnp, **given})
+    assert out.dtype == (np.float32 if "divide" in call else given[call[0]].dtype)
+    np.testing.assert_array_equal(out, MIXED_UPDATES[call])
+
+
+def test_insert_beyond_the_ends():
+    x = cnp.arange(3)
+    for index, expected in ((5, [0, 1, 2, 9]), (-5, [9, 0, 1, 2]), (cnp.array([7, -9]), [9, 0, 1, 2, 9])):
+        np.testing.assert_array_equal(cnp.insert(x, index, 9), expected)
+
+
+def test_polynomials_as_columns():
+    np.testing.assert_array_equal(
+        cnp.polyadd(cnp.ones((2, 3)), cnp.ones((1, 3))), np.polyadd(np.ones((2, 3)), np.ones((1, 3)))
+    )
+    np.testing.assert_array_equal(cnp.polysub(cnp.eye(2), cnp.ones(2)), [[0, -1], [-1, 0]])
+    with pytest.raises(ValueError, match="one-dimensional"):
+        cnp.polymul(cnp.eye(2), cnp.ones(2))
+
+
+def test_reductions_in_dtypes_without_nan():
+    x = np.array([1, np.nan, 0, 2], np.float32)
+    np.testing.assert_array_equal(cnp.nancumsum(x, dtype=bool), [True] * 4)
+    np.testing.assert_array_equal(cnp.nancumprod(x, dtype=bool), [True, True, False, False])
+    np.testing.assert_array_equal(cnp.cumsum(cnp.array([0, 2, 0]), dtype=bool), [False, True, True])
+    nothing = np.full(2, np.nan, np.float32)
+    assert cnp.nanmean(nothing, dtype=int) == -1 and cnp.nanmean(nothing, dtype="uint8") == 255
+    with pytest.raises(TypeError):
+        cnp.mean(x, dtype=bool)
+    with pytest.raises(ValueError, match="real"):
+        cnp.var(x * 1j, dtype=np.float32)
+
+
+def test_weakness_of_sets_and_poch():
+    assert cnp.union1d(1, 2).weak_type and cnp.union1d(1, 2.0).dtype == np.float32
+    assert cnp.unique(2.0).weak_type and cnp.unique(2.0, size=2).weak_type
+    assert not cnp.union1d(cnp.arange(2.0), 1.0).weak_type
+    assert not ct.scipy.special.poch(1.0, 2.0).weak_type
+
+
+def test_slopes_of_gamma_at_zero():
+    slopes = ct.lax.random_gamma_grad(cnp.array([0.0, 1.0, 2.0]), cnp.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(slopes, [np.nan, 0.0, 0.75077868], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (1.5, [928981903, 3453687069]),
+        (True, [928981903, 3453687069]),
+        (np.float32(3.7), [2467461003, 3840466878]),
+    ],
+)
+def test_fold_in_of_other_numbers(data, words):
+    for fold_in in (ct.random.fold_in, ct.jit(ct.random.fold_in)):
+        assert ct.random.key_data(fold_in(ct.random.key(0), data)).tolist() == words
+
+
+def test_fold_in_does_not_wrap():
+    for data in (-1, 2**32, float("inf")):
+        with pytest.raises(OverflowError):
+            ct.random.fold_in(ct.random.key(0), data)

@@ -354,7 +354,8 @@ def _gamma_slope(a: Any, x: Any, implicit: bool) -> Any:
 
     large_a, large_x = regions.operands(regions.large, 2 * _LARGE, 2 * _LARGE)
     result = _where(regions.large, _temme_slope(large_a, large_x, implicit), result)
-    return _where(regions.invalid, math.nan, result)
+    undefined = ops.bitwise_or(regions.invalid, ops.eq(a, const(a, 0)))
+    return _where(undefined, math.nan, result)
 
 
 @_in_float32_or_wider

@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from canter import lax
 from canter.core import dtypes
 from canter.lax.common import const
@@ -46,6 +48,9 @@ def _running(
         result = dtypes.canonicalize_dtype(dtype)
     else:
         result = dtypes.canonicalize_dtype(int) if dtype_rank(dtype_of(a)) == 0 else dtype_of(a)
+    if result == np.bool_:  # a sum says whether there was one that is not 0, a product whether all were
+        scan = lax.cummax if unit == 0 else lax.cummin
+        return convert(scan(convert(convert(a, result), np.int8), axis=axis), result)
     return scan(convert(a, result), axis=axis, reverse=False)
 
 

@@ -599,7 +599,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 
     Args:
       arr: an array.
-      obj: an index, a slice, or concrete indices, in arr's own numbering.
+      obj: an index, a slice, or concrete indices, in arr's own numbering; beyond its ends they count as its ends.
       values: an array that broadcasts to what is put in.
       axis: the axis; None flattens arr first.
 
@@ -607,7 +607,6 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
       An array.
 
     Raises:
-      IndexError: an index is out of bounds.
       ConcretizationTypeError: the indices are traced.
 
     Example:
@@ -641,9 +640,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     else:
         where = where.ravel()
         count = where.size
-    where = np.where(where < 0, where + size, where)
-    if where.size and (where.min() < 0 or where.max() > size):
-        raise IndexError(f"insert: index out of bounds for axis {axis} with size {size}: {where.tolist()}.")
+    where = np.clip(np.where(where < 0, where + size, where), 0, size)
     target = tuple(count if i == axis else n for i, n in enumerate(shape_of(arr)))
     values = convert(broadcast_to(values, target), dtype_of(arr))
     order = np.argsort(where, kind="stable")

@@ -38,7 +38,7 @@ def _coefficients(name: str, *polynomials: Any) -> list[Any]:
     """One-dimensional arrays of one dtype; a number counts as a constant."""
     check_arraylike(name, *polynomials)
     for p in polynomials:
-        if len(shape_of(p)) > 1:
+        if len(shape_of(p)) > (2 if name in ("polyadd", "polysub") else 1):
             raise ValueError(f"{name} takes one-dimensional arrays of coefficients, got shape {shape_of(p)}.")
     return [x if shape_of(x) else lax.reshape(as_array(x), (1,)) for x in promote_dtypes(*polynomials)]
 
@@ -59,7 +59,9 @@ def _trimmed(p: Any, name: str) -> Any:
 
 def _padded(p: Any, length: int) -> Any:
     missing = length - _length(p)
-    return lax.pad(as_array(p), const(p, 0), [(missing, 0, 0)]) if missing else as_array(p)
+    if not missing:
+        return as_array(p)
+    return lax.pad(as_array(p), const(p, 0), [(missing, 0, 0), *[(0, 0, 0)] * (len(shape_of(p)) - 1)])
 
 
 @composite
@@ -67,7 +69,7 @@ def polyadd(a1: Any, a2: Any) -> Any:
     """The sum of two polynomials, as `numpy.polyadd`.
 
     Args:
-      a1, a2: one-dimensional arrays of coefficients, the highest power first.
+      a1, a2: arrays of coefficients, the highest power first; of two dimensions, a column is a polynomial.
 
     Returns:
       The coefficients of the sum, as many as the longer one has.
@@ -82,7 +84,7 @@ def polyadd(a1: Any, a2: Any) -> Any:
     """
     a1, a2 = _coefficients("polyadd", a1, a2)
     length = max(_length(a1), _length(a2))
-    return bodies.add(_padded(a1, length), _padded(a2, length))
+    return ufuncs.add(_padded(a1, length), _padded(a2, length))
 
 
 @composite
@@ -90,7 +92,7 @@ def polysub(a1: Any, a2: Any) -> Any:
     """The difference of two polynomials, as `numpy.polysub`.
 
     Args:
-      a1, a2: one-dimensional arrays of coefficients, the highest power first.
+      a1, a2: arrays of coefficients, the highest power first; of two dimensions, a column is a polynomial.
 
     Returns:
       The coefficients of a1 - a2, as many as the longer one has.
@@ -105,7 +107,7 @@ def polysub(a1: Any, a2: Any) -> Any:
     """
     a1, a2 = _coefficients("polysub", a1, a2)
     length = max(_length(a1), _length(a2))
-    return lax.sub(_padded(a1, length), _padded(a2, length))
+    return ufuncs.subtract(_padded(a1, length), _padded(a2, length))
 
 
 def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Any:

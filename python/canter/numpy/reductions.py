@@ -518,13 +518,19 @@ def _over(total: Any, count: Any) -> Any:
 def _mean(a: Any, where: Any, *, axis: Any, dtype: Any, keepdims: bool) -> Any:
     a = _reduced_shape("mean", as_array(a), where)
     result, computing = _moment_dtypes(a, dtype)
+    if result == np.bool_:
+        raise TypeError("mean of dtype bool is not supported: pass a numeric dtype.")
     shape = shape_of(a)
     axes = canonical_axes(axis, len(shape))
     total = lax.reduce_sum(_masked(convert(a, computing), where, 0), axes)
-    out = _over(total, _element_count(shape, axes, where, _real_of(computing)))
-    if keepdims:
-        out = _restore_axes(out, axes, shape)
-    return convert(out, result)
+    count = _element_count(shape, axes, where, _real_of(computing))
+    out = _over(total, count)
+    out = convert(out, result)
+    if (
+        dtype_rank(result) == 1 and where is not None
+    ):  # an integer has no nan: all bits are set, as in a division by 0
+        out = bodies.where(lax.eq(count, const(count, 0)), np.asarray(-1).astype(result), out)
+    return _restore_axes(out, axes, shape) if keepdims else out
 
 
 def _real_of(dtype: Any) -> Any:
@@ -573,6 +579,10 @@ def _variance(a: Any, where: Any, mean: Any, correction: Any, axis: Any, dtype: 
     result = _real_of(source) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if dtype_rank(result) < 2:
         raise ValueError(f"var and std of dtype {result} are not supported: pass a float dtype.")
+    if dtype_rank(source) == 3 and dtype_rank(result) == 2 and dtype is not None:
+        raise ValueError(
+            f"var and std of {source} in the real dtype {result}: take cnp.real first, or leave dtype out."
+        )
     computing = _computing_dtype(source if dtype_rank(source) == 3 else result)
     shape = shape_of(a)
     axes = canonical_axes(axis, len(shape))

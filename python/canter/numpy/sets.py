@@ -14,6 +14,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.avals import get_aval
 from canter.core.dimensions import size_of
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -25,7 +26,16 @@ from .indexing import take
 from .joining import concatenate
 from .shaping import moveaxis, ravel, reshape
 from .sorting import _concrete, index_dtype, nonzero, searchsorted
-from .util import canonical_axis, check_arraylike, convert, dtype_of, is_inexact, promote_dtypes, shape_of
+from .util import (
+    canonical_axis,
+    check_arraylike,
+    convert,
+    dtype_of,
+    dtype_rank,
+    is_inexact,
+    promote_dtypes,
+    shape_of,
+)
 
 __all__ = [
     "intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
@@ -56,10 +66,17 @@ class UniqueInverseResult(NamedTuple):
     inverse_indices: Any
 
 
+def _same_weakness(out: Any, x: Any) -> Any:
+    return convert(out, dtype_of(out), bool(get_aval(x).weak_type) and dtype_rank(dtype_of(out)) < 3)
+
+
 def _concrete_unique(ar: Any, axis: int | None, equal_nan: bool) -> tuple[Any, ...]:
     found = np.unique(_concrete("unique", ar), True, True, True, axis, equal_nan=equal_nan)
     dtype = index_dtype()
-    return (asarray(found[0]), *(asarray(part.astype(dtype)) for part in found[1:]))
+    return (
+        _same_weakness(asarray(found[0]), ar),
+        *(asarray(part.astype(dtype)) for part in found[1:]),
+    )
 
 
 @composite(static_argnames=("size", "equal_nan"))
@@ -85,7 +102,7 @@ def _sized_unique(rows: Any, fill_value: Any, *, size: int, equal_nan: bool) -> 
         else convert(as_array(fill_value), dtype_of(rows))
     )
     missing = lax.ge(lax.iota(dtype, size), total)
-    values = bodies.where(lax.reshape(missing, (size, 1)), first, values)
+    values = _same_weakness(bodies.where(lax.reshape(missing, (size, 1)), first, values), rows)
     ends = lax.concatenate([lax.slice_in_dim(starts, 1, size), lax.full((1,), count, dtype)], 0)
     counts = lax.sub(ends, starts)
     places = take(order, starts, axis=0, mode="clip")

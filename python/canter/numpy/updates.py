@@ -49,6 +49,10 @@ _SCATTER: dict[str, Callable[..., Any]] = {
     "max": lax.scatter_max,
 }
 
+#: Updates that take the product of all values at a place, as an array of x's dtype, where that differs from theirs or
+#: is no float: a quotient of integers is a float.
+_BY_FACTORS: dict[str, Callable[[Any, Any], Any]] = {"divide": ufuncs.true_divide, "power": ufuncs.power}
+
 
 def _restored(out: Any, x: Any) -> Any:
     """The result with the dtype and weakness of the array that was updated."""
@@ -184,18 +188,22 @@ def _is_mask(index: Any) -> bool:
     return dtype == np.bool_ and bool(shape_of(index))
 
 
-def _check_cast(x: Any, values: Any) -> None:
-    """Warns where values do not fit the array's dtype, which the result keeps."""
-    if type(values) in PYTHON_RANK and PYTHON_RANK[type(values)] <= dtype_rank(dtype_of(x)):
-        return
+def _joined_dtype(x: Any, values: Any) -> Any:
+    """The dtype in which an array is updated; the result has that of the array."""
+    have = dtype_of(x)
+    if type(values) in PYTHON_RANK and PYTHON_RANK[type(values)] <= dtype_rank(have):
+        return have
+    return have if dtype_of(values) == have else dtypes.result_type(x, values)
+
+
+def _warn_of_cast(x: Any, values: Any) -> None:
+    """Warns that values do not fit the array's dtype, which the result keeps."""
     have, given = dtype_of(x), dtype_of(values)
-    if have == given or dtypes.result_type(x, values) == have:
-        return
     warnings.warn(
         f"scatter inputs have incompatible types: cannot safely cast value from dtype={given} to dtype={have}. "
         "Convert the values with astype, or the array before the update.",
         FutureWarning,
-        stacklevel=5,
+        stacklevel=4,
     )
 
 
@@ -265,11 +273,14 @@ class IndexUpdateRef:
         wrap_negative_indices: bool,
     ) -> Any:
         x, index = self.array, self.index
-        if kind == "divide" and dtype_rank(dtype_of(x)) < 2:  # the quotient of integers is a float
-            divisors = IndexUpdateRef(lax.full_like(x, 1), index)._update(
+        if kind in _BY_FACTORS and (
+            dtype_rank(dtype_of(x)) < 2
+            or (not isinstance(values, (list, tuple)) and _joined_dtype(x, values) != dtype_of(x))
+        ):
+            factors = IndexUpdateRef(lax.full_like(x, 1), index)._update(
                 "multiply", values, indices_are_sorted, unique_indices, mode, wrap_negative_indices
             )
-            return ufuncs.true_divide(x, divisors)
+            return _BY_FACTORS[kind](x, factors)
         if type(index) is int and mode is None and wrap_negative_indices and x.aval.shape:
             size = x.aval.shape[0]
             if type(size) is int and -size <= index < size and _fits_row(x, values):
@@ -279,7 +290,14 @@ class IndexUpdateRef:
 
             values = asarray(values)
         check_arraylike(f"x.at[...].{kind}", values)
-        _check_cast(x, values)
+        joined = _joined_dtype(x, values)
+        if joined != dtype_of(x):  # the update happens in the dtype of both
+            _warn_of_cast(x, values)
+            out = IndexUpdateRef(convert(x, joined), index)._update(
+                kind, convert(as_array(values), joined), indices_are_sorted, unique_indices, mode,
+                wrap_negative_indices,
+            )  # fmt: skip
+            return _restored(lax.real(out) if dtypes.issubdtype(joined, np.complexfloating) else out, x)
         shape = shape_of(x)
         if _is_mask(index) and mode is None:
             mask_shape = shape_of(index)

@@ -648,24 +648,25 @@ def fold_in(key: Any, data: Any) -> Any:
 
     Args:
       key: a key.
-      data: an integer scalar, of which the lowest 32 bits count.
+      data: an integer scalar. Of an array the lowest 32 bits count, of a float its integer part.
 
     Raises:
-      TypeError: `data` is no integer scalar.
+      TypeError: `data` is no scalar, or complex.
+      OverflowError: a Python number is negative, or does not fit 32 bits.
 
     Example:
       >>> import canter as ct
       >>> key = ct.random.fold_in(ct.random.key(0), 7)
     """
     raw = raw_key("fold_in", key, uses=False)
-    if isinstance(data, int) and not isinstance(data, bool):
-        data = np.uint32(data & 0xFFFFFFFF)
+    if isinstance(data, (int, float)) and not isinstance(data, np.generic):
+        data = np.uint32(data)
     aval = get_aval(data)
     if aval.shape:
         raise TypeError(
             f"random.fold_in takes an integer scalar, got {aval.str_short()}. Use vmap for several."
         )
-    if not dtypes.issubdtype(aval.dtype, np.integer):
+    if not (dtypes.issubdtype(aval.dtype, np.number) or aval.dtype == bool) or aval.dtype.kind == "c":
         raise TypeError(f"random.fold_in takes an integer scalar, got {aval.str_short()}.")
     return raw.same_kind(_fold_in(raw.words, data, impl=raw.impl))
 

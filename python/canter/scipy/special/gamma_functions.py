@@ -13,7 +13,7 @@ from canter.core import dtypes
 from canter.lax.common import const
 from canter.lax.special_programs import zeta_minus_one
 from canter.numpy.ufunc_bodies import where
-from canter.numpy.util import dtype_of, promote_args_inexact, to_inexact
+from canter.numpy.util import convert, dtype_of, promote_args_inexact, to_inexact
 from canter.runtime.composite import composite
 
 from .common import binary, in_single, polynomial, same_shape, unary
@@ -190,7 +190,7 @@ gammaincc = binary(
 def _rising(z: Any, m: Any) -> Any:
     sign = gamma_sign(z + m) * gamma_sign(z)
     value = sign * lax.exp(lax.lgamma(z + m) - lax.lgamma(z))
-    return where(lax.eq(m, const(m, 0)), const(m, 1), value)
+    return convert(where(lax.eq(m, const(m, 0)), const(m, 1), value), value.dtype)
 
 
 poch = binary(
