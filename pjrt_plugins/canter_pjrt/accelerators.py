@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from . import jaxlib_door
+from . import coordination, jaxlib_door
 from .plugins import Plugin, installed, misfit, version_of
 
-__all__ = ["PluginError", "PluginState", "find", "load", "plugin_for", "report", "start"]
+__all__ = ["PluginError", "PluginState", "find", "has_tpu", "load", "plugin_for", "report", "start"]
 
 
 class PluginError(RuntimeError):
@@ -36,7 +36,8 @@ _GOOGLE = "0x1ae0"
 _TPUS = frozenset({"0x0027", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"})
 
 
-def _has_tpu() -> bool:
+def has_tpu() -> bool:
+    """Whether this machine seems to have a TPU."""
     if glob.glob("/dev/accel[0-9]*") or os.environ.get("TPU_NAME"):
         return True
     for folder in glob.glob("/sys/bus/pci/devices/*"):
@@ -82,7 +83,7 @@ _KINDS = {
     "rocm": _Kind(
         lambda: os.path.exists("/dev/kfd"), "AMD GPU", "ROCM", functools.partial(_gpu_options, "ROCM")
     ),
-    "tpu": _Kind(_has_tpu, "TPU"),
+    "tpu": _Kind(has_tpu, "TPU"),
 }  # fmt: skip
 
 
@@ -160,7 +161,7 @@ _NO_TPU = {
 
 
 def _prepare(plugin: Plugin) -> None:
-    if plugin.platform == "tpu" and not _has_tpu():
+    if plugin.platform == "tpu" and not has_tpu():
         for name, value in _NO_TPU.items():
             os.environ.setdefault(name, value)
 
@@ -267,6 +268,7 @@ def start(
     visible: list[int] | None = None,
     more: Mapping[str, Any] | None = None,
     asked: bool = False,
+    transfers: Mapping[str, Any] | None = None,
 ) -> Any:
     """The client of a plugin's devices.
 
@@ -275,6 +277,7 @@ def start(
       visible: ids of the devices that may be used; None for all.
       more: options for the plugin, beside those from the environment.
       asked: whether the user named the platform; else a plugin without hardware is not even loaded.
+      transfers: arguments of jaxlib's about devices of several processes.
 
     Raises:
       NoHardwareError: there is none for it.
@@ -285,9 +288,13 @@ def start(
         raise NoHardwareError(f"no {kind.words} is visible on this machine")
     options = {} if kind is None else kind.options(visible)
     capsule = load(plugin)
+    options.update(coordination.plugin_options(plugin.platform))
     options.update(more or {})
+    group = coordination.current()
     try:
-        return jaxlib_door.make_c_api_client(plugin.platform, options, None)
+        return jaxlib_door.make_c_api_client(
+            plugin.platform, options, None if group is None else group.client, **(transfers or {})
+        )
     except jaxlib_door.JaxRuntimeError as error:
         del capsule
         text = " ".join(str(error).split())

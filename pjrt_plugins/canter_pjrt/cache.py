@@ -31,6 +31,7 @@ __all__ = [
     "key",
     "load",
     "machine",
+    "module_bytes",
     "pack",
     "remove",
     "settings",
@@ -159,7 +160,8 @@ def _xla_flags() -> str:
     return " ".join(sorted(flag for flag in flags if not flag.startswith(_HARMLESS_FLAGS)))
 
 
-def _module_text(module: Any, lines: bool) -> bytes:
+def module_bytes(module: Any, lines: bool = False) -> bytes:
+    """A module in short, the same for equal programs; without its source locations unless `lines`."""
     if isinstance(module, bytes):
         return module
     if isinstance(module, str):
@@ -202,7 +204,7 @@ def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) 
         build.allow_spmd_sharding_propagation_to_output,
     )
     for part in (
-        _module_text(module, lines),
+        module_bytes(module, lines),
         repr((options.num_replicas, options.num_partitions, relative)).encode(),
         repr((build.use_spmd_partitioning, *map(list, free))).encode(),
         repr(options.env_option_overrides).encode(),

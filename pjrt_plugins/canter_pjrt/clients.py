@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import jaxlib_door
+from . import coordination, jaxlib_door
 
 __all__ = [
     "BackendError",
@@ -37,12 +37,20 @@ class ClientOptions(NamedTuple):
       platforms: platforms to start, by preference; None for all that are known.
       visible_devices: ids of the devices that may be used, by platform; of others all may.
       plugin_options: options for the clients of plugins.
+      cpu_collectives: what CPU devices of several processes communicate by.
+      cpu_asynchronous: whether a call may return before the CPU is done.
+      cpu_timeouts: minutes to wait for what processes tell about CPU devices: of this machine, and of all.
+      transfers: arguments for the clients of plugins, about devices of several processes.
     """
 
     num_cpu_devices: int | None = None
     platforms: tuple[str, ...] | None = None
     visible_devices: tuple[tuple[str, tuple[int, ...]], ...] = ()
     plugin_options: tuple[tuple[str, Any], ...] = ()
+    cpu_collectives: str | None = "gloo"
+    cpu_asynchronous: bool = True
+    cpu_timeouts: tuple[int, int] = (2, 5)
+    transfers: tuple[tuple[str, Any], ...] = ()
 
 
 _DEFAULT = ClientOptions()
@@ -54,7 +62,17 @@ class _Platform(NamedTuple):
 
 
 def _make_cpu(options: ClientOptions) -> Any:
-    return jaxlib_door.make_cpu_client(options.num_cpu_devices)
+    if coordination.current() is None:
+        return jaxlib_door.make_cpu_client(options.num_cpu_devices, asynchronous=options.cpu_asynchronous)
+    local, everywhere = options.cpu_timeouts
+    return jaxlib_door.make_cpu_client(
+        options.num_cpu_devices,
+        # Computations that wait in a queue for other processes can take each other's threads: one at a time.
+        asynchronous=False,
+        get_local_topology_timeout_minutes=local,
+        get_global_topology_timeout_minutes=everywhere,
+        **coordination.cpu_options(options.cpu_collectives),
+    )
 
 
 _platforms: dict[str, _Platform] = {"cpu": _Platform(_make_cpu, 0)}
@@ -105,7 +123,9 @@ def _starter(plugin: Any) -> Callable[[ClientOptions], Any]:
         visible = dict(options.visible_devices).get(plugin.platform)
         asked = options.platforms is not None
         chosen = None if visible is None else list(visible)
-        return accelerators.start(plugin, chosen, dict(options.plugin_options), asked)
+        return accelerators.start(
+            plugin, chosen, dict(options.plugin_options), asked, dict(options.transfers)
+        )
 
     return make
 

@@ -112,6 +112,8 @@ __all__ = [
     "jax_jit",
     "jaxlib_version",
     "make_array",
+    "make_coordination_client",
+    "make_coordination_service",
     "make_cpu_client",
     "mlir_conversions",
     "pjit",
@@ -184,6 +186,9 @@ _LATE: dict[str, tuple[str, str | None]] = {
     "register_custom_type_handler": ("jaxlib.xla_client", "register_custom_type_handler"),
     "load_pjrt_plugin_dynamically": ("jaxlib.xla_client", "load_pjrt_plugin_dynamically"),
     "initialize_pjrt_plugin": ("jaxlib.xla_client", "initialize_pjrt_plugin"),
+    "create_preemption_sync_manager": ("jaxlib._jax", "create_preemption_sync_manager"),
+    "make_gloo_tcp_collectives": ("jaxlib._jax", "make_gloo_tcp_collectives"),
+    "make_mpi_collectives": ("jaxlib._jax", "make_mpi_collectives"),
     "make_c_api_client": ("jaxlib.xla_client", "make_c_api_client"),
     "make_c_api_device_topology": ("jaxlib.xla_client", "make_c_api_device_topology"),
     "generate_pjrt_gpu_plugin_options": ("jaxlib.xla_client", "generate_pjrt_gpu_plugin_options"),
@@ -292,31 +297,55 @@ def default_memory_of(device: Any) -> str | None:
         return None
 
 
-def make_cpu_client(
-    num_devices: int | None = None,
-    *,
-    asynchronous: bool = True,
-    distributed_client: Any = None,
-    node_id: int = 0,
-    num_nodes: int = 1,
-    collectives: Any = None,
-) -> Any:
+def make_cpu_client(num_devices: int | None = None, **options: Any) -> Any:
     """Creates a CPU client that says nothing on stderr.
 
     Client creation writes INFO lines of its own; TF_CPP_MIN_LOG_LEVEL, where the user has set it,
     decides instead of us.
+
+    Args:
+      num_devices: how many virtual devices; None for what `XLA_FLAGS` says, else one.
+      options: jaxlib's `asynchronous`, `distributed_client`, `node_id`, `num_nodes`, `collectives`,
+        `get_local_topology_timeout_minutes` and `get_global_topology_timeout_minutes`.
     """
     from jaxlib import xla_client
 
     quiet()
-    return xla_client.make_cpu_client(
-        asynchronous=asynchronous,
-        distributed_client=distributed_client,
-        node_id=node_id,
-        num_nodes=num_nodes,
-        collectives=collectives,
-        num_devices=num_devices,
-    )
+    return xla_client.make_cpu_client(num_devices=num_devices, **options)
+
+
+# --- several processes -------------------------------------------------------------------------
+
+
+def make_coordination_service(
+    address: str, num_processes: int, heartbeat_timeout: int, start_timeout: int, shutdown_timeout: int
+) -> Any:
+    """Starts the service through which processes find each other, in this process.
+
+    A process that dies leaves the others alive: they learn of it by `get_live_nodes`. (The other way of jaxlib's is
+    to abort them all, and a Python function in the place of that aborts as well, in 0.10, without a word.)
+    """
+    quiet(2)  # warns that this is experimental
+    try:
+        return _jax.get_distributed_runtime_service(
+            address, num_processes, heartbeat_timeout=heartbeat_timeout, cluster_register_timeout=start_timeout,
+            shutdown_timeout=shutdown_timeout, recoverable=True,
+        )  # fmt: skip
+    finally:
+        quiet()
+
+
+def make_coordination_client(
+    address: str, process_id: int, heartbeat_timeout: int, start_timeout: int, shutdown_timeout: int
+) -> Any:
+    """A client of that service, connected to it."""
+    quiet()
+    client = _jax.get_distributed_runtime_client(
+        address, process_id, init_timeout=start_timeout, heartbeat_timeout=heartbeat_timeout,
+        shutdown_timeout=shutdown_timeout, shutdown_on_destruction=False, use_compression=True,
+    )  # fmt: skip
+    client.connect()
+    return client
 
 
 # --- values ------------------------------------------------------------------------------------

@@ -350,7 +350,7 @@ def test_flags_reach_the_client(tmp_path, fresh):
     fresh.setattr(accelerators, "start", lambda *args: given.append(args))
     starter = clients._starter(discover([], {"TPU_LIBRARY_PATH": "/x"}).plugins[0])
     starter(ClientOptions(None, ("tpu",), (("tpu", (1,)),), (("a", 2),)))
-    assert given[0][1:] == ([1], {"a": 2}, True)
+    assert given[0][1:] == ([1], {"a": 2}, True, {})
 
 
 def test_flags_of_devices_are_read():

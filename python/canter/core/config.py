@@ -457,6 +457,50 @@ thread_guard = _flag(
     on_change=_set_thread_guard,
 )  # fmt: skip
 
+# Flags of programs that several processes run together.
+cpu_collectives_implementation = _flag(
+    "cpu_collectives_implementation", "gloo", _optional(_one_of("none", "gloo", "mpi")),
+    "What CPU devices of several processes communicate by.",
+)  # fmt: skip
+cpu_enable_async_dispatch = _flag(
+    "cpu_enable_async_dispatch", True, _boolean,
+    "Whether a call may return before the CPU has computed its results.",
+)  # fmt: skip
+cpu_get_local_topology_timeout_minutes = _flag(
+    "cpu_get_local_topology_timeout_minutes", 2, _number(int, 0),
+    "How long to wait for what the processes of this machine tell about their CPU devices.",
+)  # fmt: skip
+cpu_get_global_topology_timeout_minutes = _flag(
+    "cpu_get_global_topology_timeout_minutes", 5, _number(int, 0),
+    "How long to wait for what all processes tell about their CPU devices.",
+)  # fmt: skip
+sort_devices_by_process_index = _flag(
+    "sort_devices_by_process_index", True, _boolean,
+    "Whether `devices` gives those of process 0 first, then those of process 1, and so on (plugins).",
+)  # fmt: skip
+force_dcn_cross_host_transfers = _flag(
+    "force_dcn_cross_host_transfers", False, _boolean,
+    "Whether arrays move between hosts over the network, even where a faster way is there (plugins).",
+)  # fmt: skip
+enable_recoverability = _flag(
+    "enable_recoverability", False, _boolean,
+    "Whether a process goes on, in a computation it cannot finish, when another one has failed; else it ends.",
+)  # fmt: skip
+enable_preemption_service = _flag(
+    "enable_preemption_service", True, _boolean,
+    "Whether SIGTERM is taken as notice that the process will be stopped, for reached_preemption_sync_point.",
+)  # fmt: skip
+distributed_debug = _flag(
+    "distributed_debug",
+    False,
+    _boolean,
+    "Whether each program that processes agree on is logged as a warning.",
+)
+process_agreement_timeout_seconds = _flag(
+    "process_agreement_timeout_seconds", 600.0, _number(float, 0),
+    "How long a process waits for the others before it runs a new program with them.",
+)  # fmt: skip
+
 outline_repetitions = _flag(
     "outline_repetitions", True, _boolean,
     "Whether repeated layers of a program become calls of one function (CPU only).",

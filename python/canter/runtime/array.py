@@ -158,8 +158,9 @@ def _value(self: Any) -> np.ndarray:
 def _assemble(array: Any, sharding: Any) -> np.ndarray:
     if not sharding.is_fully_addressable:
         raise RuntimeError(
-            f"An array of shape {array.shape} spans devices of other processes ({sharding}), so its value "
-            "cannot be read here. Read the local parts from x.addressable_shards, or gather it first."
+            f"An array of shape {array.shape} spans devices of other processes ({sharding}), so that its value cannot "
+            "be read here. In all processes, canter.experimental.multihost_utils.process_allgather(x, tiled=True) "
+            "gives it as a NumPy array; the parts of this process are in x.addressable_shards."
         )
     aval = array.aval
     whole = np.empty(aval.shape, aval.dtype)
@@ -284,13 +285,18 @@ def _item(self: Any, *args: Any) -> Any:
 def _repr(self: Any) -> str:
     if self.is_deleted():
         return f"<deleted Array {self.aval.str_short()}>"
-    if not self._sharding.is_fully_addressable:
+    if not _is_readable(self):
         return f"Array(shape={self.aval.shape}, dtype={self.aval.dtype.name})"
     return array_repr(_value(self), self.aval.weak_type)
 
 
 def _str(self: Any) -> str:
-    return _repr(self) if self.is_deleted() else str(_value(self))
+    return _repr(self) if self.is_deleted() or not _is_readable(self) else str(_value(self))
+
+
+def _is_readable(self: Any) -> bool:
+    """Whether this process has all of the value."""
+    return self._sharding.is_fully_addressable or self._sharding.is_fully_replicated
 
 
 def _format(self: Any, spec: str) -> str:

@@ -58,6 +58,16 @@ def _client_options() -> clients.ClientOptions:
         platforms=names,
         visible_devices=visible,
         plugin_options=tuple(config.pjrt_client_create_options.value or ()),
+        cpu_collectives=config.cpu_collectives_implementation.value,
+        cpu_asynchronous=config.cpu_enable_async_dispatch.value,
+        cpu_timeouts=(
+            config.cpu_get_local_topology_timeout_minutes.value,
+            config.cpu_get_global_topology_timeout_minutes.value,
+        ),
+        transfers=tuple(
+            (flag, config.flags[flag].value)
+            for flag in ("force_dcn_cross_host_transfers", "sort_devices_by_process_index")
+        ),
     )
 
 
@@ -84,6 +94,8 @@ def _says_what_is(flag: str, value: Any) -> bool:
 
 for _flag in (
     "num_cpu_devices", "platforms", "cuda_visible_devices", "rocm_visible_devices", "pjrt_client_create_options",
+    "cpu_collectives_implementation", "cpu_enable_async_dispatch", "cpu_get_local_topology_timeout_minutes",
+    "cpu_get_global_topology_timeout_minutes", "force_dcn_cross_host_transfers", "sort_devices_by_process_index",
 ):  # fmt: skip
     config.flags[_flag].on_change = _refuse_late_change(_flag)
 

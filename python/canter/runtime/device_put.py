@@ -380,6 +380,9 @@ def device_put(
         guards = guard_lib.thread_local_state()
         previous, guards.explicit_device_put = guards.explicit_device_put, True
         try:
+            for leaf, target in zip(leaves, devices, strict=True):
+                if isinstance(target, DeviceSharding) and not target.is_fully_addressable:
+                    _check_same(leaf, target)
             outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
         except IndivisibleError as error:
             raise _named(error, x, leaves, devices) from None
@@ -393,6 +396,20 @@ def _layout_asked(target: Any, leaf: Any) -> Any:
         return None
     target.check_concrete("device_put", "the array", np.shape(leaf))
     return target.layout
+
+
+def _check_same(leaf: Any, target: Any) -> None:
+    """Of a value that each process has for itself, each is to have the same."""
+    if type(leaf) is ArrayImpl and not leaf.is_fully_addressable:
+        return
+    from .processes import check_same
+
+    aval = get_aval(leaf)
+    if isinstance(aval.dtype, dtypes.ExtendedDType):
+        leaf = aval.dtype.to_physical(leaf)
+        check_same(np.asarray(leaf), target, "device_put")
+    else:
+        check_same(np.asarray(leaf, aval.dtype), target, "device_put")
 
 
 def _named(error: Exception, x: Any, leaves: Any, targets: Any) -> Exception:

@@ -26,6 +26,7 @@ from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding
 from .backend import current_default_device
 from .nonfinite import check_finite, checks_are_on
 from .placement import sharding_of
+from .processes import Span
 from .program import (
     Executable,
     FastPath,
@@ -189,15 +190,17 @@ class MeshExecutable(Executable):
     Attributes:
       in_shardings: of the arguments that the program reads.
       out_shardings: of the results.
+      span: of a program over several processes, else None.
     """
 
-    __slots__ = ("_made_as", "devices", "in_shardings", "mesh", "out_shardings")
+    __slots__ = ("_made_as", "devices", "in_shardings", "mesh", "out_shardings", "span")
 
     def __init__(self, loaded: Any, lowered: LoweredProgram):
         layout = lowered.layout
         assert layout is not None
         super().__init__(loaded, lowered, layout.devices[0])
         self.devices, self.mesh = layout.devices, layout.mesh
+        self.span = Span.of(lowered, layout.devices)
         asked = layout.kept(lowered.kept).in_shardings
         in_avals = [_physical(aval) for aval in lowered.in_avals]
         out_avals = [_physical(aval) for aval in lowered.out_avals]
@@ -295,16 +298,23 @@ class MeshExecutable(Executable):
         check_may_run(self.name)
         read = (arg for arg, keep in zip(args, self.kept, strict=True) if keep)
         operands = self.laid_out([place_on(arg, s) for arg, s in zip(read, self.in_shardings, strict=True)])
-        if self.effects is None:
-            results = self.loaded.execute_sharded(operands)
+        if self.span is None:
+            outs = self._finish(self._execute(operands))
         else:
-            results = self.effects.execute(self.loaded, operands, self.device, self._everywhere())
-        outs = results.consume_with_handlers(self.handlers(True))
+            outs = self.span.run(lambda: self._execute(operands), self._finish)
         if self._made_as != self.out_shardings:
             outs = [place_on(out, sharding) for out, sharding in zip(outs, self.out_shardings, strict=True)]
         if checks_are_on():
             check_finite(self.name, outs)
         return outs
+
+    def _execute(self, operands: list[Any]) -> Any:
+        if self.effects is None:
+            return self.loaded.execute_sharded(operands)
+        return self.effects.execute(self.loaded, operands, self.device, self._everywhere())
+
+    def _finish(self, results: Any) -> list[Any]:
+        return results.consume_with_handlers(self.handlers(True))
 
     def fast_path(
         self, result: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
@@ -315,7 +325,7 @@ class MeshExecutable(Executable):
         """
         from .device_put import place_on
 
-        if self._made_as != self.out_shardings:
+        if self._made_as != self.out_shardings or (self.span is not None and self.span.on_cpu):
             return None
         if self.effects is not None or checks_are_on() or not all(map(_is_c_argument, leaves)):
             return None
