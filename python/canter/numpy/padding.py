@@ -15,7 +15,16 @@ from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
 
-from .util import broadcast_to, canonical_axes, check_arraylike, convert, dtype_of, dtype_rank, shape_of
+from .util import (
+    PYTHON_RANK,
+    broadcast_to,
+    canonical_axes,
+    check_arraylike,
+    convert,
+    dtype_of,
+    dtype_rank,
+    shape_of,
+)
 
 __all__ = ["pad", "trim_zeros"]
 
@@ -254,6 +263,10 @@ def _pad(array: Any, pad_width: Any, mode: str, **kwargs: Any) -> Any:
 
             values = asarray(values)
         check_arraylike("pad", values)
+        if type(values) in PYTHON_RANK and PYTHON_RANK[type(values)] <= dtype_rank(dtype_of(x)):
+            values = convert(
+                values, dtype_of(x)
+            )  # here, because a device has its own ways with a dtype without 0
         return _pad_constant(x, values, widths=widths)
     if builtins.any(n == 0 and (low or high) for n, (low, high) in zip(shape_of(x), widths, strict=True)):
         raise ValueError(

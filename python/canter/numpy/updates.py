@@ -59,10 +59,15 @@ def _restored(out: Any, x: Any) -> Any:
     return convert(out, dtype_of(x), bool(getattr(x, "weak_type", False)))
 
 
+def _as_values(values: Any, x: Any) -> Any:
+    """Values in x's dtype."""
+    return convert(values if type(values) in PYTHON_RANK else as_array(values), dtype_of(x))
+
+
 @composite(static_argnames=("plan", "kind"))
 def _update_box(x: Any, values: Any, operands: Sequence[Any], *, plan: Plan, kind: str) -> Any:
     starts, sizes = _boxes(x, plan, operands)
-    values = convert(as_array(values), dtype_of(x))
+    values = _as_values(values, x)
     if shape_of(values):
         new = broadcast_to(values, result_shape(shape_of(x), plan, list(operands)))
         new = lax.reshape(new, tuple(sizes))
@@ -88,7 +93,7 @@ def _update_box(x: Any, values: Any, operands: Sequence[Any], *, plan: Plan, kin
 @composite(static_argnames=("kind",))
 def _update_mask(x: Any, values: Any, mask: Any, *, kind: str) -> Any:
     shape = shape_of(x)
-    values = convert(as_array(values), dtype_of(x))
+    values = _as_values(values, x)
     tail = shape[len(shape_of(mask)) :]
     values = broadcast_to(lax.reshape(values, shape_of(values)[len(shape_of(values)) - len(tail) :])
                           if len(shape_of(values)) > len(tail) else values, shape)  # fmt: skip
@@ -103,7 +108,7 @@ def _row_update(kind: str) -> Callable[..., Any]:
     def update_row(x: Any, values: Any, start: Any) -> Any:
         shape = shape_of(x)
         starts = [start, *[0] * (len(shape) - 1)]
-        values = broadcast_to(convert(as_array(values), dtype_of(x)), (1, *shape[1:]))
+        values = broadcast_to(_as_values(values, x), (1, *shape[1:]))
         if kind != "set":
             old = lax.dynamic_slice(x, starts, (1, *shape[1:]), allow_negative_indices=False)
             values = convert(combine(old, values), dtype_of(x))
@@ -141,7 +146,7 @@ def _update_scattered(
     unique_indices: bool,
     wrap_negative_indices: bool,
 ) -> Any:
-    values = convert(as_array(values), dtype_of(x))
+    values = _as_values(values, x)
     return _scattered(
         x, values, operands, plan, kind, mode, indices_are_sorted, unique_indices, wrap_negative_indices
     )
