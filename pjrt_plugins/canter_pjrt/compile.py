@@ -37,6 +37,7 @@ def compile_options(
     num_replicas: int = 1,
     spmd: bool | None = None,
     free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
+    build: Mapping[str, float | int] | None = None,
 ) -> Any:
     """Options for the compiler.
 
@@ -46,6 +47,7 @@ def compile_options(
       num_replicas: how often the program is replicated; the rest of the devices are partitions.
       spmd: whether the program is partitioned over devices by its shardings; None: where there are several.
       free_shardings: for which arguments, and for which results, the compiler chooses the sharding.
+      build: fields of the compiler's build options by name: efforts and levels.
 
     Raises:
       CompilerOptionError: a name that is no string or a value of another type than bool, int, float or str.
@@ -59,14 +61,24 @@ def compile_options(
     assignment = DeviceAssignment.create(ids)
     made = CompileOptions()
     made.num_replicas, made.num_partitions, made.device_assignment = num_replicas, partitions, assignment
-    build = made.executable_build_options
-    build.num_replicas, build.num_partitions, build.device_assignment = num_replicas, partitions, assignment
-    build.use_spmd_partitioning = partitions > 1 if spmd is None else spmd
-    build.use_shardy_partitioner = True
+    fields = made.executable_build_options
+    fields.num_replicas, fields.num_partitions, fields.device_assignment = (
+        num_replicas,
+        partitions,
+        assignment,
+    )
+    fields.use_spmd_partitioning = partitions > 1 if spmd is None else spmd
+    fields.use_shardy_partitioner = True
     if free_shardings is not None:
         arguments, results = free_shardings
-        build.allow_spmd_sharding_propagation_to_parameters = list(arguments)
-        build.allow_spmd_sharding_propagation_to_output = list(results)
+        fields.allow_spmd_sharding_propagation_to_parameters = list(arguments)
+        fields.allow_spmd_sharding_propagation_to_output = list(results)
+    for name, value in (build or {}).items():
+        if not hasattr(
+            fields, name
+        ):  # an effort from -1 to 1, for which newer versions have the levels O0 to O3
+            name, value = name.replace("exec_time_", "").replace("_effort", "_level"), 19 if value < 0 else 39
+        setattr(fields, name, value)
     if options:
         made.env_option_overrides = [_checked_option(name, value) for name, value in sorted(options.items())]
     return made
@@ -197,6 +209,7 @@ def compile_or_load(
     recent: MutableMapping[Any, Any] | None = None,
     free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
     lasting: bool = True,
+    build: Mapping[str, float | int] | None = None,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -211,6 +224,7 @@ def compile_or_load(
       name: of the function, for messages.
       recent: executables of this process, looked up first; what is made here is added.
       free_shardings: see `compile_options`.
+      build: see `compile_options`.
       lasting: False for a program that refers to objects of this process, or that the compiler has to call back
         for: it is compiled, whatever has been kept.
 
@@ -219,7 +233,7 @@ def compile_or_load(
       JaxRuntimeError: the compiler refuses the program.
     """
     made = compile_options(
-        devices, options, num_replicas=num_replicas, spmd=spmd, free_shardings=free_shardings
+        devices, options, num_replicas=num_replicas, spmd=spmd, free_shardings=free_shardings, build=build
     )
     settings = cache.settings()
     if host_callbacks:

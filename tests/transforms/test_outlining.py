@@ -49,12 +49,12 @@ def test_forward_and_backward_layers_are_calls_with_the_same_results(depth):
     assert functions == 2 and count >= 2 * (depth - 1)
     with ct.enable_x64(True):
         outlined = ct.jit(ct.value_and_grad(model))(layers, x)
-        ct.config.update("outline_repetitions", False)
+        ct.config.update("outline", "off")
         try:
             ct.clear_caches()
             plain = ct.jit(ct.value_and_grad(model))(layers, x)
         finally:
-            ct.config.update("outline_repetitions", True)
+            ct.config.update("outline", "auto")
     for a, b in zip(ct.tree_util.tree_leaves(outlined), ct.tree_util.tree_leaves(plain), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 

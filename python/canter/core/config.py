@@ -501,9 +501,30 @@ process_agreement_timeout_seconds = _flag(
     "How long a process waits for the others before it runs a new program with them.",
 )  # fmt: skip
 
-outline_repetitions = _flag(
-    "outline_repetitions", True, _boolean,
-    "Whether repeated layers of a program become calls of one function (CPU only).",
+# Flags of how much is done to compile sooner, or to run faster.
+_LEVELS = _one_of("UNKNOWN", "O0", "O1", "O2", "O3")
+effort = _flag(
+    "effort", "default", _one_of("fast", "default", "max"),
+    "Whether programs are to compile sooner ('fast') or to run faster ('max').", dispatch_key=True,
+)  # fmt: skip
+outline = _flag(
+    "outline", "auto", _one_of("auto", "off"),
+    "Whether repeated layers of a program become calls of one function, or a loop (CPU only).", dispatch_key=True,
+)  # fmt: skip
+exec_time_optimization_effort = _flag(
+    "exec_time_optimization_effort", 0.0, _number(float),
+    "The compiler's effort to make programs fast, from -1 to 1; 0: what `effort` says.", dispatch_key=True,
+)  # fmt: skip
+memory_fitting_effort = _flag(
+    "memory_fitting_effort", 0.0, _number(float),
+    "The compiler's effort to fit programs into the memory of the device, from -1 to 1.", dispatch_key=True,
+)  # fmt: skip
+optimization_level = _flag(
+    "optimization_level", "UNKNOWN", _LEVELS, "The compiler's optimisation level.", dispatch_key=True
+)
+memory_fitting_level = _flag(
+    "memory_fitting_level", "O2", _LEVELS,
+    "The level of the compiler's effort to fit the memory of the device.", dispatch_key=True,
 )  # fmt: skip
 
 # Flags of the compilation cache.

@@ -23,6 +23,7 @@ from ..core.tracing import trace_to_jaxpr
 from ..transforms.eager_linearize import forget_templates
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .array import check_not_deleted
+from .effort import current
 from .jit import shard_arg
 from .nonfinite import checks_are_on, explain
 from .program import (
@@ -102,7 +103,7 @@ class _FlatCall:
         raise NotImplementedError
 
     def options(self) -> CompileOptions:
-        return CompileOptions(self.name)
+        return CompileOptions(self.name, effort=current())
 
     def shardings(self) -> Any:
         """Shardings asked for, an operand each and a result each; None if there are none."""
@@ -218,7 +219,7 @@ class _JaxprCall(_FlatCall):
         return self.closed
 
     def options(self) -> CompileOptions:
-        return self.compile_options
+        return self.compile_options._replace(effort=current(self.compile_options.flags))
 
     def shardings(self) -> Any:
         return self.asked

@@ -39,6 +39,7 @@ from ..core.tracing import argument_aval, trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
 from .backend import on_clear
+from .effort import current, option_pairs, split
 from .jit_types import JitFunction, JitOptions
 from .nonfinite import checks_are_on, explain, is_user_function
 from .placement import place
@@ -237,8 +238,13 @@ class Jitted:
             where[f"sharding of {names[i]}"] = getattr(leaf, "sharding", None) if place.layout else None
         for i, flag in enumerate(self.donated(call)):
             where[f"donation of {names[i]}"] = flag
-        where |= {f"compiler option {name}": value for name, value in self.compiler_flags}
-        where |= {"asked shardings": self.shardings, "name": self.name, "keep_unused": self.keep_unused}
+        where |= current(self.compiler_flags).described()
+        where |= {f"compiler option {name}": value for name, value in split(self.compiler_flags)[0].items()}
+        where |= {
+            "asked shardings": self.shardings,
+            "name": self.name,
+            "keep_unused": self.keep_unused,
+        }
         self.history().add_compilation(self.function, self._key(call), call.static_positions, where)
 
     def _check_hashable(self, call: Call) -> None:
@@ -379,7 +385,9 @@ class Jitted:
         donated: tuple[bool, ...] = ()
         if self.uses_donation and not checks_are_on():  # to explain a NaN takes the arguments
             donated = (False,) * len(program.constants) + self.donated(call)
-        return CompileOptions(self.name, donated, self.keep_unused, self.compiler_flags)
+        return CompileOptions(
+            self.name, donated, self.keep_unused, self.compiler_flags, current(self.compiler_flags)
+        )
 
     def names_for(self, program: TracedProgram, call: Call) -> tuple[list[str], list[str]]:
         """Names of all arguments, hoisted constants first, and of all results."""
@@ -648,6 +656,8 @@ def jit(
     compiler_options: dict[str, Any] | None = None,
     abstracted_axes: Any = None,
     max_traces: int | None = None,
+    effort: str | None = None,
+    outline: str | None = None,
 ) -> Any:
     """Compiles a function with XLA, once per combination of argument types.
 
@@ -667,6 +677,9 @@ def jit(
       compiler_options: options of the XLA compiler, by name.
       abstracted_axes: not supported; must be None.
       max_traces: how often the function may be traced; one more raises, and says what changed.
+      effort: "fast" compiles sooner, "max" runs faster, "default" is between; None: `config.effort`.
+      outline: "off" leaves repeated layers of the program as they are, see docs/compile-time.md; None:
+        `config.outline`.
 
     Returns:
       A function with the same parameters; it has `trace`, `lower`, `eval_shape`, `clear_cache`, `cache_info` and
@@ -675,7 +688,7 @@ def jit(
     Raises:
       TypeError: `fun` is not callable, or an argument of a call is no array.
       ValueError: a position or name that the function does not have, a static argument without a hash,
-        options that name different devices, or shardings that do not fit the arguments or results.
+        options that name different devices, another effort, or shardings that do not fit the arguments or results.
       RetracingError: more traces than `max_traces`.
       NotImplementedError: `abstracted_axes`.
 
@@ -704,6 +717,8 @@ def jit(
         where = describe_function(fun)
         chosen, shardings = placement_from_options(where, device, backend, in_shardings, out_shardings)
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+    if effort is not None or outline is not None:
+        flags += option_pairs(effort, outline)
     jitted = Jitted(
         fun,
         spec,

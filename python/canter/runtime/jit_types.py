@@ -76,3 +76,5 @@ class JitOptions(TypedDict, total=False):
     compiler_options: dict[str, Any] | None
     abstracted_axes: Any
     max_traces: int | None
+    effort: str | None
+    outline: str | None

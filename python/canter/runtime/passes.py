@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import config
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from ..transforms.outlining import outline_repetitions
 from ..transforms.partial_evaluation import dce_jaxpr
+from .effort import DEFAULT_EFFORT, Effort
 
 __all__ = ["constants_to_arguments", "embeds", "outline", "remove_dead_code"]
 
@@ -29,9 +29,9 @@ def remove_dead_code(jaxpr: Jaxpr, keep_unused: bool) -> tuple[Jaxpr, list[bool]
     return dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), keep_inputs=keep_unused)
 
 
-def outline(jaxpr: Jaxpr, platforms: tuple[str, ...]) -> Jaxpr:
+def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_EFFORT) -> Jaxpr:
     """Turns repeated layers into calls, on the platform where that makes compiling and running faster."""
-    if platforms != ("cpu",) or not config.outline_repetitions.value:
+    if platforms != ("cpu",) or effort.outline == "off":
         return jaxpr
     return outline_repetitions(jaxpr)
 

@@ -36,6 +36,7 @@ from . import (
 )
 from .backend import current_default_device
 from .effects import ProgramEffects
+from .effort import DEFAULT_EFFORT, Effort, replaced, split
 from .layouts import custom_layouts, layout_of, relaid, told, unusual, written
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
@@ -96,12 +97,14 @@ class CompileOptions(NamedTuple):
       donated: which arguments may be overwritten.
       keep_unused: whether arguments that the program does not read stay its arguments.
       flags: options for the compiler, as (name, value) pairs.
+      effort: see `Effort`; `flags` may name another one.
     """
 
     name: str
     donated: tuple[bool, ...] = ()
     keep_unused: bool = False
     flags: tuple[tuple[str, Any], ...] = ()
+    effort: Effort = DEFAULT_EFFORT
 
 
 class Layout(NamedTuple):
@@ -187,6 +190,7 @@ class LoweredProgram:
 
         start = time.perf_counter()
         layout = self.layout
+        effort, (asked, _) = replaced(self.options.effort, flags), split(self.options.flags + flags)
         if layout is not None:
             for thing in self.keepalives:
                 if hasattr(thing, "mesh"):
@@ -194,11 +198,12 @@ class LoweredProgram:
         loaded = compile_or_load(
             self._module_of_known_shapes(),
             [device] if layout is None else layout.devices,
-            options=dict(self.options.flags + flags),
+            options=effort.compiler_options(platform_of(device)) | asked,
             host_callbacks=self._host_functions(),
             name=self.options.name,
             recent=_recent,
             free_shardings=None if layout is None else layout.kept(self.kept).free(),
+            build=effort.build_options(platform_of(device)),
             lasting=self._is_lasting(),
         )
         log_duration(start, "compile", self.options.name)
@@ -269,7 +274,7 @@ def lower(
     symbolic = has_symbolic_shapes(closed.in_avals)
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused or symbolic)
     if layout is None and not symbolic:
-        jaxpr = outline(jaxpr, platforms)
+        jaxpr = outline(jaxpr, platforms, options.effort)
     elif layout is not None and len(layout.devices) > 1:
         ordered = shardable_ordered_effects.filter_not_in(ordered_effects.filter_in(jaxpr.effects))
         if ordered:

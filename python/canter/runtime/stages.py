@@ -21,6 +21,7 @@ from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, references
 from ..core.tracing import argument_aval
 from .array import check_not_deleted
+from .effort import current, option_pairs
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
 from .layouts import custom_layouts, format_of_aval
@@ -175,7 +176,8 @@ class Traced(_Stage):
         closed = of_arrays(program.lifted)
         place = place_of_call([], str, closed, jitted.device, None)
         platforms = (place.device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
-        options = CompileOptions(jitted.name, (), jitted.keep_unused, jitted.compiler_flags)
+        flags = jitted.compiler_flags
+        options = CompileOptions(jitted.name, (), jitted.keep_unused, flags, current(flags))
         return Lowered(jitted, program, self._call, lower(closed, options, platforms), place.device)
 
 
@@ -251,6 +253,7 @@ class Lowered(_Stage):
         *,
         device_assignment: Sequence[Any] | None = None,
         topology: Any = None,
+        effort: str | None = None,
     ) -> Compiled:
         """Compiles for the device.
 
@@ -260,10 +263,12 @@ class Lowered(_Stage):
           topology: hardware that is not here, to compile for instead: "tpu:v5e:4x4", "cuda:h100:8", a
             GpuTargetConfig as text, or what `experimental.topologies.get_topology_desc` returns. The platform's
             plugin must be installed. A program over a mesh keeps the mesh's shape, on the first devices.
+          effort: "fast", "default" or "max" for the compiler in the place of that of `jit`. What it would have
+            changed in the program itself stays: that is decided when the program is lowered.
 
         Raises:
-          ValueError: an option that the compiler does not have, a device of another platform, hardware that it does
-            not know, or a mesh of more devices than the topology has.
+          ValueError: an option that the compiler does not have, another effort, a device of another platform,
+            hardware that it does not know, or a mesh of more devices than the topology has.
           RuntimeError: the topology's platform has no plugin here.
         """
         if topology is not None:
@@ -271,7 +276,7 @@ class Lowered(_Stage):
                 raise ValueError("Give device_assignment or topology, not both.")
             from .ahead_of_time import lower_for
 
-            return lower_for(self, topology).compile(compiler_options)
+            return lower_for(self, topology).compile(compiler_options, effort=effort)
         device = self._device
         if device_assignment is not None and self._lowered.layout is not None:
             raise NotImplementedError(
@@ -294,6 +299,7 @@ class Lowered(_Stage):
                 f"{device}. Export it, or lower it without lowering_platforms."
             )
         flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+        flags += option_pairs(effort, None, "compile")
         return Compiled(self, self._lowered.compile(device, flags))
 
 

@@ -1,0 +1,132 @@
+"""Compile effort: what is done, and what is left out, to compile sooner or run faster.
+
+An effort is a row of `LEVERS`. It reaches a program as pairs among its compiler options, `("effort", "fast")`
+and `("outline", "off")`, which name no option of the compiler: `split` takes them out again. So whatever
+carries, compares or prints compiler options carries them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..core import config
+
+__all__ = ["DEFAULT_EFFORT", "EFFORTS", "LEVERS", "Effort", "Levers", "current", "option_pairs", "split"]
+
+EFFORTS = ("fast", "default", "max")
+OUTLINES = ("auto", "off")
+_LEVELS = {"UNKNOWN": 0, "O0": 9, "O1": 19, "O2": 29, "O3": 39}  # as the compiler numbers them
+
+
+class Levers(NamedTuple):
+    """What an effort sets.
+
+    Attributes:
+      cpu: options of the compiler on the CPU.
+      exec_time: `exec_time_optimization_effort` on the other platforms: -1 compiles sooner, 1 runs faster.
+    """
+
+    cpu: Mapping[str, Any]
+    exec_time: float
+
+
+#: By effort. docs/compile-time.md has what each brought, and what was tried and brought nothing.
+LEVERS = {
+    "fast": Levers({"xla_backend_optimization_level": 0}, -1.0),
+    "default": Levers({}, 0.0),
+    "max": Levers({}, 1.0),
+}
+
+
+class Effort(NamedTuple):
+    """What decides on the effort for one program.
+
+    Attributes:
+      name: the row of `LEVERS`.
+      outline: "auto", or "off": repeated layers stay as they are.
+      exec_time: the compiler's own scale, which other platforms than the CPU read; 0: what `name` says.
+      memory_fitting: the same for fitting the memory of the device.
+      optimization_level: "O0" to "O3", or "UNKNOWN".
+      memory_fitting_level: the same for memory.
+    """
+
+    name: str = "default"
+    outline: str = "auto"
+    exec_time: float = 0.0
+    memory_fitting: float = 0.0
+    optimization_level: str = "UNKNOWN"
+    memory_fitting_level: str = "O2"
+
+    @property
+    def levers(self) -> Levers:
+        return LEVERS[self.name]
+
+    def compiler_options(self, platform: str) -> dict[str, Any]:
+        """Options of the compiler that the effort stands for on a platform."""
+        return dict(self.levers.cpu) if platform == "cpu" else {}
+
+    def build_options(self, platform: str) -> dict[str, Any]:
+        """Values for the compiler's build options; those that are as the compiler has them are left out."""
+        asked = {
+            "exec_time_optimization_effort": self.exec_time,
+            "memory_fitting_effort": self.memory_fitting,
+            "optimization_level": _LEVELS[self.optimization_level],
+            "memory_fitting_level": _LEVELS[self.memory_fitting_level],
+        }
+        if platform == "cpu":  # which reads none of them: what is as always is not told
+            return {name: value for name, value in asked.items() if value not in (0, _LEVELS["O2"])}
+        asked["exec_time_optimization_effort"] = self.exec_time or self.levers.exec_time
+        return {name: value for name, value in asked.items() if value}
+
+    def described(self) -> dict[str, Any]:
+        """Each of them under its name in the configuration's terms."""
+        return {"effort" if name == "name" else name: value for name, value in self._asdict().items()}
+
+
+DEFAULT_EFFORT = Effort()
+
+
+def option_pairs(effort: str | None, outline: str | None, what: str = "jit") -> tuple[tuple[str, str], ...]:
+    """The two as pairs among compiler options; None leaves one to the configuration.
+
+    Raises:
+      ValueError: another word.
+    """
+    pairs = []
+    for name, value, known in (("effort", effort, EFFORTS), ("outline", outline, OUTLINES)):
+        if value is None:
+            continue
+        if value not in known:
+            raise ValueError(
+                f"{what}({name}={value!r}): expected None or one of {', '.join(map(repr, known))}."
+            )
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def split(flags: tuple[tuple[str, Any], ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of the compiler proper, and those of `option_pairs` among the given ones; later ones count."""
+    options = dict(flags)
+    return options, {name: options.pop(name) for name in ("effort", "outline") if name in options}
+
+
+def current(flags: tuple[tuple[str, Any], ...] = ()) -> Effort:
+    """The effort for a program with these options, under the configuration as it is now."""
+    found = Effort(
+        config.effort.value,
+        config.outline.value,
+        config.exec_time_optimization_effort.value,
+        config.memory_fitting_effort.value,
+        config.optimization_level.value,
+        config.memory_fitting_level.value,
+    )
+    return replaced(found, flags) if flags else found
+
+
+def replaced(effort: Effort, flags: tuple[tuple[str, Any], ...]) -> Effort:
+    """The effort with what the options say in its place."""
+    _, own = split(flags)
+    if not own:
+        return effort
+    return effort._replace(name=own.get("effort", effort.name), outline=own.get("outline", effort.outline))

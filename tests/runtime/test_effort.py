@@ -1,0 +1,86 @@
+"""Compile effort: what reaches the compiler, and that programs of different effort are told apart."""
+
+import numpy as np
+import pytest
+
+import canter as ct
+import canter.numpy as cnp
+from canter.core import config
+from canter.runtime import effort
+
+X = np.ones((3, 3), np.float32)
+
+
+def f(x):
+    return cnp.sin(x) @ x
+
+
+def test_each_effort_is_a_program_of_its_own_and_gives_the_same():
+    results = [ct.jit(f, effort=name)(X) for name in effort.EFFORTS]
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], rtol=1e-6)
+
+
+def test_the_configuration_decides_where_jit_does_not():
+    g = ct.jit(lambda x: f(x) + 1)
+    h = ct.jit(lambda x: f(x) + 2, effort="fast")
+    g(X), h(X)
+    with config.effort("fast"):
+        g(X), h(X)
+    g(X), h(X)
+    assert g.cache_info()[:2] == (1, 2) and h.cache_info()[:2] == (1, 1)
+    assert "effort: default -> fast" in str(g.why_retraced())
+
+
+def test_levers_reach_the_compiler(monkeypatch):
+    from canter_pjrt import compile as compiler
+
+    seen = []
+    original = compiler.compile_options
+
+    def spy(*args, **kwargs):
+        seen.append(original(*args, **kwargs))
+        return seen[-1]
+
+    monkeypatch.setattr(compiler, "compile_options", spy)
+    lowered = ct.jit(lambda x: f(x) * 3).lower(X)
+    lowered.compile()
+    lowered.compile(effort="fast")
+    lowered.compile({"xla_backend_optimization_level": 2}, effort="fast")
+    with config.exec_time_optimization_effort(0.5), config.optimization_level("O1"):
+        ct.jit(lambda x: f(x) * 4).lower(X).compile()
+    plain, fast, own, numbers = seen
+    assert list(plain.env_option_overrides) == []
+    assert dict(fast.env_option_overrides) == dict(effort.LEVERS["fast"].cpu)
+    assert (
+        dict(own.env_option_overrides)["xla_backend_optimization_level"] == 2
+    )  # what is asked by name counts
+    if hasattr(numbers.executable_build_options, "exec_time_optimization_effort"):
+        assert numbers.executable_build_options.exec_time_optimization_effort == 0.5
+    assert numbers.executable_build_options.optimization_level == 19
+
+
+def test_other_platforms_are_told_the_effort_in_the_compilers_own_terms():
+    asked = {name: effort.Effort(name).build_options("cuda") for name in effort.EFFORTS}
+    assert [asked[name].get("exec_time_optimization_effort", 0) for name in effort.EFFORTS] == [-1, 0, 1]
+    assert effort.Effort("fast", exec_time=0.25).build_options("tpu")["exec_time_optimization_effort"] == 0.25
+    assert effort.Effort("fast").compiler_options("cuda") == {}
+
+
+def test_other_words_are_refused():
+    for wrong in (
+        lambda: ct.jit(f, effort="quick"),
+        lambda: ct.jit(f, outline="on"),
+        lambda: ct.jit(f).lower(X).compile(effort="0"),
+        lambda: ct.config.update("jax_optimization_level", "O4"),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            wrong()
+
+
+def test_an_inner_jit_takes_part_in_the_outer_program():
+    inner = ct.jit(f, effort="fast", outline="off")
+    np.testing.assert_allclose(ct.jit(lambda x: inner(x) + 1)(X), f(X) + 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        ct.grad(lambda x: inner(x).sum())(X), ct.grad(lambda x: f(x).sum())(X), rtol=1e-6
+    )
