@@ -32,6 +32,7 @@ from .spmd import MeshExecutable
 
 if TYPE_CHECKING:
     from .jit import Jitted
+    from .memory_analysis import MemoryAnalysis
     from .program import LoweredProgram
     from .traces import Call, TracedProgram
 
@@ -426,11 +427,22 @@ class Compiled(_Stage):
 
         return cost_analysis(self._executable.loaded)
 
-    def memory_analysis(self) -> Any:
-        """The memory that a call needs: argument_size_in_bytes, temp_size_in_bytes, ..."""
+    def memory_analysis(self) -> MemoryAnalysis:
+        """The memory that a call needs, and which lines need it.
+
+        Printed, it is a table. `argument_size_in_bytes`, `temp_size_in_bytes` and so on are the compiler's figures.
+
+        Raises:
+          NotImplementedError: the platform gives none.
+        """
         from canter_pjrt.compile import memory_analysis
 
-        return memory_analysis(self._executable.loaded)
+        from .memory_analysis import MemoryAnalysis, lines_of
+
+        loaded, closed = self._executable.loaded, self._program.closed
+        return MemoryAnalysis(
+            memory_analysis(loaded), loaded, f"jit({self.fun_name})", lambda: lines_of(closed.jaxpr)
+        )
 
     def runtime_executable(self) -> Any:
         """The PJRT executable."""
