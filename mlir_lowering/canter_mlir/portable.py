@@ -157,12 +157,7 @@ def without_chlo(module: Any) -> Any:
       <BLANKLINE>
     """
     stablehlo_attributes.register_stablehlo_passes()
-    copy = parse_module(module_to_bytecode(module))
-    with copy.context:
-        passmanager.PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(
-            copy.operation
-        )
-    return copy
+    return _after_passes(module, "func.func(chlo-legalize-to-stablehlo)")
 
 
 def with_propagated_shardings(module: Any) -> Any:
@@ -178,7 +173,12 @@ def with_propagated_shardings(module: Any) -> Any:
     """
     if not any(operation.operation.name == "sdy.mesh" for operation in module.body.operations):
         return module  # nothing to propagate
+    return _after_passes(module, "sdy-propagation-pipeline")
+
+
+def _after_passes(module: Any, passes: str) -> Any:
+    """A copy of a module on which passes of MLIR have run."""
     copy = parse_module(module_to_bytecode(module))
     with copy.context:
-        passmanager.PassManager.parse("builtin.module(sdy-propagation-pipeline)").run(copy.operation)
+        passmanager.PassManager.parse(f"builtin.module({passes})").run(copy.operation)
     return copy

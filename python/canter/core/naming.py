@@ -17,7 +17,8 @@ def lazy_names(
 
     Args:
       module: the module's name.
-      places: module -> the names that come from it, with spaces between; `new=old` gives a name a new one.
+      places: module -> the names that come from it, with spaces between; `new=old` gives a name a new one. A place
+        that begins with a dot is a submodule.
 
     Example:
       >>> from canter.core.naming import lazy_names
@@ -31,11 +32,13 @@ def lazy_names(
     for place, publics in places.items():
         for public in publics.split():
             name, _, old = public.partition("=")
-            where[name] = place, old or name
+            where[name] = module + place if place.startswith(".") else place, old or name
 
     def load(name: str) -> Any:
         if name not in where:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+            from .errors import unknown_attribute
+
+            raise unknown_attribute(module, name, list(where))
         place, old = where[name]
         value = getattr(import_module(place), old)
         setattr(sys.modules[module], name, value)

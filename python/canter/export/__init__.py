@@ -5,8 +5,9 @@ Names and parameters are those of `jax.export`, and so is the format of the byte
 
 from __future__ import annotations
 
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..core.naming import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from .bundles import Bundle as Bundle, load_bundle as load_bundle, save_bundle as save_bundle
@@ -41,42 +42,26 @@ if TYPE_CHECKING:
     from .stablehlo.function import StablehloFunction as StablehloFunction, from_stablehlo as from_stablehlo
     from .tensor_files import DamagedFile as DamagedFile
 
-# Public name -> module; kept in step with the imports above by tests/core/test_surface.py.
-_names: dict[str, str] = {
-    name: module
-    for module, names in {
-        "bundles": "Bundle load_bundle save_bundle",
-        "calling": "call_exported",
-        "compiled": "compile_for load_compiled save_compiled",
-        "exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
+# Kept in step with the imports above by tests/core/test_surface.py.
+__getattr__, __dir__ = _lazy_names(
+    __name__,
+    {
+        ".bundles": "Bundle load_bundle save_bundle",
+        ".calling": "call_exported",
+        ".compiled": "compile_for load_compiled save_compiled",
+        ".exported": "DisabledSafetyCheck Exported maximum_supported_calling_convention_version "
         "minimum_supported_calling_convention_version",
-        "shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
-        "exporting": "default_export_platform export",
-        "iree": "run_iree to_iree",
-        "saved_models": "from_saved_model to_saved_model",
-        "portable": "to_portable to_text version_for",
-        "pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
-        "serialization": "deserialize serialize",
-        "stablehlo.evaluation": "UnsupportedOperation",
-        "stablehlo.function": "StablehloFunction from_stablehlo",
-        "tensor_files": "DamagedFile",
-    }.items()
-    for name in names.split()
-}
+        ".shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
+        ".exporting": "default_export_platform export",
+        ".iree": "run_iree to_iree",
+        ".saved_models": "from_saved_model to_saved_model",
+        ".portable": "to_portable to_text version_for",
+        ".pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
+        ".serialization": "deserialize serialize",
+        ".stablehlo.evaluation": "UnsupportedOperation",
+        ".stablehlo.function": "StablehloFunction from_stablehlo",
+        ".tensor_files": "DamagedFile",
+    },
+)
 
-__all__ = list(_names)
-
-
-def __getattr__(name: str) -> Any:
-    module = _names.get(name)
-    if module is None:
-        from ..core.errors import unknown_attribute
-
-        raise unknown_attribute(__name__, name, __dir__())
-    value = getattr(_import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_names})
+__all__ = __dir__()
