@@ -41,6 +41,7 @@ class ClientOptions(NamedTuple):
       cpu_asynchronous: whether a call may return before the CPU is done.
       cpu_timeouts: minutes to wait for what processes tell about CPU devices: of this machine, and of all.
       transfers: arguments for the clients of plugins, about devices of several processes.
+      gpu_options: more of them for those of NVIDIA's and AMD's GPUs.
     """
 
     num_cpu_devices: int | None = None
@@ -51,6 +52,7 @@ class ClientOptions(NamedTuple):
     cpu_asynchronous: bool = True
     cpu_timeouts: tuple[int, int] = (2, 5)
     transfers: tuple[tuple[str, Any], ...] = ()
+    gpu_options: tuple[tuple[str, Any], ...] = ()
 
 
 _DEFAULT = ClientOptions()
@@ -123,9 +125,9 @@ def _starter(plugin: Any) -> Callable[[ClientOptions], Any]:
         visible = dict(options.visible_devices).get(plugin.platform)
         asked = options.platforms is not None
         chosen = None if visible is None else list(visible)
-        return accelerators.start(
-            plugin, chosen, dict(options.plugin_options), asked, dict(options.transfers)
-        )
+        more = dict(options.gpu_options) if plugin.platform in ("cuda", "rocm") else {}
+        more |= dict(options.plugin_options)
+        return accelerators.start(plugin, chosen, more, asked, dict(options.transfers))
 
     return make
 

@@ -15,7 +15,7 @@ import pytest
 from canter_pjrt import accelerators, clients, probe, shared_library
 from canter_pjrt.clients import BackendError, ClientOptions
 from canter_pjrt.jaxlib_door import jaxlib_version
-from canter_pjrt.plugins import discover, misfit, version_of
+from canter_pjrt.plugins import Plugin, discover, misfit, version_of
 from tests.pjrt.test_clients import run_python
 
 OWN = ".".join(map(str, jaxlib_version))
@@ -351,6 +351,24 @@ def test_flags_reach_the_client(tmp_path, fresh):
     starter = clients._starter(discover([], {"TPU_LIBRARY_PATH": "/x"}).plugins[0])
     starter(ClientOptions(None, ("tpu",), (("tpu", (1,)),), (("a", 2),)))
     assert given[0][1:] == ([1], {"a": 2}, True, {})
+
+
+def test_one_gpu_stands_for_many(fresh):
+    from canter.core import config
+    from canter.runtime import backend
+
+    given = []
+    fresh.setattr(accelerators, "start", lambda *args: given.append(args[2]))
+    for topology, processes in (("", 0), ("1 x 2 x 8", 0), ("2x2x4", 3)):
+        with config.mock_gpu_topology(topology), config.mock_num_gpu_processes(processes):
+            options = backend._client_options()
+        for platform in ("cuda", "tpu"):
+            clients._starter(Plugin(platform, platform, "/nowhere.so", 400, "a test"))(options)
+    mocked = [{"enable_mock_nccl": True, "mock_gpu_topology": text} for text in ("1x2x8", "2x2x4")]
+    assert given == [{}, {}, mocked[0] | {"num_nodes": 2}, {}, mocked[1] | {"num_nodes": 3}, {}]
+    for wrong in ("2x8", "0x1x1", "axbxc", 3):
+        with pytest.raises(ValueError, match="counts of slices, hosts and GPUs"):
+            config.mock_gpu_topology(wrong).__enter__()
 
 
 def test_flags_of_devices_are_read():

@@ -217,6 +217,14 @@ def _device(value: Any) -> Any:
     raise ValueError("a device such as canter.devices('cpu')[0], or a platform's name such as 'cpu'")
 
 
+def _gpu_topology(value: Any) -> str:
+    """Counts of slices, of hosts in each and of GPUs in each: "1x2x8"; "" for none."""
+    parts = value.split("x") if isinstance(value, str) else [""]
+    if value != "" and not (len(parts) == 3 and all(part.strip().isdigit() and int(part) for part in parts)):
+        raise ValueError("counts of slices, hosts and GPUs such as '1x2x8', or ''")
+    return "x".join(part.strip() for part in parts)
+
+
 def _device_ids(value: Any) -> str:
     """Ids as text, "0,2"; a list of them is as good."""
     text = (
@@ -428,6 +436,16 @@ cuda_visible_devices = _flag(
 )
 rocm_visible_devices = _flag(
     "rocm_visible_devices", "all", _device_ids, "Ids of the AMD GPUs that may be used, '0,2', or 'all'."
+)
+mock_gpu_topology = _flag(
+    "mock_gpu_topology", "", _gpu_topology,
+    "Pretend that one GPU is many: slices x hosts in each x GPUs in each, such as '1x2x8'; '': do not.",
+)  # fmt: skip
+mock_num_gpu_processes = _flag(
+    "mock_num_gpu_processes",
+    0,
+    _number(int, 0),
+    "As how many processes the pretended GPUs count; 0: the hosts.",
 )
 pjrt_client_create_options = _flag(
     "pjrt_client_create_options", None, _optional(_plugin_options),

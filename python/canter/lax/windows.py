@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
-from ..core.dimensions import size_of, sizes_of
+from ..core.dimensions import is_symbolic_dim, max_dim, size_of, sizes_of
 from ..core.jaxpr import ClosedJaxpr, Jaxpr
 from ..core.primitive import Primitive
 from ..transforms import rules
@@ -73,7 +73,10 @@ def reduce_window_shape_tuple(
         strict=True,
     ):
         span = _dilated(size, base) + low + high - _dilated(window, step)
-        result.append(span // stride + 1 if span >= 0 else 0)
+        if is_symbolic_dim(span):
+            result.append(max_dim(span // stride + 1, 0))
+        else:
+            result.append(span // stride + 1 if span >= 0 else 0)
     return tuple(result)
 
 

@@ -19,6 +19,8 @@ from .util import check_arraylike, convert, promote_dtypes, refuse_out, shape_of
 
 __all__ = ["einsum", "einsum_path"]
 
+_GUESSED_SIZE = 8  # of a symbolic dimension, where contractions are ordered
+
 
 def _reordered(x: Any, names: Sequence[Any], wanted: Sequence[Any]) -> Any:
     """x with its axes, called `names`, in the wanted order."""
@@ -115,7 +117,8 @@ def _plan(subscripts: str, shapes: tuple[tuple[int, ...], ...], optimize: Any) -
 
         expression = f"{','.join(labels)}->{result}"
         strategy = "auto" if optimize is True else optimize
-        path, _ = opt_einsum.contract_path(expression, *shapes, shapes=True, optimize=strategy)
+        sizes = [tuple(size if type(size) is int else _GUESSED_SIZE for size in shape) for shape in shapes]
+        path, _ = opt_einsum.contract_path(expression, *sizes, shapes=True, optimize=strategy)
     steps = []
     for step in path:
         taken = [labels[i] for i in step]

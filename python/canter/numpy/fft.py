@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from canter import lax
+from canter.core.dimensions import has_symbols, is_symbolic_dim, size_of, sizes_of
 from canter.lax import FftType
 from canter.lax.common import const
 from canter.lax.conversion import as_array
@@ -61,7 +63,7 @@ def _sizes(name: str, kind: FftType, shape: tuple[int, ...], axes: Sequence[int]
         if kind is REAL_INVERSE and axes:
             sizes[-1] = max(0, 2 * (sizes[-1] - 1))
         return tuple(sizes)
-    sizes = [operator.index(n) for n in s]
+    sizes = list(sizes_of(s))
     if len(sizes) != len(axes):
         raise ValueError(f"{name}: s={tuple(sizes)} and axes={tuple(axes)} have different lengths.")
     if any(n < 1 for n in sizes):
@@ -312,19 +314,25 @@ fft2, ifft2, rfft2, irfft2 = (_by_name[name] for name in ("fft2", "ifft2", "rfft
 # --- frequencies --------------------------------------------------------------------------------
 
 
-def _frequencies(name: str, counts: Callable[[int], Any], n: Any, d: Any, dtype: Any, device: Any) -> Any:
+def _frequencies(
+    name: str, counts: Callable[[Any, Any], Any], n: Any, d: Any, dtype: Any, device: Any
+) -> Any:
     try:
-        size = operator.index(n)
+        size = size_of(n)
     except TypeError:
         raise ValueError(f"The n argument of {name} takes an int, got n={n!r}.") from None
     check_arraylike(name, d)
     target = requested_dtype(name, dtype)
     computing = target if dtype_rank(target) >= 2 else requested_dtype(name, None)
-    numbers = as_array(counts(max(size, 0)).astype(computing))
+    if is_symbolic_dim(size):
+        numbers = convert(counts(partial(lax.iota, np.int32), size), computing)
+    else:
+        size = max(size, 0)
+        numbers = as_array(counts(np.arange, size).astype(computing))
     spacing = convert(d, computing) if not isinstance(d, (int, float)) else scalar_like(d, numbers.aval)
     if shape_of(spacing):
         raise TypeError(f"{name} takes one spacing d, got shape {shape_of(spacing)}.")
-    out = numbers if size <= 0 else lax.div(numbers, lax.mul(spacing, const(numbers, size)))
+    out = numbers if size == 0 else lax.div(numbers, lax.mul(spacing, const(numbers, size)))
     return place(convert(out, target), device)
 
 
@@ -349,8 +357,8 @@ def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> A
       Array([ 0.  ,  0.25, -0.5 , -0.25], dtype=float32)
     """
 
-    def counts(size: int) -> np.ndarray:
-        return (np.arange(size) + size // 2) % size - size // 2 if size else np.arange(0)
+    def counts(arange: Callable[[Any], Any], size: Any) -> Any:
+        return (arange(size) + size // 2) % size - size // 2 if size else arange(0)
 
     return _frequencies("fftfreq", counts, n, d, dtype, device)
 
@@ -375,7 +383,7 @@ def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> 
       >>> cnp.fft.rfftfreq(4)
       Array([0.  , 0.25, 0.5 ], dtype=float32)
     """
-    return _frequencies("rfftfreq", lambda size: np.arange(size // 2 + 1), n, d, dtype, device)
+    return _frequencies("rfftfreq", lambda arange, size: arange(size // 2 + 1), n, d, dtype, device)
 
 
 def _shifted(name: str, x: Any, axes: Any, inverse: bool) -> Any:
@@ -384,6 +392,12 @@ def _shifted(name: str, x: Any, axes: Any, inverse: bool) -> Any:
     if axes is not None and not isinstance(axes, int):
         axes = tuple(axes)
     chosen = canonical_axes(axes, len(shape))
+    if has_symbols(shape):
+        for axis in chosen:
+            cut = shape[axis] // 2 if inverse else shape[axis] - shape[axis] // 2
+            parts = ((cut, shape[axis]), (0, cut))
+            x = lax.concatenate([lax.slice_in_dim(as_array(x), *part, axis=axis) for part in parts], axis)
+        return x
     return roll(x, tuple(-(shape[i] // 2) if inverse else shape[i] // 2 for i in chosen), chosen)
 
 

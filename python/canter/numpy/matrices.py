@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import operator
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.dimensions import is_symbolic_dim, max_dim, min_dim, surely_less
 from canter.lax.common import const
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
@@ -20,6 +22,7 @@ from .creation import asarray
 from .joining import concatenate
 from .shaping import moveaxis, ravel
 from .util import (
+    aval_of,
     broadcast_to,
     canonical_axes,
     canonical_axis,
@@ -565,6 +568,11 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     arr = ravel(arr) if axis is None else as_array(arr)
     axis = canonical_axis(0 if axis is None else axis, len(shape_of(arr)))
     size = shape_of(arr)[axis]
+    if is_symbolic_dim(size):
+        starts = sorted(set(_known_places("delete", obj, size)))
+        edges = [0, *(edge for start in starts for edge in (start, start + 1)), size]
+        pieces = zip(edges[::2], edges[1::2], strict=True)
+        return concatenate([lax.slice_in_dim(arr, low, high, axis=axis) for low, high in pieces], axis)
     if assume_unique_indices and not isinstance(obj, (int, slice)):
         removed = bodies.where(
             lax.lt(as_array(obj), const(obj, 0)), lax.add(as_array(obj), const(obj, size)), as_array(obj)
@@ -586,6 +594,30 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
             obj = obj.astype(int)
     kept = np.delete(np.arange(size), obj)
     return take(arr, kept.astype(np.int32), axis=axis, mode="clip")
+
+
+def _known_places(name: str, obj: Any, size: Any) -> list[Any]:
+    """The places that indices name in a symbolic dimension, in their order.
+
+    Raises:
+      TypeError: they are no ints, or some count from the start and some from the end.
+      IndexError: `delete`, and it is not certain that they are within the dimension.
+    """
+    indices = None if isinstance(obj, slice) or aval_of(obj) is not None else np.asarray(obj)
+    if indices is None or indices.dtype.kind not in "iu" or (np.any(indices < 0) and np.any(indices >= 0)):
+        raise TypeError(
+            f"{name}: a dimension of the symbolic size {size} takes ints that all count from its start, or all from "
+            f"its end; got {obj!r}. Give the indices as ints, or export for a known size."
+        )
+    places = [i + size if i < 0 else i for i in indices.ravel().tolist()]
+    if name == "insert":  # what is beyond an end is put there, as indices that are arrays are
+        return [max_dim(min_dim(place, size), 0) for place in places]
+    if not all(surely_less(-1, place) and surely_less(place, size) for place in places):
+        raise IndexError(
+            f"{name}: whether the index {obj!r} is within a dimension of the symbolic size {size} depends on that "
+            "size. Say what holds of it: symbolic_shape(..., constraints=[...])."
+        )
+    return places
 
 
 def _grid(size: int, indices: Any) -> tuple[Any, Any]:
@@ -621,7 +653,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     values = ravel(values) if axis is None else as_array(values)
     axis = canonical_axis(0 if axis is None else axis, len(shape_of(arr)))
     size = shape_of(arr)[axis]
-    where = np.arange(size)[obj] if isinstance(obj, slice) else np.asarray(obj)
+    symbolic = is_symbolic_dim(size)
+    places = _known_places("insert", obj, size) if symbolic else []
+    where = np.arange(size)[obj] if isinstance(obj, slice) and not symbolic else np.asarray(obj)
     rank = len(shape_of(arr))
     if where.ndim == 0:
         # A single place takes several slices, as NumPy has it.
@@ -640,10 +674,18 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     else:
         where = where.ravel()
         count = where.size
-    where = np.clip(np.where(where < 0, where + size, where), 0, size)
+    if symbolic:
+        places = places * (count // len(places)) if places else []
+    else:
+        where = np.clip(np.where(where < 0, where + size, where), 0, size)
     target = tuple(count if i == axis else n for i, n in enumerate(shape_of(arr)))
     values = convert(broadcast_to(values, target), dtype_of(arr))
     order = np.argsort(where, kind="stable")
+    if symbolic:
+        starts = [0, *(places[i] for i in order), size]
+        pieces = [lax.slice_in_dim(arr, low, high, axis=axis) for low, high in pairwise(starts)]
+        rows = [lax.slice_in_dim(values, i, i + 1, axis=axis) for i in order.tolist()]
+        return concatenate([piece for pair in zip(pieces, rows) for piece in pair] + pieces[-1:], axis)
     final = np.empty(size + count, np.int32)
     mine = np.zeros(size + count, bool)
     mine[where[order] + np.arange(count)] = True

@@ -9,7 +9,7 @@ import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
-from canter.core.avals import get_aval
+from canter.core.avals import ShapedArray, get_aval
 from canter.core.primitive import Primitive
 from canter.lax.threefry import sampler_programs
 from canter.numpy.util import broadcast_to, convert, shape_of
@@ -304,7 +304,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
     alpha = as_number("dirichlet", "alpha", alpha)
     if not shape_of(alpha):
         raise ValueError(f"dirichlet requires alpha.ndim >= 1, got {alpha!r}.")
-    shape = parameter_shape("dirichlet", shape, np.broadcast_to(np.False_, shape_of(alpha)[:-1]))
+    shape = parameter_shape("dirichlet", shape, ShapedArray(shape_of(alpha)[:-1], bool))
     return _jit_dirichlet(raw.words, alpha, impl=raw.impl, shape=shape, dtype=dtype)
 
 

@@ -68,7 +68,17 @@ def _client_options() -> clients.ClientOptions:
             (flag, config.flags[flag].value)
             for flag in ("force_dcn_cross_host_transfers", "sort_devices_by_process_index")
         ),
+        gpu_options=_mocked_gpus(config.mock_gpu_topology.value, config.mock_num_gpu_processes.value),
     )
+
+
+def _mocked_gpus(topology: str, processes: int) -> tuple[tuple[str, Any], ...]:
+    """Options by which one GPU stands for many: they compile and start, and what they compute means nothing."""
+    if not topology:
+        return ()
+    slices, hosts, _ = map(int, topology.split("x"))
+    count = processes or slices * hosts
+    return (("enable_mock_nccl", True), ("mock_gpu_topology", topology), ("num_nodes", count))
 
 
 def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:
@@ -96,6 +106,7 @@ for _flag in (
     "num_cpu_devices", "platforms", "cuda_visible_devices", "rocm_visible_devices", "pjrt_client_create_options",
     "cpu_collectives_implementation", "cpu_enable_async_dispatch", "cpu_get_local_topology_timeout_minutes",
     "cpu_get_global_topology_timeout_minutes", "force_dcn_cross_host_transfers", "sort_devices_by_process_index",
+    "mock_gpu_topology", "mock_num_gpu_processes",
 ):  # fmt: skip
     config.flags[_flag].on_change = _refuse_late_change(_flag)
 

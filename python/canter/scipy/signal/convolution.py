@@ -9,6 +9,7 @@ import numpy as np
 
 from canter import lax, numpy as cnp
 from canter.core import dtypes
+from canter.core.dimensions import is_symbolic_dim
 from canter.numpy.util import canonical_axes, check_arraylike, dtype_of, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 
@@ -62,15 +63,16 @@ def _direct(in1: Any, in2: Any, *, mode: str, precision: Any) -> Any:
 
 
 def _quick_length(size: int) -> int:
-    """The next length whose only prime factors are 2, 3 and 5."""
-    while True:
+    """The next length whose only prime factors are 2, 3 and 5; a symbolic one as it is."""
+    while not is_symbolic_dim(size):
         rest = size
         for factor in (2, 3, 5):
             while rest % factor == 0:
                 rest //= factor
         if rest == 1:
-            return size
+            break
         size += 1
+    return size
 
 
 def transformed(x: Any, sizes: tuple[int, ...], kind: Any) -> Any:
