@@ -84,6 +84,11 @@ ROWS = (
         rounds=5,
     ),
     _row("load_artifact", "process start to the first result of an artifact", "s", 0.5, fresh=True),
+    _row("cache_warm", "warm process start to the first GPT-12 training step", "s", 0.3, rounds=7),
+    _row("cache_hits", "1,000 random programs that another process finds", "x", None, peers=(), rounds=1),
+    _row(
+        "cache_race", "50 programs of 8 processes at once that a ninth finds", "x", None, peers=(), rounds=1
+    ),
     _row("scan_grad", "grad of a scan, 600 steps of 60 scalars, in runs of the scan", "x", 0.3, rounds=9),
     _row("scan_growth", "trace and lower a scan's grad, 250 to 8,000 steps: growth", "ms", 1.3, growth=True),
     _row("jit_scalar", "call of a jitted function, scalar", "us", 1.0, rounds=CALL_ROUNDS),

@@ -16,6 +16,7 @@ MODULES = {
     "nested_gpt": "gpt",
     "export_gpt": "artifacts",
     "load_artifact": "artifacts",
+    "cache": "caching",
     "scan": "loops",
     "eager_calls": "calls",
     "jit": "dispatch",
