@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ def lower_equations(
     rules, known_types, type_of = module.rules, module.types.known, module.types.of
     location_of = module.locations.under(prefix)
     typed = module.typed
+    left_open = _brought_elsewhere(jaxpr) if typed else frozenset()
     spread: dict[Any, Any] = {}  # (variable without dimensions, shape) -> its value at that shape
     for eqn in jaxpr.eqns:
         primitive = eqn.primitive
@@ -85,7 +87,7 @@ def lower_equations(
             for atom in eqn.invars
         ]
         results = rule(_context(module, eqn, location, prefix), *operands, **eqn.params)
-        if typed:
+        if typed and not (primitive.name in _SUMS and eqn.outvars[0] in left_open):
             several = primitive.multiple_results or isinstance(results, (list, tuple))
             listed = list(results) if several else [results]
             results = _laid_out(module, eqn, listed, location)
@@ -94,6 +96,17 @@ def lower_equations(
         else:
             env[eqn.outvars[0]] = results[0] if isinstance(results, (list, tuple)) else results
     return [_read(module, env, atom) for atom in jaxpr.outvars]
+
+
+_SUMS = ("dot_general", "reduce_sum")
+
+
+def _brought_elsewhere(jaxpr: Any) -> frozenset[Any]:
+    """Values that are read once, by a `reshard`: a sum over devices need not be made before it says where."""
+    reads = Counter(atom for eqn in jaxpr.eqns for atom in eqn.invars if type(atom) is not Literal)
+    reads.update(atom for atom in jaxpr.outvars if type(atom) is not Literal)
+    moved = (eqn.invars[0] for eqn in jaxpr.eqns if eqn.primitive.name == "reshard")
+    return frozenset(atom for atom in moved if type(atom) is not Literal and reads[atom] == 1)
 
 
 def _laid_out(module: ModuleContext, eqn: Any, results: list[Any], location: Any) -> list[Any]:

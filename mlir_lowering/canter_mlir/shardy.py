@@ -107,9 +107,9 @@ def constrain(ctx: Any, value: Any, attribute: Any) -> Any:
 
 def typed_value(module: ModuleContext, value: Any, aval: Any, layout: Any, mesh: Any, location: Any) -> Any:
     """A value with the layout that its type has; along axes that are not explicit the compiler chooses."""
-    if not isinstance(value, ir.Value) or not getattr(aval, "shape", ()):
+    if not isinstance(value, ir.Value) or not (getattr(aval, "shape", ()) or layout is not None):
         return value
-    spec = PartitionSpec() if layout is None else PartitionSpec(*layout.spec.partitions)
+    spec = PartitionSpec() if layout is None else layout.spec
     rank = ir.RankedTensorType(value.type).rank
     attribute = spec_attribute(module, mesh, spec, rank, open_dims=not mesh.are_all_axes_explicit)
     operands = {"sharding": attribute}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from canter.core.memory import Space
-from canter.core.partition_spec import PartitionSpec
 from canter.core.sharding import DeviceSharding
 
 from ..mlir_door import ir
@@ -58,9 +57,8 @@ def _in_memory(ctx: Any, value: Any, aval: Any, kind: str) -> Any:
 
 
 def _reshard(ctx: Any, x: Any, *, dst_sharding: Any, **params: Any) -> Any:
-    spec = PartitionSpec(*dst_sharding.spec.partitions)  # a sum that has yet to be made is made at once
     rank = ir.RankedTensorType(x.type).rank
-    return constrain(ctx, x, spec_attribute(ctx.module_context, dst_sharding.mesh, spec, rank))
+    return constrain(ctx, x, spec_attribute(ctx.module_context, dst_sharding.mesh, dst_sharding.spec, rank))
 
 
 def in_order(ctx: Any, value: Any, layout: Any) -> Any:

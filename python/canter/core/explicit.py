@@ -19,10 +19,13 @@ from .sharding import NamedSharding, check_spec
 __all__ = [
     "check_asked",
     "check_layout",
+    "check_sum_asked",
+    "check_sums",
     "explicit_part",
     "global_layout",
     "layout_over",
     "local_layout",
+    "refuse_sums",
     "sharding_asked",
     "typed",
     "with_dimension",
@@ -119,7 +122,59 @@ def global_layout(
     inner = ((),) * ndim if layout is None else layout.spec.axes()
     outer = (*spec.axes(), *[()] * (ndim - len(spec)))
     entries = [(*own, *rest) for own, rest in zip(outer, inner, strict=True)]
-    return layout_over(mesh.abstract_mesh, PartitionSpec(*entries), ndim)
+    sets = {"unreduced": spec.unreduced, "reduced": spec.reduced}
+    return layout_over(mesh.abstract_mesh, PartitionSpec(*entries, **sets), ndim)
+
+
+def check_sums(own: Any, wanted: Any) -> None:
+    """Checks that an array that is a sum yet to be made is not asked to become another such sum.
+
+    Raises:
+      ShardingTypeError: it is.
+    """
+    if own is not None and own._unreduced and wanted._unreduced and own._unreduced != wanted._unreduced:
+        raise ShardingTypeError(
+            f"An array that is a sum over {sorted(map(str, own._unreduced))} cannot become one over "
+            f"{sorted(map(str, wanted._unreduced))}. Make the sum first, with canter.reshard(x, P())."
+        )
+
+
+def check_sum_asked(name: str, summed: Any, asked: Any) -> None:
+    """Checks that a sum is left to be made along the axes that split the dimensions which it is over.
+
+    Args:
+      name: of the operation.
+      summed: pairs of the type of an operand and its dimensions that are summed over.
+      asked: what was given as `out_sharding`.
+
+    Raises:
+      ShardingTypeError: it is asked for along others.
+    """
+    wanted = getattr(getattr(asked, "spec", asked), "unreduced", None)
+    split = [
+        set() if aval.layout is None else {axis for dim in dims for axis in aval.layout.spec.axes()[dim]}
+        for aval, dims in summed
+    ]
+    if wanted and any(axes != wanted for axes in split):
+        types = ", ".join(aval.str_short(True) for aval, _ in summed)
+        raise ShardingTypeError(
+            f"{name} of {types}: out_sharding's unreduced axes should be equal to the axes that split what is summed. "
+            f"Got unreduced axes {sorted(map(str, wanted))}, and sums over {[sorted(map(str, s)) for s in split]}."
+        )
+
+
+def refuse_sums(name: str, avals: Any) -> None:
+    """Checks that no operand of a loop is a sum yet to be made: the compiler would make it in each round.
+
+    Raises:
+      ShardingTypeError: one is.
+    """
+    for aval in avals:
+        if getattr(aval, "layout", None) is not None and aval.layout._unreduced:
+            raise ShardingTypeError(
+                f"{name} of an operand of type {aval.str_short(True)}, a sum over mesh axes that has yet to be made, "
+                "which loops cannot take. Make the sum before the loop, with canter.reshard."
+            )
 
 
 def check_layout(name: str, aval: Any, mesh: Any, axes: Any, operands: str) -> None:
@@ -154,6 +209,11 @@ def check_asked(where: str, sharding: NamedSharding, shape: tuple[int, ...]) -> 
       ValueError: the spec names unknown axes, or a dimension is not divisible.
     """
     check_spec(sharding.mesh, sharding.spec, f"{where}: ")
+    if any(sharding.spec.axes()[len(shape) :]):
+        raise ValueError(
+            f"{where}: {sharding.spec} has {len(sharding.spec)} entries, but the array of shape {list(shape)} has "
+            f"{len(shape)} dimensions. Leave out the last {len(sharding.spec) - len(shape)}."
+        )
     sizes = sharding.mesh.shape
     for dim, own in enumerate(sharding.spec.axes()[: len(shape)]):
         parts = math.prod(sizes[axis] for axis in own)

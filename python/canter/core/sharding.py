@@ -58,6 +58,7 @@ class DeviceSharding(GSPMDSharding):
     """
 
     _devices_tuple: tuple[Any, ...]
+    _unreduced: frozenset[Any] = frozenset()
 
     def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
         """Parts per dimension, and for each device and dimension the number of its part."""
@@ -128,6 +129,11 @@ class DeviceSharding(GSPMDSharding):
 
     def devices_indices_map(self, global_shape: Sequence[int]) -> dict[Any, tuple[slice, ...]]:
         """Which part of an array of this shape each device holds, as slices."""
+        if self._unreduced:
+            raise NotImplementedError(
+                f"Arrays with the sharding {self} are sums over {sorted(map(str, self._unreduced))} that have yet to "
+                "be made: no device holds a part of the array. Make the sum first with canter.reshard."
+            )
         shape = tuple(global_shape)
         part = self.shard_shape(shape)
         counts, numbers = self._tiling(len(shape))
@@ -158,7 +164,7 @@ class DeviceSharding(GSPMDSharding):
             return len(self._devices_tuple) == 1 and (
                 tuple(other._device_assignment) == self._devices_tuple and other.memory_kind == mine
             )
-        if self._devices_tuple != other._devices_tuple:
+        if self._devices_tuple != other._devices_tuple or self._unreduced != other._unreduced:
             return False
         if mine != (other.memory_kind or other._default_memory_kind()):
             return False
@@ -230,6 +236,8 @@ class NamedSharding(DeviceSharding):
         check_spec(mesh, spec)
         self.mesh = mesh
         self.spec = spec
+        if spec.unreduced:
+            self._unreduced = spec.unreduced
         if isinstance(mesh, Mesh):
             self._devices_tuple = mesh._flat_devices_tuple
             devices = mesh._internal_device_list
@@ -292,7 +300,9 @@ class NamedSharding(DeviceSharding):
     def is_fully_replicated(self) -> bool:
         """Whether every device holds the whole array."""
         shape = self.mesh.shape
-        return math.prod(shape[name] for axes in self.spec.axes() for name in axes) == 1
+        return (
+            not self._unreduced and math.prod(shape[name] for axes in self.spec.axes() for name in axes) == 1
+        )
 
     @property
     def is_fully_addressable(self) -> bool:
@@ -368,6 +378,17 @@ def check_spec(mesh: BaseMesh, spec: PartitionSpec, label: str = "") -> None:
                 f"dimension, but {spec} has duplicate entries for `{name}`"
             )
         seen.add(name)
+    for role in ("unreduced", "reduced"):
+        loose = [
+            name
+            for name in getattr(spec, role)
+            if mesh.axis_types[mesh.axis_names.index(name)].name == "Auto"
+        ]
+        if loose:
+            raise ValueError(
+                f"{label}{role.capitalize()} axes can only refer to mesh axes that are of type `Explicit`. Got {spec} "
+                f"and mesh: {mesh}. Make the mesh with axis_types=(AxisType.Explicit, ...)."
+            )
 
 
 class TileSharding(DeviceSharding):

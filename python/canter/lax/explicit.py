@@ -106,6 +106,14 @@ class Application:
                 axes if size % self.parts(axes) == 0 else ()
                 for axes, size in zip(entries, aval.shape, strict=True)
             )
+        kept = (sets or {}).get("reduced", frozenset())
+        if kept & {axis for axes in entries for axis in axes}:
+            if not self.lenient:
+                raise ShardingTypeError(
+                    f"{self.name} of {self.operands()}: operands cannot be split over a mesh axis along which another "
+                    "one is reduced. Bring the reduced one to a layout that is split there with canter.reshard."
+                )
+            sets = None
         check_layout(self.name, aval, self.mesh, entries, self.operands())
         spec = PartitionSpec(*entries, **(sets or {}))
         return aval.update(layout=layout_over(self.mesh, spec, len(aval.shape)))
@@ -173,7 +181,7 @@ _OWN_RULES = frozenset({"call_exported", "custom_lin", "device_put", "reshard", 
 
 _SUM_OF_SUMS = frozenset(
     "add sub add_any reduce_sum transpose reshape squeeze broadcast_in_dim convert_element_type copy expand_dims "
-    "dynamic_slice slice concatenate neg mul optimization_barrier dot_general reshard sharding_constraint "
+    "dynamic_slice slice concatenate neg mul div optimization_barrier dot_general reshard sharding_constraint "
     "device_put".split()
 )
 
@@ -186,6 +194,12 @@ def _sums(application: Application) -> dict[str, Any]:
     if not total:
         return {"reduced": kept} if kept and application.name != "dot_general" else {}
     name = application.name
+    sums = [aval.layout is not None and bool(aval.layout.spec.unreduced) for aval in application.avals]
+    if (name in ("mul", "dot_general") and all(sums)) or (name == "div" and sums[1]):
+        raise ShardingTypeError(
+            f"{name} of {application.operands()}: operands are sums over mesh axes that have yet to be made, and a "
+            "product or quotient of sums is not the sum of them. Make one of them first with canter.reshard."
+        )
     whole = [aval.layout is None or aval.layout.spec.unreduced != total for aval in application.avals]
     if name not in _SUM_OF_SUMS or (name in ("add", "sub", "add_any") and any(whole)):
         if application.lenient:

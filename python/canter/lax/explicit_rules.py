@@ -316,10 +316,8 @@ def _matrices(core: int) -> Callable[[Application], list[Entries]]:
 
 
 def _fft(op: Application) -> Entries:
-    lengths = op.params["fft_lengths"]
-    if any(op.specs[0][len(op.specs[0]) - len(lengths) :]):
-        op.refuse("The dimensions that are transformed must be whole: bring them there with canter.reshard.")
-    return op.specs[0]
+    """The compiler gathers what is transformed; the result is split as the operand was."""
+    return tuple(map(op.fitting, op.specs[0], op.outs[0].shape, op.avals[0].shape))
 
 
 def _extended(op: Application) -> list[Entries]:

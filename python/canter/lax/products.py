@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import dtypes
-from ..core.avals import ShapedArray
+from ..core.avals import ShapedArray, get_aval
 from ..core.config import default_matmul_precision
 from ..core.primitive import Primitive
 from ..transforms.rules import defbilinear
@@ -275,6 +275,10 @@ def dot_general(
       (2, 4)
     """
     if out_sharding is not None:
+        from ..core.explicit import check_sum_asked
+
+        pairs = zip(map(get_aval, (lhs, rhs)), canonical_numbers(dimension_numbers)[0], strict=True)
+        check_sum_asked("dot_general", list(pairs), out_sharding)
         return laid_out(
             lambda: dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding
         )

@@ -163,6 +163,9 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
       5.0
     """
     if out_sharding is not None:
+        from ..core.explicit import check_sum_asked
+
+        check_sum_asked("reduce_sum", [(get_aval(operand), tuple(axes))], out_sharding)
         return laid_out(lambda: reduce_sum(operand, axes), out_sharding)
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 

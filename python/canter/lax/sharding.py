@@ -130,9 +130,11 @@ reshard_p = Primitive("reshard")
 
 @reshard_p.def_abstract_eval
 def _resharded_type(x: Any, *, dst_sharding: NamedSharding, concrete_mesh: Any) -> Any:
-    from ..core.explicit import layout_over
+    from ..core.explicit import check_sums, layout_over
 
     layout = layout_over(dst_sharding.mesh.abstract_mesh, dst_sharding.spec, len(x.shape))
+    if layout is not None:
+        check_sums(x.layout, layout)
     return x.update(layout=layout)
 
 

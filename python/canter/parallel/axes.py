@@ -96,7 +96,8 @@ def auto_axes(
         at the call, as the keyword `out_sharding`.
 
     Raises:
-      ValueError: no mesh is in force, or it has no such axes; a call without `out_sharding`.
+      ValueError: no mesh is in force, or it has no such axes.
+      TypeError: a call without `out_sharding`.
 
     >>> import canter as ct
     >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
@@ -112,7 +113,7 @@ def auto_axes(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         wanted = kwargs.pop("out_sharding", out_sharding)
         if wanted is None:
-            raise ValueError("auto_axes: missing required keyword argument: 'out_sharding'.")
+            raise TypeError("auto_axes: missing required keyword argument: 'out_sharding'.")
         mesh = _mesh("auto_axes", wanted)
         with use_context(_with_types("auto_axes", mesh, axes, AxisType.Auto)):
             args, kwargs = pytree.tree_map(_retyped, (args, kwargs))
@@ -136,7 +137,8 @@ def explicit_axes(
         at the call, as the keyword `in_sharding`.
 
     Raises:
-      ValueError: no mesh is in force, or it has no such axes; a call without `in_sharding`.
+      ValueError: no mesh is in force, or it has no such axes.
+      TypeError: a call without `in_sharding`.
 
     >>> import canter as ct
     >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
@@ -152,7 +154,7 @@ def explicit_axes(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         wanted = kwargs.pop("in_sharding", in_sharding)
         if wanted is None:
-            raise ValueError("explicit_axes: missing required keyword argument: 'in_sharding'.")
+            raise TypeError("explicit_axes: missing required keyword argument: 'in_sharding'.")
         mesh = _mesh("explicit_axes", wanted)
         context = _with_types("explicit_axes", mesh, axes, AxisType.Explicit)
         inside = context.concrete if isinstance(mesh, Mesh) else context.abstract

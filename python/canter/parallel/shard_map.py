@@ -379,7 +379,7 @@ class _ShardMap:
             where = f"{self.name}(*args){pytree.keystr(path)}"
             self._check_spec("out_specs", spec, mesh, axes)
             self._check_rank("out_specs", spec, aval, where)
-            named = {name for entry in spec.axes() for name in entry}
+            named = {name for entry in spec.axes() for name in entry} | spec.unreduced
             extra = (aval.vma & axes) - named
             if self.check_vma and extra:
                 names = ", ".join(sorted(map(str, extra)))

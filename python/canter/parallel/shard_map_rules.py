@@ -63,7 +63,7 @@ def local_aval(aval: Any, spec: PartitionSpec, sizes: Any, axes: frozenset[Any],
     shape = tuple(size // factor for size, factor in zip(aval.shape, factors, strict=True))
     if not check_vma:
         return aval.update(shape=shape)
-    varying = _axes_of(spec)
+    varying = _axes_of(spec) | spec.unreduced
     if config.remove_size_one_mesh_axis_from_type.value:
         varying = frozenset(name for name in varying if sizes[name] > 1)
     return aval.update(shape=shape, vma=aval.vma | varying)

@@ -163,6 +163,7 @@ def _assemble(array: Any, sharding: Any) -> np.ndarray:
             "gives it as a NumPy array; the parts of this process are in x.addressable_shards."
         )
     aval = array.aval
+    sharding.devices_indices_map(aval.shape)  # refuses sums that have yet to be made
     whole = np.empty(aval.shape, aval.dtype)
     for shard in _addressable_shards(array):
         if shard.replica_id == 0:
@@ -286,7 +287,9 @@ def _repr(self: Any) -> str:
     if self.is_deleted():
         return f"<deleted Array {self.aval.str_short()}>"
     if not _is_readable(self):
-        return f"Array(shape={self.aval.shape}, dtype={self.aval.dtype.name})"
+        unmade = getattr(self._sharding, "_unreduced", None)
+        tail = f", sharding={self._sharding}" if unmade else ""
+        return f"Array(shape={self.aval.shape}, dtype={self.aval.dtype.name}{tail})"
     return array_repr(_value(self), self.aval.weak_type)
 
 
@@ -296,7 +299,10 @@ def _str(self: Any) -> str:
 
 def _is_readable(self: Any) -> bool:
     """Whether this process has all of the value."""
-    return self._sharding.is_fully_addressable or self._sharding.is_fully_replicated
+    sharding = self._sharding
+    if getattr(sharding, "_unreduced", None):  # a sum that has yet to be made
+        return False
+    return sharding.is_fully_addressable or sharding.is_fully_replicated
 
 
 def _format(self: Any, spec: str) -> str:
@@ -345,7 +351,9 @@ class Shard:
         raise ValueError(f"{self.device} is none of the devices of {self._sharding}.")
 
     def __repr__(self) -> str:
-        where = f"device={self.device!r}, index={self.index}, replica_id={self.replica_id}"
+        where = f"device={self.device!r}"
+        if not getattr(self._sharding, "_unreduced", None):  # parts of sums have no place in the array
+            where += f", index={self.index}, replica_id={self.replica_id}"
         return f"Shard({where}, data={self.data})"
 
 
@@ -353,7 +361,7 @@ def _shards(self: Any, parts: dict[Any, Any]) -> list[Shard]:
     sharding, shape = self._sharding, self.aval.shape
     return [
         Shard(device, sharding, shape, parts[device])
-        for device in sharding.devices_indices_map(shape)
+        for device in sharding._device_assignment
         if device in parts
     ]
 
@@ -384,7 +392,7 @@ def _addressable_shards(self: Any) -> list[Shard]:
 
 def _global_shards(self: Any) -> list[Shard]:
     """The parts on all devices; `data` is None for those of other processes."""
-    parts = dict.fromkeys(self._sharding.devices_indices_map(self.aval.shape))
+    parts = dict.fromkeys(self._sharding._device_assignment)
     return _shards(self, parts | _parts_by_device(self))
 
 

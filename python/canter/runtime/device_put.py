@@ -27,7 +27,7 @@ from canter_pjrt.jaxlib_door import (
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
-from ..core.explicit import typed
+from ..core.explicit import check_sums, typed
 from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
@@ -90,6 +90,9 @@ def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None)
 
 def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
     check_fits(sharding, aval, "the array", "targets of device_put")
+    if sharding._unreduced:
+        whole = sharding.update(spec=sharding.spec.update(unreduced=frozenset()))
+        return _resharder(sharding)(_to_devices(host, aval, whole))
     aval = typed(aval, sharding)
     parts = sharding.addressable_devices_indices_map(aval.shape)
     pieces = [host[index] for index in parts.values()]
@@ -230,6 +233,7 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
             if parts_agree:
                 return copied_to(array, sharding)
         elif isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
+            check_sums(own, sharding)
             return _resharder(sharding)(array)  # collectives do it
     if own.is_fully_replicated and own.memory_kind == sharding.memory_kind:
         replicas = {part._sharding._device: part for part in array._arrays}
@@ -572,11 +576,6 @@ sharding_constraint_p.impl = _constrain_now
 
 def _reshard_now(x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> Any:
     """The layout of a concrete array is where its parts are."""
-    if dst_sharding.spec.unreduced or dst_sharding.spec.reduced:
-        raise NotImplementedError(
-            f"A concrete array cannot be laid out as {dst_sharding.spec}, with unreduced or reduced axes; such types "
-            "exist inside jit."
-        )
     return _constrain_now(x, sharding=dst_sharding)
 
 

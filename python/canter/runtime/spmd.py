@@ -103,12 +103,7 @@ def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
             NamedSharding(mesh, PartitionSpec(*[None] * len(shape))) if mesh.are_all_axes_explicit else None
         )
     spec = aval.layout.spec
-    if spec.unreduced or spec.reduced:
-        raise NotImplementedError(
-            f"A result of type {aval.str_short()} would leave the program as a sum over {set(spec.unreduced)} that has "
-            "yet to be made. Make it inside, with canter.reshard."
-        )
-    if mesh.are_all_axes_explicit:
+    if mesh.are_all_axes_explicit or spec.unreduced or spec.reduced:
         return NamedSharding(mesh, spec)
     return None
 

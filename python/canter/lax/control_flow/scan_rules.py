@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.avals import ShapedArray, get_aval
 from ...core.effects import control_flow_allowed_effects, refuse_effects
-from ...core.explicit import with_dimension
+from ...core.explicit import refuse_sums, with_dimension
 from ...core.jaxpr import ClosedJaxpr, Literal, Var, eval_jaxpr
 from ...core.tracing import trace_to_jaxpr
 from ...transforms.batching import batch_jaxpr
@@ -66,6 +66,7 @@ def bind(
 
 def _abstract(*avals: Any, jaxpr: Any, length: int, num_carry: int, **params: Any) -> Any:
     refuse_effects(jaxpr.effects, control_flow_allowed_effects, "`scan`")
+    refuse_sums("scan", (*avals, *jaxpr.out_avals))
     carry, ys = split_list(jaxpr.out_avals, num_carry)
     return [*carry, *(stacked(a, length) for a in ys)], jaxpr.effects
 

@@ -13,6 +13,7 @@ from ...core.avals import ShapedArray, get_aval
 from ...core.dimensions import is_symbolic_dim
 from ...core.effects import control_flow_allowed_effects, refuse_effects, refuse_io
 from ...core.errors import api_boundary
+from ...core.explicit import refuse_sums
 from ...core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr, jaxprs_in_params
 from ...core.primitive import Primitive
 from ...core.trace import concrete_or_error, is_concrete
@@ -277,6 +278,7 @@ def _check_value(body_fun: Any, old: Any, new: Any) -> None:
 def _abstract(*avals: Any, body_jaxpr: Any, cond_jaxpr: Any, **params: Any) -> Any:
     effects = body_jaxpr.effects | cond_jaxpr.effects
     refuse_effects(effects, control_flow_allowed_effects, "`while`")
+    refuse_sums("while", (*avals, *body_jaxpr.out_avals))
     return body_jaxpr.out_avals, effects
 
 
