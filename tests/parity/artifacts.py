@@ -45,6 +45,9 @@ class Program(NamedTuple):
     devices: int = 1
     shapes: tuple[str | None, ...] | None = None  # of the arguments, with symbolic dimensions
     constraints: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()  # targets of calls that make no promise to stay
+    explicit: bool = False  # whether types have the layouts over the mesh of devices
+    key: bool = False  # whether the first argument, two words, is to be a random key
 
 
 def load(framework: str) -> Any:
@@ -146,6 +149,17 @@ def programs(fw: Any) -> dict[str, Program]:
             np_.flip(x),
         )
 
+    def keys(key, shift):
+        first, second = fw.random.split(key)
+        return fw.random.fold_in(first, 7), fw.random.normal(second, (4,)) + shift
+
+    def pivoted(a):
+        q, r, order = lax.linalg.qr(a, pivoting=True)
+        return q @ r, order
+
+    def typed_layouts(x, weight):
+        return np_.sin(x) @ weight, (x * 2).sum(0)
+
     layers = [(normal(5, 8), normal(8)), (normal(8, 8), normal(8)), (normal(8, 3), normal(3))]
     heads = {"q": normal(8, 2, 4), "k": normal(8, 2, 4), "v": normal(8, 2, 4), "o": normal(2, 4, 8)}
     grid = normal(4, 4)
@@ -173,6 +187,11 @@ def programs(fw: Any) -> dict[str, Program]:
         "indexing": Program(indexing, (normal(4, 3), np.array([1, 3], np.int32)), vjp_order=1),
         "float64": Program(lambda x: np_.exp(x) / 3, (np.linspace(0, 1, 4),), vjp_order=1, x64=True),
         "sharded": Program(sharded, (normal(8, 4), normal(4, 4)), vjp_order=1, devices=8),
+        "explicit": Program(
+            typed_layouts, (normal(8, 4), normal(4, 4)), vjp_order=1, devices=8, explicit=True
+        ),
+        "keys": Program(keys, (np.array([3, 5], np.uint32), normal(4)), key=True),
+        "no_promise": Program(pivoted, (grid,), disabled=("lapack_sgeqp3_ffi",)),
         "symbolic_mlp": Program(mlp, (layers, normal(2, 5)), vjp_order=1, shapes=(None, "batch, _")),
         "symbolic_shapes": Program(
             symbolic_shapes, (normal(3, 4),), shapes=("a, b",), constraints=("a >= 2",)
@@ -197,23 +216,37 @@ def programs(fw: Any) -> dict[str, Program]:
 def jitted(fw: Any, program: Program) -> Any:
     if program.devices == 1:
         return fw.jit(program.function)
-    first, second = shardings(fw)
-    return fw.jit(program.function, in_shardings=(first, second), out_shardings=first)
+    first, second = shardings(fw, program.explicit)
+    outs = None if program.explicit else first  # types say it
+    return fw.jit(program.function, in_shardings=(first, second), out_shardings=outs)
 
 
-def shardings(fw: Any) -> Any:
+def shardings(fw: Any, explicit: bool) -> Any:
     spec, kinds = fw.sharding.PartitionSpec, fw.sharding.AxisType
-    mesh = fw.make_mesh((2, 4), ("x", "y"), axis_types=(kinds.Auto, kinds.Auto))
+    kind = kinds.Explicit if explicit else kinds.Auto
+    mesh = fw.make_mesh((2, 4), ("x", "y"), axis_types=(kind, kind))
     return fw.NamedSharding(mesh, spec(("x", "y"))), fw.NamedSharding(mesh, spec())
 
 
-def wide_numbers(fw: Any, program: Program) -> Any:
-    return fw.enable_x64(True) if program.x64 else contextlib.nullcontext()
+@contextlib.contextmanager
+def surroundings(fw: Any, program: Program) -> Any:
+    """What a program is run in: 64-bit types, a mesh."""
+    with contextlib.ExitStack() as stack:
+        if program.x64:
+            stack.enter_context(fw.enable_x64(True))
+        if program.explicit:
+            stack.enter_context(fw.set_mesh(shardings(fw, True)[0].mesh))
+        yield
+
+
+def arguments(fw: Any, program: Program) -> tuple[Any, ...]:
+    first, *rest = program.args
+    return (fw.random.wrap_key_data(first) if program.key else first, *rest)
 
 
 def plain(array: Any) -> np.ndarray:
-    """An array that `np.savez` can write: others as float32, which holds them exactly."""
-    array = np.asarray(array)
+    """An array that `np.savez` can write: others as float32, which holds them exactly; of keys the words."""
+    array = np.asarray(array._base_array if hasattr(array, "_base_array") else array)
     return array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
 
 
@@ -222,11 +255,13 @@ def version_of(fw: Any) -> str:
 
 
 def blob_of(fw: Any, program: Program) -> bytes:
-    with wide_numbers(fw, program):
-        args = program.args
+    with surroundings(fw, program):
+        args = arguments(fw, program)
         if program.shapes is not None:
             args = fw.export.symbolic_args_specs(args, program.shapes, constraints=program.constraints)
-        exported = fw.export.export(jitted(fw, program), platforms=program.platforms)(*args)
+        checks = list(map(fw.export.DisabledSafetyCheck.custom_call, program.disabled))
+        export = fw.export.export(jitted(fw, program), platforms=program.platforms, disabled_checks=checks)
+        exported = export(*args)
         return bytes(exported.serialize(vjp_order=program.vjp_order))
 
 
@@ -239,9 +274,9 @@ def write(framework: str, folder: Path) -> None:
     for name, program in programs(fw).items():
         numbers, artifact = folder / f"{name}.npz", folder / f"{name}.{version_of(fw)}.bin"
         if not numbers.exists():
-            with wide_numbers(fw, program):
+            with surroundings(fw, program):
                 function = jitted(fw, program)
-                results = fw.tree.leaves(function(*program.args))
+                results = fw.tree.leaves(function(*arguments(fw, program)))
                 gradients = program.vjp_order and derivatives(fw, function, program.args, program.vjp_order)
             arrays = {f"in{i:02}": plain(x) for i, x in enumerate(fw.tree.leaves(program.args))}
             arrays |= {f"out{i:02}": plain(x) for i, x in enumerate(results)}
@@ -260,12 +295,14 @@ def run(fw: Any, program: Program, blob: bytes, numbers: Path) -> str | None:
         given = [arrays[n] for n in sorted(arrays.files) if n.startswith("in")]
         expected = [arrays[n] for n in sorted(arrays.files) if n.startswith("out")]
         gradients = [arrays[n] for n in sorted(arrays.files) if n.startswith("grad")]
-    with wide_numbers(fw, program):
+    with surroundings(fw, program):
         exported = fw.export.deserialize(bytearray(blob))
         if len(given) != len(exported.in_avals):
             return f"{len(given)} arguments in the file, {len(exported.in_avals)} in the artifact"
+        if program.key:
+            given[0] = fw.random.wrap_key_data(given[0])
         if program.devices > 1:
-            mesh = shardings(fw)[0].mesh
+            mesh = shardings(fw, program.explicit)[0].mesh
             given = [fw.device_put(x, s) for x, s in zip(given, exported.in_shardings_jax(mesh), strict=True)]
         args, kwargs = fw.tree.unflatten(exported.in_tree, given)
         found = fw.tree.leaves(exported.call(*args, **kwargs))

@@ -176,6 +176,15 @@ def triangle(ctx: Any, x: Any, aval: Any, lower: bool) -> Any:
     return ctx.op("stablehlo.select", (keep, x, ctx.full(0, aval)), aval)
 
 
+def with_real_diagonal(ctx: Any, x: Any, aval: Any) -> Any:
+    """Complex matrices without the imaginary part of the diagonal, at which LAPACK does not look."""
+    indices, part = ShapedArray(aval.shape, INT32), ShapedArray(aval.shape, _real_dtype(aval.dtype))
+    rows, columns = iota(ctx, indices, aval.ndim - 2), iota(ctx, indices, aval.ndim - 1)
+    diagonal = ctx.compare("EQ", rows, columns, indices)
+    real = ctx.op("stablehlo.complex", (ctx.op("stablehlo.real", (x,), part), ctx.full(0, part)), aval)
+    return ctx.op("stablehlo.select", (diagonal, real, x), aval)
+
+
 def conj(ctx: Any, x: Any, aval: Any) -> Any:
     """The complex conjugate; x itself where it is real."""
     if aval.dtype.kind != "c":

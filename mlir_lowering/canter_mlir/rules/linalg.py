@@ -34,6 +34,7 @@ from .kernels import (
     size_constant,
     triangle,
     where_batch,
+    with_real_diagonal,
 )
 from .reductions import reduce_with
 from .shapes import broadcast_in_dim, iota
@@ -108,7 +109,10 @@ def _flag(ctx: Any, condition: bool, yes: str, no: str) -> Any:
 
 
 def _cholesky(ctx: Any, x: Any) -> Any:
-    return ctx.op("stablehlo.cholesky", (x,), ctx.avals_out[0], {"lower": ctx.types.boolean(True)})
+    aval = ctx.avals_out[0]
+    if aval.dtype.kind == "c":
+        x = with_real_diagonal(ctx, x, aval)
+    return ctx.op("stablehlo.cholesky", (x,), aval, {"lower": ctx.types.boolean(True)})
 
 
 def _cholesky_cpu(ctx: Any, x: Any) -> Any:
