@@ -75,6 +75,7 @@ _TURN = 1.0  # seconds
 _STUCK_AFTER = 10.0
 _FAREWELL = 10.0  # how long process 0, which takes the service along, stays for the others after an error
 _ENDED = "canter/ended/"
+_IN_ORDER = "it has ended, and called distributed.shutdown before"
 _DOING = "canter/doing/"
 
 
@@ -172,14 +173,13 @@ class Group:
                 return  # the service has gone: jaxlib ends this process and says so, or it is ending already
 
     def _note_failure(self, process: int) -> None:
-        reason = self._try_get(f"{_ENDED}{process}")
-        if reason is None:
-            reason = (
+        if not self._has_ended(process):
+            self._failed[process] = (
                 f"it has given no sign of life for {self.settings.heartbeat_timeout} s (heartbeat_timeout_seconds): it "
                 "was killed, its machine is gone, or the network between is"
             )
-        self._failed[process] = reason or "it has ended, and called distributed.shutdown before"
-        if not reason:
+        reason = self._failed[process]
+        if reason == _IN_ORDER:
             return
         print(
             f"canter: process {process} of {self.num_processes} has failed: {reason}.",
@@ -189,9 +189,23 @@ class Group:
         if self.settings.end_when_stuck:
             threading.Thread(target=self._end_if_stuck, name="canter-stuck", daemon=True).start()
 
+    def _has_ended(self, process: int) -> bool:
+        """Whether a process has said that it ends; notes its reason, and the failures that it knew of."""
+        said = self._try_get(f"{_ENDED}{process}")
+        if said is None:
+            return False
+        reason, known = json.loads(said)
+        for other, why in known.items():
+            self._failed.setdefault(int(other), why)
+        self._failed[process] = reason
+        return True
+
     def _end_if_stuck(self) -> None:
         """Ends the process if its main thread stays in a computation that cannot be finished any more."""
         main = threading.main_thread().ident
+        # Process 0 would take the service with it, on which the others depend that are about to end by themselves.
+        patience = min(max(2.0, self.settings.heartbeat_timeout), _STUCK_AFTER)
+        patience *= 1.5 if self.process_id == 0 else 1
         since, place = time.monotonic(), None
         while not self._stopping.wait(0.2):
             frame = sys._current_frames().get(main) if main is not None else None
@@ -200,7 +214,7 @@ class Group:
             waits = self.inside is not None or self.spans_accelerators
             if now != place or not waits:
                 since, place = time.monotonic(), now
-            elif time.monotonic() - since > _STUCK_AFTER:
+            elif time.monotonic() - since > patience:
                 what = f" in {self.inside}" if self.inside else ""
                 print(
                     f"canter: process {self.process_id} cannot get out of a computation{what} with "
@@ -232,9 +246,8 @@ class Group:
         until = time.monotonic() + seconds
         while True:
             for process in processes:
-                told = self._try_get(f"{_ENDED}{process}") if process not in self._failed else None
-                if told is not None:
-                    self._failed[process] = told or "it has ended, and called distributed.shutdown before"
+                if process not in self._failed:
+                    self._has_ended(process)
             gone = {p: self._failed[p] for p in processes if p in self._failed}
             if gone or time.monotonic() > until:
                 return gone
@@ -357,11 +370,15 @@ class Group:
             self.preemption.shutdown()
             self.preemption = None
         others = [p for p in range(self.num_processes) if p != self.process_id]
+        known = {process: why for process, why in self._failed.items() if why != _IN_ORDER}
+        if known and not reason:
+            reason = f"it has ended after the failure of {_these(known)}"
         patience: float = self.settings.shutdown_timeout
         if reason:
             patience = min(patience, _FAREWELL) if self.process_id == 0 else 0
         try:
-            self.client.key_value_set(f"{_ENDED}{self.process_id}", reason, allow_overwrite=True)
+            farewell = json.dumps([reason or _IN_ORDER, known])
+            self.client.key_value_set(f"{_ENDED}{self.process_id}", farewell, allow_overwrite=True)
             until = time.monotonic() + patience
             pause = 0.01
             while others and time.monotonic() < until and not self._all_ended(others):

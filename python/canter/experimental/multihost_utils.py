@@ -1,6 +1,7 @@
 """What the processes of a program on several hosts need to agree."""
 
 from ..parallel.multihost import (
+    ProcessFailureError as ProcessFailureError,
     assert_equal as assert_equal,
     broadcast_one_to_all as broadcast_one_to_all,
     global_array_to_host_local_array as global_array_to_host_local_array,
@@ -12,6 +13,7 @@ from ..parallel.multihost import (
 )
 
 __all__ = [
+    "ProcessFailureError",
     "assert_equal",
     "broadcast_one_to_all",
     "global_array_to_host_local_array",
