@@ -5,9 +5,15 @@ reference that every Python installation carries in `pydoc_data.topics`, so noth
 
     python examples/train_lm.py --size small --steps 400 --seed 0 --data my_text.txt
 
+The same program runs on many devices; where there are none, the CPU plays them:
+
+    python examples/train_lm.py --mesh data=4,model=2 --save-every 100
+    python examples/train_lm.py --mesh fsdp=8 --restore demo-output/step-100
+
 Everything is a function of arrays: parameters are a dictionary, the optimizer is a page, and Canter's transformations
 do the rest. `vmap` turns functions of one head and of one sequence into functions of many, `grad` differentiates the
-loss, `scan` runs the layers and the training steps, `jit` compiles the lot.
+loss, `scan` runs the layers and the training steps, `jit` compiles the lot. How arrays are spread over the devices of a
+mesh is said by partition specs, a line each: PARTITIONS. The rest knows of one device.
 """
 
 import argparse
@@ -20,13 +26,16 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
+import checkpoint  # type: ignore[import-not-found] - these two are found beside this file
+import devices  # type: ignore[import-not-found]
 import numpy as np
 
 import canter as ct
 import canter.numpy as cnp
-from canter import export, lax, nn, random
+from canter import P, export, lax, nn, random
 
 Params = dict[str, Any]
+Losses = dict[int, float]  # by step
 
 
 class Size(NamedTuple):
@@ -46,6 +55,30 @@ SIZES = {
 STEPS_PER_CALL = 10
 VOCABULARY = 256  # every byte is a token
 SAMPLE_LENGTH = 400
+
+
+# Over what mesh axes each dimension of a parameter is divided. Along `data` there are examples only, and every device
+# has all parameters; along `fsdp` there are examples and parameters, which are gathered when they are needed; along
+# `model` devices share the work on one example, by whole heads and by units of the hidden layers.
+PARTITIONS: Params = {
+    "bytes": P(("model", "fsdp")),
+    "positions": P(),
+    "layers": {
+        "attention_scale": P(),
+        "qkv": P(None, "fsdp", "model"),
+        "attention_out": P(None, "model", "fsdp"),
+        "mlp_scale": P(),
+        "mlp_in": P(None, "fsdp", "model"),
+        "mlp_out": P(None, "model", "fsdp"),
+    },
+    "final_scale": P(),
+}
+MOMENTS = {
+    "step": P(),
+    "mean": PARTITIONS,
+    "square": PARTITIONS,
+}  # the optimizer's state lies as the parameters do
+BATCH = P(("data", "fsdp"))
 
 
 # --- the model -------------------------------------------------------------------------------------------------------
@@ -163,8 +196,20 @@ class AdamW(NamedTuple):
 
 
 def windows(text: ct.Array, starts: ct.Array, length: int) -> ct.Array:
-    """The pieces of `text` that begin at `starts`: [batch, length]."""
-    return ct.vmap(lambda start: lax.dynamic_slice(text, (start,), (length,)))(starts)
+    """The pieces of `text` that begin at `starts`, [batch, length], divided over the devices."""
+    pieces = ct.vmap(lambda start: lax.dynamic_slice(text, (start,), (length,)))(starts)
+    return lax.with_sharding_constraint(pieces, BATCH)
+
+
+def make_starter(size: Size, optimizer: AdamW) -> Any:
+    """A compiled function key -> (params, state), each part of which is made on the device that keeps it."""
+
+    @functools.partial(ct.jit, out_shardings=(PARTITIONS, MOMENTS))
+    def start(key: ct.Array) -> Any:
+        params = init_params(key, size)
+        return params, optimizer.init(params)
+
+    return start
 
 
 def make_trainer(size: Size, optimizer: AdamW) -> Any:
@@ -177,7 +222,7 @@ def make_trainer(size: Size, optimizer: AdamW) -> Any:
         value, grads = ct.value_and_grad(loss)(params, batch, size.heads)
         return optimizer.update(params, grads, state), value
 
-    @ct.jit
+    @functools.partial(ct.jit, donate_argnums=(0, 1), out_shardings=(PARTITIONS, MOMENTS, P()))
     def train(params: Params, state: Any, keys: ct.Array, text: ct.Array) -> Any:
         (params, state), losses = lax.scan(lambda carry, key: step(carry, key, text), (params, state), keys)
         return params, state, cnp.mean(losses)
@@ -185,11 +230,19 @@ def make_trainer(size: Size, optimizer: AdamW) -> Any:
     return train
 
 
-def make_evaluator(size: Size, text: ct.Array, batches: int = 16) -> Any:
-    """A compiled function params -> mean loss over windows spread evenly over `text`."""
-    starts = np.linspace(0, len(text) - size.context - 1, batches * size.batch).astype(np.int32)
-    data = windows(text, starts, size.context + 1).reshape(batches, size.batch, -1)
-    return ct.jit(lambda params: cnp.mean(lax.map(lambda batch: loss(params, batch, size.heads), data)))
+def make_evaluator(size: Size, batches: int = 16) -> Any:
+    """A compiled function (params, text) -> mean loss over windows spread evenly over `text`."""
+
+    @ct.jit
+    def evaluate(params: Params, text: ct.Array) -> ct.Array:
+        spread = np.linspace(0, len(text) - size.context - 1, batches * size.batch).astype(np.int32)
+
+        def batch_loss(starts: ct.Array) -> ct.Array:
+            return loss(params, windows(text, starts, size.context + 1), size.heads)
+
+        return cnp.mean(lax.map(batch_loss, spread.reshape(batches, size.batch)))
+
+    return evaluate
 
 
 def bigram_loss(train: np.ndarray, validation: np.ndarray) -> float:
@@ -203,6 +256,63 @@ def bigram_loss(train: np.ndarray, validation: np.ndarray) -> float:
         return float(-np.log(probabilities[validation[:-1], validation[1:]]).mean())
 
     return min(cross_entropy(smoothing) for smoothing in (1.0, 0.1, 0.01, 0.001))
+
+
+def learn(options: argparse.Namespace, size: Size, text: np.ndarray, output: pathlib.Path) -> Any:
+    """Train on the mesh in force: (params, training losses, validation losses)."""
+    split = len(text) * 9 // 10
+    train_text, validation_text = cnp.asarray(text[:split]), cnp.asarray(text[split:])
+    init_key, train_key = random.split(random.key(options.seed))
+    optimizer = AdamW(total_steps=options.steps)
+    start, train, evaluate = (
+        make_starter(size, optimizer),
+        make_trainer(size, optimizer),
+        make_evaluator(size),
+    )
+    begin = 0
+    if options.restore is None:
+        params, state = start(init_key)
+    else:
+        like = laid_out(ct.eval_shape(start, init_key), (PARTITIONS, MOMENTS))
+        try:
+            begin = checkpoint.step_of(options.restore)
+            params, state = checkpoint.load(options.restore, like)
+        except (OSError, ValueError, KeyError) as error:
+            fail(f"cannot restore {options.restore}: {error}")
+        if begin >= options.steps:
+            fail(
+                f"{options.restore} has done {begin} steps already; --steps {options.steps} asks for no more"
+            )
+
+    train_losses: Losses = {}
+    validation_losses = {begin: float(evaluate(params, validation_text))}
+    print(f"step {begin:5d}  validation loss {validation_losses[begin]:.3f}", flush=True)
+    keys = random.split(train_key, options.steps)
+    report_every = max(1, options.steps // 12)
+    clock_start = clock = time.perf_counter()
+    reported = begin
+    for first in range(begin, options.steps, STEPS_PER_CALL):
+        params, state, value = train(params, state, keys[first : first + STEPS_PER_CALL], train_text)
+        step = min(first + STEPS_PER_CALL, options.steps)
+        train_losses[step] = float(value)
+        if step - reported >= report_every or step == options.steps:
+            speed = (step - reported) * size.batch * size.context / (time.perf_counter() - clock)
+            validation_losses[step] = float(evaluate(params, validation_text))
+            print(
+                f"step {step:5d}  loss {train_losses[step]:.3f}  validation loss {validation_losses[step]:.3f}"
+                f"  {speed:8,.0f} tokens/s  {time.perf_counter() - clock_start:4.0f} s",
+                flush=True,
+            )
+            clock, reported = time.perf_counter(), step
+        if options.save_every and step // options.save_every > first // options.save_every:
+            checkpoint.save(output / f"step-{step}", (params, state), step)
+    return params, train_losses, validation_losses
+
+
+def laid_out(shapes: Any, specs: Any) -> Any:
+    """Types of arrays, with specs over the mesh in force."""
+    mesh = ct.sharding.get_mesh()
+    return ct.tree.map(lambda a, spec: a.update(sharding=ct.NamedSharding(mesh, spec)), shapes, specs)
 
 
 # --- writing text ----------------------------------------------------------------------------------------------------
@@ -264,6 +374,22 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"train_lm: {message}")
 
 
+def check_divides(mesh: dict[str, int], size: Size) -> None:
+    """Ends the program where the devices of a mesh cannot share a model equally."""
+    shares = [
+        ("heads", size.heads, ("model",)),
+        ("columns", size.width, ("fsdp",)),
+        ("bytes", VOCABULARY, ("model", "fsdp")),
+        ("sequences in a batch", size.batch, ("data", "fsdp")),
+    ]
+    for what, count, axes in shares:
+        parts = math.prod(mesh[axis] for axis in axes)
+        if count % parts:
+            fail(
+                f"argument --mesh: {count} {what} cannot be shared equally by {'*'.join(axes)} = {parts} devices"
+            )
+
+
 def read_text(path: str | None, context: int) -> np.ndarray:
     """The bytes to learn from: those of the file, or the language reference inside Python itself."""
     if path is None:
@@ -283,15 +409,15 @@ def read_text(path: str | None, context: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8).astype(np.int32)
 
 
-def save_checkpoint(path: pathlib.Path, params: Params) -> None:
+def save_params(path: pathlib.Path, params: Params) -> None:
     """One array a leaf, under the name of its path in the tree."""
     leaves, _ = ct.tree_util.tree_flatten_with_path(params)
     arrays: Params = {ct.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves}
     np.savez(path, **arrays)
 
 
-def load_checkpoint(path: pathlib.Path, like: Params) -> Params:
-    """Parameters of the structure of `like` from the file that `save_checkpoint` wrote."""
+def load_params(path: pathlib.Path, like: Params) -> Params:
+    """Parameters of the structure of `like` from the file that `save_params` wrote."""
     with np.load(path) as file:
         return ct.tree_util.tree_map_with_path(
             lambda where, _: cnp.asarray(file[ct.tree_util.keystr(where)]), like
@@ -328,6 +454,12 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
 
         return convert
 
+    def mesh(text: str) -> dict[str, int]:
+        try:
+            return devices.parse_mesh(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
     parser = Parser(description="Train a byte-level language model in plain Canter.")
     parser.add_argument("--size", choices=SIZES, default="small", help="of the model (default: small)")
     parser.add_argument("--steps", type=at_least(1, "a number of steps"), default=1000, help="of training")
@@ -335,6 +467,13 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", help="a file to learn from (default: the reference inside Python)")
     parser.add_argument("--prompt", default="The Python ", help="what the sample begins with")
     parser.add_argument("--output", default="demo-output", help="folder for curve and checkpoint")
+    parser.add_argument(
+        "--mesh", type=mesh, default=mesh("data=1"), help="devices by axis, such as data=4,model=2"
+    )
+    parser.add_argument(
+        "--save-every", type=at_least(1, "a number of steps"), help="write OUTPUT/step-N/ this often"
+    )
+    parser.add_argument("--restore", type=pathlib.Path, help="a folder step-N to go on from, of any mesh")
     options = parser.parse_args(arguments)
     if not options.prompt:
         parser.error("argument --prompt: must not be empty")
@@ -344,6 +483,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = parse_options()
     size = SIZES[options.size]
+    check_divides(options.mesh, size)
     text = read_text(options.data, size.context)
     output = pathlib.Path(options.output)
     try:
@@ -354,50 +494,32 @@ def main() -> None:
         fail(f"cannot write to {output}: {error.strerror}")
     except ImportError:
         fail("matplotlib is missing: pip install 'canter[demo]'")
+    try:
+        mesh = devices.make_mesh(options.mesh)
+    except ValueError as error:
+        fail(f"argument --mesh: {error}")
 
     split = len(text) * 9 // 10
-    train_text, validation_text = cnp.asarray(text[:split]), cnp.asarray(text[split:])
     bigram = bigram_loss(text[:split], text[split:])
-    init_key, train_key = random.split(random.key(options.seed))
-    params = init_params(init_key, size)
-    optimizer = AdamW(total_steps=options.steps)
-    state = optimizer.init(params)
-    train, evaluate = make_trainer(size, optimizer), make_evaluator(size, validation_text)
-    count = sum(leaf.size for leaf in ct.tree.leaves(params))
+    count = sum(
+        leaf.size
+        for leaf in ct.tree.leaves(ct.eval_shape(functools.partial(init_params, size=size), random.key(0)))
+    )
     print(f"{count:,} parameters, {split:,} bytes to learn from, {len(text) - split:,} to validate on")
     print(f"bigram model, validation loss {bigram:.3f} nats per byte", flush=True)
-
-    train_losses: dict[int, float] = {}
-    validation_losses = {0: float(evaluate(params))}
-    print(f"step {0:5d}  validation loss {validation_losses[0]:.3f}", flush=True)
-    keys = random.split(train_key, options.steps)
-    report_every = max(1, options.steps // 12)
-    begin = clock = time.perf_counter()
-    reported = 0
-    for start in range(0, options.steps, STEPS_PER_CALL):
-        params, state, value = train(params, state, keys[start : start + STEPS_PER_CALL], train_text)
-        step = min(start + STEPS_PER_CALL, options.steps)
-        train_losses[step] = float(value)
-        if step - reported >= report_every or step == options.steps:
-            speed = (step - reported) * size.batch * size.context / (time.perf_counter() - clock)
-            validation_losses[step] = float(evaluate(params))
-            print(
-                f"step {step:5d}  loss {train_losses[step]:.3f}  validation loss {validation_losses[step]:.3f}"
-                f"  {speed:8,.0f} tokens/s  {time.perf_counter() - begin:4.0f} s",
-                flush=True,
-            )
-            clock, reported = time.perf_counter(), step
-
+    with ct.set_mesh(mesh):
+        params, train_losses, validation_losses = learn(options, size, text, output)
+        params = ct.tree.map(np.asarray, ct.device_put(params, P()))  # whole, from all devices
     final = validation_losses[max(validation_losses)]
     print(f"validation loss {final:.3f} nats per byte; the bigram model's {bigram:.3f}")
-    checkpoint, curve = output / "checkpoint.npz", output / "loss.png"
-    save_checkpoint(checkpoint, params)
-    restored = load_checkpoint(checkpoint, params)
+    archive, curve = output / "checkpoint.npz", output / "loss.png"
+    save_params(archive, params)
+    restored = load_params(archive, params)
     assert all(ct.tree.leaves(ct.tree.map(cnp.array_equal, params, restored))), "the checkpoint differs"
     plot(curve, train_losses, validation_losses, bigram)
-    print(f"wrote {curve} and {checkpoint}, which was read back and is equal")
+    print(f"wrote {curve} and {archive}, which was read back and is equal")
     artifact = output / "model.canter"
-    export_sampler(artifact, params, size, SAMPLE_LENGTH)
+    export_sampler(artifact, restored, size, SAMPLE_LENGTH)
     sample = generate(restored, size, options.prompt.encode(), SAMPLE_LENGTH, options.seed)
     written = write_elsewhere(artifact, options.prompt, options.seed)
     assert written == options.prompt.encode() + sample, "the exported model writes another text"

@@ -16,14 +16,6 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "train_lm.py"
 WRITER = SCRIPT.with_name("write_text.py")
 
 
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("train_lm", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.smoke
 def test_a_short_training_run(tmp_path):
     pytest.importorskip(
@@ -56,6 +48,19 @@ MISTAKES = {
     "steps that are no number": (["--steps", "many"], "argument --steps: 'many' is not a number of steps"),
     "negative seed": (["--seed=-1"], "argument --seed: '-1' is not a seed"),
     "unknown option": (["--stepps", "3"], "unrecognized arguments: --stepps 3"),
+    "unknown axis": (["--mesh", "rows=2"], "argument --mesh: 'rows=2' is none of data=N, fsdp=N, model=N"),
+    "repeated axis": (["--mesh", "data=2,data=2"], "argument --mesh: 'data=2' is none of"),
+    "empty axis": (["--mesh", "data=0"], "argument --mesh: 'data=0' is none of"),
+    "heads that are fewer": (
+        ["--mesh", "model=8"],
+        "argument --mesh: 4 heads cannot be shared equally by model = 8",
+    ),
+    "a batch that is smaller": (
+        ["--mesh", "data=8,fsdp=4"],
+        "argument --mesh: 16 sequences in a batch cannot be shared equally by data*fsdp = 32 devices",
+    ),
+    "too many devices": (["--mesh", "data=16"], "argument --mesh: a mesh of 16 devices was asked for"),
+    "nothing to restore": (["--restore", "{folder}/none"], "cannot restore {folder}/none: [Errno 2]"),
     "empty prompt": (["--prompt", ""], "argument --prompt: must not be empty"),
     "no such file": (["--data", "{folder}/nothing.txt"], "cannot read {folder}/nothing.txt: No such file"),
     "a folder": (["--data", "{folder}"], "cannot read {folder}: Is a directory"),

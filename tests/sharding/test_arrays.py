@@ -189,3 +189,14 @@ def test_rows_of_a_sharded_array_may_go_anywhere():
     first, *_ = ct.device_put(X, named("x"))
     assert not first.committed
     np.testing.assert_array_equal(first + ct.device_put(X[0], named("y")), 2 * X[0])
+
+
+def test_a_mesh_of_one_device():
+    one = ct.make_mesh((1,), ("x",), axis_types=(ct.sharding.AxisType.Auto,), devices=ct.devices()[2:3])
+    start = ct.device_put(X, ct.NamedSharding(one, P("x")))
+    for array in (start, ct.jit(lambda x: x * 1)(start)):
+        (shard,) = array.addressable_shards
+        assert shard.device == ct.devices()[2] and shard.data.sharding.device_set == {shard.device}
+        np.testing.assert_array_equal(shard.data, X)
+        assert ct.device_put(array, ct.devices()[2]).devices() == {ct.devices()[2]}
+        np.testing.assert_array_equal(parts(ct.device_put(array, named("x"))), X)

@@ -22,6 +22,7 @@ from ..core.avals import ShapedArray, register_aval
 from .array_text import array_repr
 from .backend import current_default_device
 from .layouts import copied_to
+from .placement import part_sharding
 from .shardings import SingleDeviceSharding, sharding_of
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "deleted_error",
     "device_copy",
     "make_shaped_array",
+    "parts_by_device",
 ]
 
 register_aval(ArrayImpl, attrgetter("aval"))
@@ -366,7 +368,8 @@ def _shards(self: Any, parts: dict[Any, Any]) -> list[Shard]:
     ]
 
 
-def _parts_by_device(self: Any) -> dict[Any, Any]:
+def parts_by_device(self: Any) -> dict[Any, Any]:
+    """The parts of an array on devices of this process."""
     if self.is_deleted():
         raise deleted_error(self)
     if type(self._sharding) is SingleDeviceSharding:
@@ -379,6 +382,10 @@ def _parts(self: Any) -> list[Any]:
     aval = self.aval
     shape = self._sharding.shard_shape(aval.shape)
     own = ShapedArray(shape, aval.dtype, aval.weak_type)
+    if self._sharding.num_devices == 1 and self._arrays:
+        # jaxlib gives the array itself, with its own sharding.
+        (device,) = self._sharding._device_assignment
+        return [self._rewrap_with_aval_and_sharding(own, part_sharding(device, self._sharding))]
     return [
         part if part.aval is not None else part._rewrap_with_aval_and_sharding(own, part._sharding)
         for part in self._arrays
@@ -387,13 +394,13 @@ def _parts(self: Any) -> list[Any]:
 
 def _addressable_shards(self: Any) -> list[Shard]:
     """The parts on devices of this process."""
-    return _shards(self, _parts_by_device(self))
+    return _shards(self, parts_by_device(self))
 
 
 def _global_shards(self: Any) -> list[Shard]:
     """The parts on all devices; `data` is None for those of other processes."""
     parts = dict.fromkeys(self._sharding._device_assignment)
-    return _shards(self, parts | _parts_by_device(self))
+    return _shards(self, parts | parts_by_device(self))
 
 
 def _addressable_data(self: Any, index: int) -> Any:

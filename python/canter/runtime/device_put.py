@@ -36,10 +36,10 @@ from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, che
 from ..core.trace import Tracer, concrete_or_error
 from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
-from .array import check_not_deleted, deleted_error, device_copy
+from .array import check_not_deleted, deleted_error, device_copy, parts_by_device
 from .backend import current_default_device
 from .layouts import Format, copied_to, relaid, unusual
-from .placement import sharding_of
+from .placement import part_sharding, sharding_of
 
 __all__ = [
     "block_until_ready",
@@ -101,19 +101,12 @@ def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
         # jaxlib cannot put one piece of memory on some of the devices in one call.
         part = ShapedArray(pieces[0].shape, aval.dtype, aval.weak_type)
         arrays = [
-            batched_device_put(part, _single(device, sharding), [piece], [device], True, True)
+            batched_device_put(part, part_sharding(device, sharding), [piece], [device], True, True)
             for device, piece in zip(parts, pieces, strict=True)
         ]
         return make_array(aval, sharding, arrays, committed=True)
     # The call copies what it is given before it returns.
     return batched_device_put(aval, sharding, pieces, list(parts), True, False, _DURING_CALL)
-
-
-def _single(device: Any, sharding: Any) -> Any:
-    """The sharding of the part that one device holds."""
-    usual = sharding_of(device)
-    kind = sharding.memory_kind
-    return usual if kind in (None, usual.memory_kind) else SingleDeviceSharding(device, memory_kind=kind)
 
 
 def place_on(value: Any, sharding: Any) -> Any:
@@ -219,7 +212,7 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
         if own._device_assignment != sharding._device_assignment and own.device_set == sharding.device_set:
             # The devices stand in another order: first the same parts in that order.
             order = Mesh(np.array(sharding._device_assignment, object), ("devices",))
-            parts = {part._sharding._device: part for part in array._arrays}
+            parts = parts_by_device(array)
             own = in_order_of(own, order, ndim)
             array = make_array(aval, own, [parts[device] for device in own._local], committed=True)
     if tuple(own._device_assignment) == tuple(sharding._device_assignment):
@@ -236,7 +229,7 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
             check_sums(own, sharding)
             return _resharder(sharding)(array)  # collectives do it
     if own.is_fully_replicated and own.memory_kind == sharding.memory_kind:
-        replicas = {part._sharding._device: part for part in array._arrays}
+        replicas = parts_by_device(array)
         if sharding.device_set <= set(replicas) and sharding.is_fully_replicated:
             return make_array(
                 aval, sharding, [replicas[d] for d in sharding._device_assignment], committed=True

@@ -19,7 +19,7 @@ from ..transforms.rules import forget_seeds
 from .backend import on_clear
 from .layouts import copied_to
 
-__all__ = ["common_device", "place", "sharding_of", "single_device"]
+__all__ = ["common_device", "part_sharding", "place", "sharding_of", "single_device"]
 
 _shardings: dict[Any, Any] = {}
 on_clear(_shardings.clear)
@@ -32,6 +32,13 @@ def sharding_of(device: Any) -> Any:
     if sharding is None:
         sharding = _shardings[device] = SingleDeviceSharding(device)
     return sharding
+
+
+def part_sharding(device: Any, sharding: Any) -> Any:
+    """The sharding of that part of an array of a sharding which one device holds."""
+    usual = sharding_of(device)
+    kind = sharding.memory_kind
+    return usual if kind in (None, usual.memory_kind) else SingleDeviceSharding(device, memory_kind=kind)
 
 
 def single_device(sharding: Any) -> Any:
