@@ -282,10 +282,10 @@ class PRNGKeyArray(Array):
     def __iter__(self) -> Iterator[PRNGKeyArray]:
         if not self.shape:
             raise TypeError("iteration over a single key, which has no dimensions")
-        words: Any = self._base_array
-        if not isinstance(self.sharding, SingleDeviceSharding):  # each stays on the devices of all
-            words = (words[i] for i in range(len(self)))
-        return (self._over(base, operator.itemgetter(number)) for number, base in enumerate(words))
+        base: Any = self._base_array
+        on_one = isinstance(self.sharding, SingleDeviceSharding)
+        words = base if on_one else (base[i] for i in range(len(self)))  # each stays on the devices of all
+        return (self._over(own, operator.itemgetter(number)) for number, own in enumerate(words))
 
     def reshape(self, *shape: Any, order: str = "C") -> PRNGKeyArray:
         sizes = tuple(shape[0]) if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape
