@@ -184,3 +184,15 @@ def test_fold_in_does_not_wrap():
     for data in (-1, 2**32, float("inf")):
         with pytest.raises(OverflowError):
             ct.random.fold_in(ct.random.key(0), data)
+
+
+def test_factorizations_and_norms_at_their_edges():
+    nothing = cnp.ones((0, 3))
+    for ord in (2, np.inf, 1):
+        assert cnp.linalg.norm(nothing, ord).shape == () and not np.any(cnp.linalg.norm(nothing, ord))
+    with pytest.raises(ValueError):
+        cnp.linalg.norm(nothing, -2)
+    assert cnp.linalg.qr(cnp.ones((3, 2)), mode="full").Q.shape == (3, 2)  # NumPy's older name of "reduced"
+    permutation, lower, upper = ct.scipy.linalg.lu(cnp.array([[0, 1j], [2, 1]]))
+    assert permutation.dtype == np.float32
+    np.testing.assert_allclose(permutation @ lower @ upper, [[0, 1j], [2, 1]], atol=1e-6)

@@ -341,5 +341,5 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         raise ValueError(
             f"Unsupported QR decomposition mode {mode!r}; use 'reduced', 'complete', 'r' or 'raw'."
         )
-    q, r = _qr(a, mode="reduced" if mode == "r" else "complete" if mode in ("full", "complete") else mode)
+    q, r = _qr(a, mode="complete" if mode == "complete" else "reduced")
     return r if mode == "r" else QRResult(q, r)

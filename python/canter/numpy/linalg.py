@@ -194,6 +194,9 @@ def _vector_norm(x: Any, ord: Any, axes: Any, keepdims: bool) -> Any:
     return lax.pow(total, const(total, 1.0 / ord))
 
 
+_largest = functools.partial(reductions.max, initial=0)  # 0 where there is nothing
+
+
 def _matrix_norm(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any:
     if ord in (None, "f", "fro"):
         return _vector_norm(x, 2, axes, keepdims)
@@ -201,12 +204,12 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any
     if ord in (1, -1, math.inf, -math.inf):
         inner, outer_ = (rows, columns) if ord in (1, -1) else (columns, rows)
         sums = reductions.sum(lax.abs(x), axis=inner, keepdims=True)
-        reduce: Any = reductions.max if ord > 0 else reductions.min
+        reduce: Any = _largest if ord > 0 else reductions.min
         out = reduce(sums, axis=outer_, keepdims=True)
         return out if keepdims else lax.squeeze(out, tuple(sorted(axes)))
     if ord in (2, -2, "nuc"):
         s = svd(moveaxis(x, axes, (-2, -1)), compute_uv=False)
-        reduce = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}[ord]
+        reduce = {2: _largest, -2: reductions.min, "nuc": reductions.sum}[ord]
         out = reduce(s, axis=-1)
         return lax.expand_dims(out, tuple(sorted(axes))) if keepdims else out
     raise ValueError(

@@ -10,6 +10,7 @@ import functools
 from typing import Any
 
 from canter import lax, numpy as cnp
+from canter.core import dtypes
 from canter.lax import linalg as lax_linalg
 from canter.numpy import linalg as numpy_linalg
 from canter.numpy.util import check_arraylike, dtype_of, promote_dtypes_inexact, shape_of
@@ -405,7 +406,7 @@ def _lu(a: Any, *, permute_l: bool) -> Any:
     rows, columns = shape_of(a)[-2:]
     size = min(rows, columns)
     dtype = dtype_of(a)
-    p = cnp.swapaxes(cnp.eye(rows, dtype=dtype)[permutation], -1, -2)
+    p = cnp.swapaxes(cnp.eye(rows, dtype=dtypes.finfo(dtype).dtype)[permutation], -1, -2)
     lower = cnp.tril(factors[..., :, :size], -1) + cnp.eye(rows, size, dtype=dtype)
     upper = cnp.triu(factors[..., :size, :])
     return (cnp.matmul(p, lower), upper) if permute_l else (p, lower, upper)
