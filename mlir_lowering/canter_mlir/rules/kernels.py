@@ -21,7 +21,7 @@ from .elementwise import _real_dtype
 from .shapes import broadcast_in_dim, iota, slice_
 
 __all__ = [
-    "Matrix", "adjoint", "check_algorithm", "conj", "corner", "custom_call", "full_range", "info_of", "like",
+    "Matrix", "adjoint", "all_nan", "check_algorithm", "conj", "corner", "custom_call", "full_range", "info_of", "like",
     "nan_where_failed", "old_custom_call", "padded_columns", "shapes", "size_constant", "triangle", "where_batch",
 ]  # fmt: skip
 
@@ -134,7 +134,12 @@ def nan_where_failed(
     """NaN instead of the results of matrices for which the routine reported failure."""
     status = ShapedArray(batch, INT32)
     good = ctx.compare("EQ", info, ctx.full(0, status), status)
-    return [where_batch(ctx, good, batch, x, ctx.full(np.nan, aval), aval) for x, aval in zip(values, avals)]
+    return [where_batch(ctx, good, batch, x, all_nan(ctx, aval), aval) for x, aval in zip(values, avals)]
+
+
+def all_nan(ctx: Any, aval: Any) -> Any:
+    """An array of NaN; both parts of a complex number are."""
+    return ctx.full(complex(np.nan, np.nan) if aval.dtype.kind == "c" else np.nan, aval)
 
 
 def where_batch(ctx: Any, flags: Any, batch: tuple[int, ...], x: Any, y: Any, aval: Any) -> Any:

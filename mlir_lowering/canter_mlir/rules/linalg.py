@@ -21,6 +21,7 @@ from .elementwise import _real_dtype
 from .kernels import (
     INT32,
     Matrix,
+    all_nan,
     check_algorithm,
     conj,
     corner,
@@ -192,7 +193,7 @@ def _lu_cpu(ctx: Any, x: Any) -> list[Any]:
     # A positive status is a zero pivot, which leaves a good decomposition.
     status = info_of(aval)
     good = ctx.compare("GE", info, ctx.full(0, status), status)
-    lu = where_batch(ctx, good, aval.shape[:-2], lu, ctx.full(np.nan, aval), aval)
+    lu = where_batch(ctx, good, aval.shape[:-2], lu, all_nan(ctx, aval), aval)
     return [lu, pivots, _permutation(ctx, pivots, pivot_aval, permutation_aval)]
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from canter.core.avals import ShapedArray
 
 from ..registry import register_table
 from .kernels import (
     Matrix,
     adjoint,
+    all_nan,
     check_algorithm,
     corner,
     custom_call,
@@ -92,7 +91,7 @@ def _lu(ctx: Any, x: Any) -> list[Any]:
     pivots = ctx.op("stablehlo.subtract", (pivots, ctx.full(1, pivot_aval)), pivot_aval)
     status = info_of(aval)
     good = ctx.compare("GE", info, ctx.full(0, status), status)  # a zero pivot leaves a good decomposition
-    lu = where_batch(ctx, good, aval.shape[:-2], lu, ctx.full(np.nan, aval), aval)
+    lu = where_batch(ctx, good, aval.shape[:-2], lu, all_nan(ctx, aval), aval)
     return [lu, pivots, _permutation(ctx, pivots, pivot_aval, permutation_aval)]
 
 

@@ -12,7 +12,8 @@ __all__ = ["matrix"]
 
 def matrix(name: str, a: Any, square: bool = True) -> Any:
     """An operand that must be a matrix, of an inexact dtype."""
-    check_arraylike(name, a)
+    if not isinstance(a, (list, tuple)):  # which SciPy takes too
+        check_arraylike(name, a)
     (a,) = promote_dtypes_inexact(cnp.asarray(a))
     shape = shape_of(a)
     if len(shape) < 2 or (square and shape[-1] != shape[-2]):

@@ -330,11 +330,11 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     """The LU decomposition as `lu_solve` takes it: both triangles in one matrix, and the row exchanges.
 
     Args:
-      a: (..., n, n).
+      a: (..., m, n).
       overwrite_a, check_finite: without effect, see the module.
 
     Raises:
-      ValueError: `a` is no square matrix.
+      ValueError: `a` is no matrix.
 
     Source: `scipy.linalg.lu_factor`.
 
@@ -344,7 +344,7 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
       >>> print(factors, pivots)
       [[4.]] [0]
     """
-    factors, pivots, _ = _lu_parts(matrix("lu_factor", a))
+    factors, pivots, _ = _lu_parts(matrix("lu_factor", a, square=False))
     return factors, pivots
 
 
