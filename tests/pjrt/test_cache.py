@@ -197,3 +197,70 @@ def test_another_process_finds_the_entry(settings, devices):
         for _ in range(2)
     ]
     assert [text.strip() for text in hits] == ["0", "1"]
+
+
+def entry_of(devices, settings, n=3):
+    """The name, path and bytes of a program's entry."""
+    made = compile.compile_options(devices[:1])
+    compile.compile_or_load(MODULE.format(n=n), devices[:1])
+    name = cache.key(MODULE.format(n=n), devices[:1], made)
+    path = os.path.join(settings["directory"], name + ".xla")
+    with open(path, "rb") as file:
+        return name, path, file.read()
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged:RuntimeWarning")
+def test_no_change_of_a_byte_goes_unseen(settings, devices):
+    name, path, data = entry_of(devices, settings)
+    made = compile.compile_options(devices[:1])
+    numbers = np.random.default_rng(0)
+    for _ in range(100):
+        changed = bytearray(data)
+        kind = numbers.integers(3)
+        position = int(numbers.integers(len(data)))
+        if kind == 0:
+            changed[position] ^= 1 << int(numbers.integers(8))
+        elif kind == 1:
+            del changed[position:]
+        else:
+            changed[position:position] = bytes(3)
+        with open(path, "wb") as file:
+            file.write(changed)
+        assert cache.load(name, devices[:1], made, cache.settings()) is None
+    assert cache.statistics.damaged == 100
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged:RuntimeWarning")
+@pytest.mark.parametrize("payload", [b"", b"\0", b"no executable" * 100, bytes(range(256)) * 20])
+def test_what_is_no_executable_is_compiled_again(settings, devices, payload):
+    """As another jaxlib may have written it."""
+    name, path, _ = entry_of(devices, settings)
+    with open(path, "wb") as file:
+        file.write(cache.pack(name, payload))
+    compile.compile_or_load(MODULE.format(n=3), devices[:1])
+    assert (cache.statistics.damaged, cache.statistics.writes) == (1, 2)
+
+
+def test_an_entry_under_another_name_is_not_taken(settings, devices):
+    _, third, _ = entry_of(devices, settings, 3)
+    name, fourth, _ = entry_of(devices, settings, 4)
+    os.replace(third, fourth)
+    with pytest.warns(RuntimeWarning, match="another program, device or version"):
+        made = compile.compile_options(devices[:1])
+        assert cache.load(name, devices[:1], made, cache.settings()) is None
+
+
+def test_programs_that_refer_to_this_process_are_not_kept(settings):
+    """The compiler itself calls what looks at a sharding, and its address is in the program."""
+    seen = []
+    mesh = ct.make_mesh((2,), ("i",), devices=ct.devices("cpu")[:2])
+    sharding = ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("i"))
+    x = ct.device_put(np.arange(4, dtype=np.float32), sharding)
+    for _ in range(2):
+
+        def look(x):
+            ct.debug.inspect_array_sharding(x, callback=seen.append)
+            return x + 1
+
+        ct.jit(look)(x)
+    assert len(seen) == 2 and cache.statistics.writes == 0
