@@ -220,6 +220,11 @@ def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) 
     return digest.hexdigest()
 
 
+def digest(description: bytes) -> str:
+    """A name for a description, with everything that programs depend on besides it left out."""
+    return hashlib.sha256(description).hexdigest()
+
+
 # --- entries -----------------------------------------------------------------------------------
 
 
@@ -260,6 +265,8 @@ def load(
 ) -> Any:
     """The executable of an entry, or None where there is none that can be used.
 
+    One that is loaded already, see `early`, is taken from there.
+
     Args:
       name: from `key`.
       devices: where it is to run.
@@ -271,9 +278,13 @@ def load(
     Raises:
       RuntimeError: a damaged entry, or a folder that cannot be read, if `settings.raise_errors`.
     """
+    from . import early
+
     folder = settings.folder()
     try:
-        data = folder.read(name)
+        executable = None if host_callbacks else early.take(function, name, devices)
+        if executable is None:
+            executable = executable_of(name, folder.read(name), devices, options, host_callbacks)
     except FileNotFoundError:
         statistics.count("misses")
         _log(settings.log_misses, "%s is not in the compilation cache: no %s", function or "A program", name)
@@ -283,12 +294,6 @@ def load(
         message = f"The compilation cache in {folder.place} cannot be read: {error}"
         _report(f"read {folder.place}", message, settings, error)
         return None
-    try:
-        payload = _unpack(name, data)
-        client = devices[0].client
-        executable = client.deserialize_executable(
-            payload, DeviceList(tuple(devices)), options, list(host_callbacks)
-        )
     except (ValueError, zlib.error, RuntimeError) as error:
         statistics.count("damaged")
         statistics.count("misses")
@@ -305,6 +310,20 @@ def load(
     except OSError:
         pass
     return executable
+
+
+def executable_of(
+    name: str, data: bytes, devices: Sequence[Any], options: Any, host_callbacks: Sequence[Any] = ()
+) -> Any:
+    """The executable in an entry's bytes.
+
+    Raises:
+      ValueError: the entry is damaged, or another's.
+      JaxRuntimeError: what it holds is no executable of this platform.
+    """
+    payload = _unpack(name, data)
+    client = devices[0].client
+    return client.deserialize_executable(payload, DeviceList(tuple(devices)), options, list(host_callbacks))
 
 
 def discard(name: str, settings: CacheSettings) -> None:

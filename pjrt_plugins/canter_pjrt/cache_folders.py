@@ -20,7 +20,9 @@ __all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_of", "forge
 
 _SUFFIX = ".xla"
 _UNFINISHED = ".writing-"
-_ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file is one of a process that was killed
+_NOTE = ".note"
+# Seconds after which a file goes: one that is unfinished is of a process that was killed.
+_ABANDONED_AFTER = {_UNFINISHED: 3600.0, _NOTE: 30 * 86400.0}
 
 
 class Entry(NamedTuple):
@@ -100,26 +102,36 @@ class LocalFolder:
 
     def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
         os.makedirs(self.place, exist_ok=True)
-        self._write(name, data)
+        self._write(self._path(name), data)
         self._evict(max_bytes)
         done(None)
 
-    def _write(self, name: str, data: bytes) -> None:
-        """By way of another file, so that nobody ever sees half of an entry."""
+    def read_note(self, name: str) -> bytes:
+        """A note beside the entries, see `early`."""
+        with open(os.path.join(self.place, name + _NOTE), "rb") as file:
+            return file.read()
+
+    def write_note(self, name: str, data: bytes) -> None:
+        """Writes or replaces a note."""
+        self._write(os.path.join(self.place, name + _NOTE), data)
+
+    def _write(self, path: str, data: bytes) -> None:
+        """By way of another file, so that nobody ever sees half of one."""
         import tempfile
 
         handle, temporary = tempfile.mkstemp(dir=self.place, prefix=_UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            os.replace(temporary, self._path(name))
+            os.replace(temporary, path)
         except BaseException:
             _try_to_remove(temporary)
             raise
 
     def _evict(self, max_bytes: int) -> None:
         for file in os.scandir(self.place):
-            if file.name.startswith(_UNFINISHED) and time.time() - _status(file)[1] > _ABANDONED_AFTER:
+            kind = _UNFINISHED if file.name.startswith(_UNFINISHED) else os.path.splitext(file.name)[1]
+            if kind in _ABANDONED_AFTER and time.time() - _status(file)[1] > _ABANDONED_AFTER[kind]:
                 _try_to_remove(file.path)
         for name in _too_many(self.entries(), max_bytes):
             _try_to_remove(self._path(name))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cache
+from . import cache, early
 from .jaxlib_door import CompileOnlyPyClient, CompileOptions, DeviceAssignment, DeviceList, JaxRuntimeError
 
 __all__ = [
@@ -266,14 +266,21 @@ def _compile_or_load(
 ) -> Any:
     if not (settings.enabled and settings.max_bytes):
         return compile_module(module, devices, made, host_callbacks)
+    noted = len(devices) == 1 and not host_callbacks
+    start = time.perf_counter()
     loaded = cache.load(key, devices, made, settings, name, host_callbacks)
     if loaded is not None:
+        if noted:
+            early.note(name, key, time.perf_counter() - start, made.env_option_overrides)
         if not settings.check_contents or not cache.is_first_check(key):
             return loaded
         return _compared(loaded, module, devices, made, settings, key, name, host_callbacks)
     start = time.perf_counter()
     executable = compile_module(module, devices, made, host_callbacks)
-    cache.store(key, executable, time.perf_counter() - start, settings, name)
+    seconds = time.perf_counter() - start
+    cache.store(key, executable, seconds, settings, name)
+    if noted:
+        early.note(name, key, seconds, made.env_option_overrides)
     return executable
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from canter_pjrt import cache
+from typing import Any
+
+from canter_pjrt import cache, early
+from canter_pjrt.compile import compile_options
 
 from ..core import config, monitoring
+from ..core.source import is_user_file
+from .backend import current_default_device
 
 __all__: list[str] = []
 
@@ -33,6 +38,26 @@ def _xla_caches(names: str | None) -> tuple[str, ...]:
 
 
 cache.use_settings(_settings)
+
+
+def expect(name: str, function: Any, call: Any) -> None:
+    """Begins to load the program that a function of the user's was compiled to the last time, while it is traced.
+
+    Args:
+      name: of the jitted function.
+      function: what is traced.
+      call: the `Call`, whose types and static values are told.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None or not is_user_file(code.co_filename):
+        return
+    types = [(getattr(aval, "shape", None), str(getattr(aval, "dtype", aval))) for aval in call.avals]
+    device = current_default_device()
+    description = (
+        cache.machine(), device.platform, device.client.platform_version, function.__module__,
+        function.__qualname__, code.co_code, types, [(where, kind.__name__) for where, kind, _ in call.statics],
+    )  # fmt: skip
+    early.expect(name, repr(description).encode(), device, compile_options)
 
 
 def _record(kind: str) -> None:

@@ -30,7 +30,13 @@ from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, SingleDevic
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.config import debug_key_reuse, explain_cache_misses, no_tracing, trace_context
+from ..core.config import (
+    debug_key_reuse,
+    enable_compilation_cache,
+    explain_cache_misses,
+    no_tracing,
+    trace_context,
+)
 from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.pytree_registry import dispatch_registry
@@ -206,6 +212,10 @@ class Jitted:
             history = traces.history(key[0])
             if self.max_traces is not None:
                 history.check_limit(self.function, self.max_traces, key, call.static_positions)
+            if state.trace is eval_trace and enable_compilation_cache.value:
+                from .compilation_cache import expect
+
+                expect(self.name, self.function, call)
             program = self.trace_anew(call)
             history.add_trace(self.function, key, call.static_positions)
             if explain_cache_misses.value:
