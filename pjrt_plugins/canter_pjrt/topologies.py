@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 from . import jaxlib_door
 from .accelerators import PluginError, load, plugin_for
 
-__all__ = ["GPUS", "TPUS", "Topology", "TopologyError", "describe", "parse", "target_config"]
+__all__ = [
+    "GPUS",
+    "TPUS",
+    "TPU_MEMORY",
+    "Topology",
+    "TopologyError",
+    "describe",
+    "memory_of",
+    "parse",
+    "target_config",
+    "with_devices",
+]
 
 
 class TopologyError(ValueError):
@@ -91,13 +102,47 @@ GPUS: dict[str, Gpu] = {
     ),
 }  # fmt: skip
 
+_GIB = 1 << 30
+#: Bytes of memory of a TPU device by its kind, a core up to v3 and half a chip of 7x. Source: Google Cloud's
+#: documentation of the TPU versions.
+TPU_MEMORY = {
+    "TPU v2": 8 * _GIB, "TPU v3": 16 * _GIB, "TPU v4": 32 * _GIB, "TPU v5 lite": 16 * _GIB, "TPU v5e": 16 * _GIB,
+    "TPU v5": 95 * _GIB, "TPU v5p": 95 * _GIB, "TPU v6 lite": 32 * _GIB, "TPU v6e": 32 * _GIB, "TPU7x": 96 * _GIB,
+}  # fmt: skip
+
 #: Names of TPU generations as libtpu spells them.
 TPUS = ("v2", "v3", "v4", "v5e", "v5p", "v6e", "tpu7x")
 
 _FORMS = (
-    "'tpu:v5e:4x4' (generation and shape of the slice), 'cuda:h100:8' (GPU and number of devices, or hosts x "
-    "devices as in 2x8), or the text of a GpuTargetConfig or the path of a file with it, as in 'cuda:my.txtpb:8'"
+    "'tpu:v5e:4x4' (generation and shape of the slice), 'cuda:h100:8' or 'h100:8' (GPU and number of devices, or hosts "
+    "x devices as in 2x8), or the text of a GpuTargetConfig or the path of a file with it, as in 'cuda:my.txtpb:8'"
 )
+
+
+def memory_of(device: Any) -> int | None:
+    """Bytes of a device's memory; None where that is not known.
+
+    Args:
+      device: one of this machine, or one that can be compiled for only.
+
+    Example:
+      >>> from canter_pjrt.topologies import GPUS, TPU_MEMORY
+      >>> GPUS["h100"].memory // 10**9, TPU_MEMORY["TPU v5 lite"] // 2**30
+      (84, 16)
+    """
+    try:
+        told = (device.memory_stats() or {}).get("bytes_limit")
+    except jaxlib_door.JaxRuntimeError:
+        told = None
+    if told:
+        return int(told)
+    kind = device.device_kind
+    for gpu in GPUS.values():
+        if gpu.description == kind:
+            return gpu.memory
+    if jaxlib_door.platform_of(device) == "cpu" and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return TPU_MEMORY.get(kind)
 
 
 def target_config(gpu: Gpu, runtime: tuple[int, int] = (12, 8)) -> str:
@@ -161,6 +206,8 @@ def parse(text: str) -> tuple[str, str, dict[str, str]]:
     platform, _, rest = text.strip().partition(":")
     if platform.lower() in TPUS:
         platform, rest = "tpu", text.strip()
+    elif platform.lower() in GPUS:
+        platform, rest = "cuda", text.strip()
     platform = platform.lower()
     if platform == "tpu":
         return "tpu", _tpu_name(rest, text), {}
@@ -200,6 +247,45 @@ def _gpu(platform: str, rest: str, text: str) -> tuple[str, str, dict[str, str]]
         raise TopologyError(
             f"{text!r} names no GPU that is known ({known}) and no file with a GpuTargetConfig."
         ) from None
+
+
+#: Slices by number of devices, where a chip is one device.
+_SLICES = {
+    2: {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"},
+    3: {
+        1: "1x1x1",
+        4: "2x2x1",
+        8: "2x2x2",
+        16: "2x2x4",
+        32: "2x4x4",
+        64: "4x4x4",
+        128: "4x4x8",
+        256: "4x8x8",
+    },
+}
+
+
+def with_devices(text: str, count: int) -> str:
+    """A description with at least `count` devices: one that names no number gets it.
+
+    Args:
+      text: see `describe`.
+      count: how many devices are needed.
+
+    Example:
+      >>> from canter_pjrt.topologies import with_devices
+      >>> with_devices("tpu:v5e", 8), with_devices("h100", 8), with_devices("h100:2", 8)
+      ('tpu:v5e:2x4', 'h100:8', 'h100:2')
+    """
+    parts = text.strip().split(":")
+    generation = parts[-1].lower()
+    if generation in GPUS and count > 1:
+        return f"{text}:{count}"
+    if generation in ("v5e", "v6e", "v4", "v5p"):
+        slices = _SLICES[2 if generation.endswith("e") else 3]
+        fitting = [shape for size, shape in slices.items() if size >= count]
+        return f"{text}:{fitting[0]}" if fitting else text
+    return text
 
 
 def _runtime_of_plugin() -> tuple[int, int]:

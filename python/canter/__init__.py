@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from .runtime.fwd_and_bwd import fwd_and_bwd as fwd_and_bwd
     from .runtime.jit import clear_caches as clear_caches, jit as jit
     from .runtime.mesh_utils import make_mesh as make_mesh
+    from .runtime.plan import Plan as Plan, plan as plan
     from .runtime.shape_dtype import ShapeDtypeStruct as ShapeDtypeStruct
     from .runtime.sharded_arrays import (
         make_array_from_callback as make_array_from_callback,
@@ -163,6 +164,7 @@ _names: dict[str, str] = {
         "runtime.jit": "clear_caches jit",
         "runtime.constraints": "reshard",
         "runtime.mesh_utils": "make_mesh",
+        "runtime.plan": "Plan plan",
         "runtime.sharded_arrays": "make_array_from_callback make_array_from_process_local_data "
         "make_array_from_single_device_arrays",
         "runtime.shape_dtype": "ShapeDtypeStruct",

@@ -13,6 +13,7 @@ from canter_pjrt.clients import BackendError
 from canter_pjrt.jaxlib_door import Device
 
 from ..core import config
+from . import failures as _failures  # noqa: F401  (who has the memory, in messages that tell that it is exhausted)
 
 __all__ = [
     "BackendError",

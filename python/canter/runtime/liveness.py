@@ -144,7 +144,7 @@ class _Run:
         entry = self.module.computations[self.module.entry]
         count = 1 + max((one.index for one in entry.instructions if one.opcode == "parameter"), default=-1)
         arguments: list[_Value] = [()] * count
-        for one in entry.instructions:
+        for one in sorted(entry.instructions, key=lambda one: one.index):
             if one.opcode == "parameter":
                 arguments[one.index] = self.made(one, one.shape, "argument")
         results = self.run(entry, arguments)

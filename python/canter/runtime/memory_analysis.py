@@ -126,12 +126,7 @@ class MemoryAnalysis:
     @functools.cached_property
     def groups(self) -> tuple[ValueGroup, ...]:
         """`values` by the line that makes them, arguments by type; those first that take most memory together."""
-        found: dict[Any, list[LiveValue]] = {}
-        for value in self.values:
-            made_by = "" if value.kind == "argument" else value.primitive
-            found.setdefault(value._replace(instruction="", primitive=made_by), []).append(value)
-        groups = [ValueGroup(same[0], len(same), sum(one.nbytes for one in same)) for same in found.values()]
-        return tuple(sorted(groups, key=lambda group: -group.nbytes))
+        return grouped(self.values)
 
     @property
     def donatable(self) -> tuple[Donatable, ...]:
@@ -179,6 +174,16 @@ class MemoryAnalysis:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def grouped(values: Iterable[LiveValue]) -> tuple[ValueGroup, ...]:
+    """Values of one type that one line makes put together, and arguments of one type; the largest groups first."""
+    found: dict[Any, list[LiveValue]] = {}
+    for value in values:
+        made_by = "" if value.kind == "argument" else value.primitive
+        found.setdefault(value._replace(instruction="", primitive=made_by), []).append(value)
+    groups = [ValueGroup(same[0], len(same), sum(one.nbytes for one in same)) for same in found.values()]
+    return tuple(sorted(groups, key=lambda group: -group.nbytes))
 
 
 def value_table(groups: Sequence[ValueGroup], rows: int) -> list[str]:
@@ -282,7 +287,7 @@ def _donatable(module: Module) -> Iterator[Donatable]:
         and one.op_name
         and isinstance(one.shape, ArrayShape)
     ]
-    for one in sorted(arguments, key=lambda one: -one.shape.nbytes):
+    for one in sorted(arguments, key=lambda one: (-one.shape.nbytes, one.index)):
         kind = _kind(one.shape)
         if kind is not None and free[kind] > 0:
             free[kind] -= 1

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from canter_pjrt.jaxlib_door import ArrayImpl, array_result_handler, platform_of
+from canter_pjrt.jaxlib_door import ArrayImpl, JaxRuntimeError, array_result_handler, platform_of
 
 from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
@@ -37,6 +37,7 @@ from . import (
 from .backend import current_default_device
 from .effects import ProgramEffects
 from .effort import DEFAULT_EFFORT, Effort, replaced, split
+from .failures import blame
 from .layouts import custom_layouts, layout_of, relaid, told, unusual, written
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
@@ -152,8 +153,8 @@ class LoweredProgram:
     """A program as a module for one platform, not compiled yet."""
 
     __slots__ = (
-        "donated", "effects", "host_callbacks", "in_avals", "keepalives", "kept", "layout", "module", "options",
-        "out_avals", "platforms",
+        "argument_names", "donated", "effects", "host_callbacks", "in_avals", "jaxpr", "keepalives", "kept", "layout",
+        "module", "options", "out_avals", "platforms",
     )  # fmt: skip
 
     def __init__(
@@ -169,7 +170,11 @@ class LoweredProgram:
         host_callbacks: Sequence[Any] = (),
         effects: Any = no_effects,
         layout: Layout | None = None,
+        jaxpr: Jaxpr | None = None,
+        argument_names: Sequence[str] | None = None,
     ):
+        self.jaxpr = jaxpr
+        self.argument_names = argument_names
         self.layout = layout
         self.module = module
         self.host_callbacks = host_callbacks
@@ -195,17 +200,21 @@ class LoweredProgram:
             for thing in self.keepalives:
                 if hasattr(thing, "mesh"):
                     thing.mesh = layout.mesh
-        loaded = compile_or_load(
-            self._module_of_known_shapes(),
-            [device] if layout is None else layout.devices,
-            options=effort.compiler_options(platform_of(device)) | asked,
-            host_callbacks=self._host_functions(),
-            name=self.options.name,
-            recent=_recent,
-            free_shardings=None if layout is None else layout.kept(self.kept).free(),
-            build=effort.build_options(platform_of(device)),
-            lasting=self._is_lasting(),
-        )
+        try:
+            loaded = compile_or_load(
+                self._module_of_known_shapes(),
+                [device] if layout is None else layout.devices,
+                options=effort.compiler_options(platform_of(device)) | asked,
+                host_callbacks=self._host_functions(),
+                name=self.options.name,
+                recent=_recent,
+                free_shardings=None if layout is None else layout.kept(self.kept).free(),
+                build=effort.build_options(platform_of(device)),
+                lasting=self._is_lasting(),
+            )
+        except JaxRuntimeError as error:
+            blame(error, self)
+            raise
         log_duration(start, "compile", self.options.name)
         if layout is None:
             for thing in self.keepalives:
@@ -317,6 +326,8 @@ def lower(
         host_callbacks,
         jaxpr.effects,
         layout,
+        jaxpr,
+        arg_names,
     )
 
 
@@ -436,10 +447,14 @@ class Executable:
         check_may_run(self.name)
         device, kept = self.device, self.kept
         operands = self.laid_out([place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep])
-        if self.effects is None:
-            results = self.loaded.execute_sharded(operands)
-        else:
-            results = self.effects.execute(self.loaded, operands, device)
+        try:
+            if self.effects is None:
+                results = self.loaded.execute_sharded(operands)
+            else:
+                results = self.effects.execute(self.loaded, operands, device)
+        except JaxRuntimeError as error:
+            blame(error, self)
+            raise
         outs = results.consume_with_handlers(self.handlers(committed))
         if checks_are_on():
             check_finite(self.name, outs)

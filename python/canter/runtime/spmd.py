@@ -11,6 +11,7 @@ import numpy as np
 from canter_pjrt.jaxlib_door import (
     ArrayImpl,
     HloSharding,
+    JaxRuntimeError,
     OpSharding,
     SingleDeviceSharding,
     default_memory_of,
@@ -24,6 +25,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
 from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
 from .backend import current_default_device
+from .failures import blame
 from .nonfinite import check_finite, checks_are_on
 from .placement import sharding_of
 from .processes import Span
@@ -304,9 +306,13 @@ class MeshExecutable(Executable):
         return outs
 
     def _execute(self, operands: list[Any]) -> Any:
-        if self.effects is None:
-            return self.loaded.execute_sharded(operands)
-        return self.effects.execute(self.loaded, operands, self.device, self._everywhere())
+        try:
+            if self.effects is None:
+                return self.loaded.execute_sharded(operands)
+            return self.effects.execute(self.loaded, operands, self.device, self._everywhere())
+        except JaxRuntimeError as error:
+            blame(error, self)
+            raise
 
     def _finish(self, results: Any) -> list[Any]:
         return results.consume_with_handlers(self.handlers(True))
