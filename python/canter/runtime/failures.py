@@ -18,11 +18,13 @@ def blame(error: JaxRuntimeError, program: Any) -> None:
       error: what it raised.
       program: an `Executable` that ran, or a `LoweredProgram` that was compiled.
     """
+    if type(error) is not JaxRuntimeError:  # of a callback
+        return
     text = _plain(error)
     if text.startswith("RESOURCE_EXHAUSTED"):
         from .out_of_memory import report_for
 
-        error._report = report_for(text, program)  # type: ignore[attr-defined]
+        error._report = report_for(text, program)
 
 
 def _text(error: JaxRuntimeError) -> str:
@@ -34,10 +36,10 @@ def _text(error: JaxRuntimeError) -> str:
         # Calls run in C++ and raise there, so what is to be said is found out when somebody reads the message.
         from .out_of_memory import report_for
 
-        error._report = ""  # type: ignore[attr-defined]  # of an error within the report
+        error._report = ""  # of an error within the report
         report = report_for(text)
-        error._report = report  # type: ignore[attr-defined]
+        error._report = report
     return text + report
 
 
-JaxRuntimeError.__str__ = _text  # type: ignore[method-assign]
+JaxRuntimeError.__str__ = _text

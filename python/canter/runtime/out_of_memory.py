@@ -115,7 +115,7 @@ def arrays_by_line(platform: str | None = None) -> list[ArrayGroup]:
     """
     groups: dict[Any, ArrayGroup] = {}
     for array in get_backend(platform).live_arrays():
-        if array.is_deleted():
+        if array.aval is None or array.is_deleted():  # the runtime also lists arrays that are not finished
             continue
         frame = user_frame(array.traceback) if array.traceback is not None else None
         key = (tuple(array.shape), str(array.dtype), *(frame or ("", "", 0)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from canter_pjrt.jaxlib_door import JaxRuntimeError
 
@@ -17,7 +18,8 @@ __all__ = ["Plan", "plan"]
 _ROWS = 9
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Plan:
     """What a function would take on a device. Printed, it is a report.
 
     Attributes:
@@ -79,7 +81,8 @@ class Plan(NamedTuple):
             lines.append(donation_text(self.donatable))
         return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
     def _verdict(self) -> str:
         text = bytes_text(self.peak_bytes)
@@ -113,8 +116,8 @@ def plan(f: Any, /, *specs: Any, device: Any = None, **named_specs: Any) -> Plan
     Example:
       >>> import canter as ct, canter.numpy as cnp
       >>> made = ct.plan(lambda x: (x @ x.T).sum(), ct.ShapeDtypeStruct((64, 8), "float32"))
-      >>> made.argument_bytes, made.values[0].shape, made.fits
-      (2048, (64, 64), True)
+      >>> made.argument_bytes, made.result_bytes, made.fits
+      (2048, 4, True)
     """
     from .jit import jit
 
