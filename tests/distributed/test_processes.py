@@ -4,11 +4,14 @@ import pytest
 
 from .processes import run, told
 
+CACHE = {"CANTER_ENABLE_COMPILATION_CACHE": "1", "CANTER_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
 
 @pytest.mark.parametrize(("count", "devices"), [(2, 2), (4, 1)])
 def test_programs_over_processes(count, devices):
-    ended = run("checks.py", count, devices)
-    assert all(each.status == 0 and "all 8 passed" in each.output for each in ended), told(ended)
+    # All programs go through one folder on disk, in which the processes write and read at the same time.
+    ended = run("checks.py", count, devices, **CACHE)
+    assert all(each.status == 0 and "all 9 passed" in each.output for each in ended), told(ended)
     assert all("Traceback" not in each.output for each in ended), told(ended)
 
 
@@ -23,6 +26,13 @@ def test_a_killed_process_is_named_by_the_others():
             told(others)
         )
         assert "{2}" in each.output or "{1, 2}" in each.output
+
+
+def test_the_others_go_on_without_a_killed_process():
+    *others, killed = run("failing.py", 3, 1, "spared", CANTER_ENABLE_RECOVERABILITY="1")
+    assert killed.status == -9
+    for each in others:
+        assert each.status == 4 and "2 devices give 66.0" in each.output, told([*others, killed])
 
 
 def test_the_error_of_a_process_is_told_by_the_others():

@@ -170,9 +170,9 @@ class MPI4Py(Cluster):
         return importlib.util.find_spec("mpi4py") is not None
 
     def _world(self) -> Any:
-        from mpi4py import MPI
+        import importlib
 
-        return MPI
+        return importlib.import_module("mpi4py.MPI")
 
     def host_and_port(self, timeout: float) -> tuple[str, int]:
         mine = None
@@ -181,7 +181,8 @@ class MPI4Py(Cluster):
             with socket.socket() as probe:
                 probe.bind(("", 0))
                 mine = socket.gethostname(), probe.getsockname()[1]
-        return tuple(world.bcast(mine, root=0))  # type: ignore[return-value]
+        host, port = world.bcast(mine, root=0)
+        return host, port
 
     def process_count(self) -> int:
         return self._world().COMM_WORLD.Get_size()

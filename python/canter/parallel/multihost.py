@@ -25,7 +25,7 @@ from ..core.trace import Tracer
 from ..runtime.backend import get_backend, process_count, process_index
 from ..runtime.device_put import device_put
 from ..runtime.jit import jit
-from ..runtime.sharded_arrays import make_array_from_callback
+from ..runtime.sharded_arrays import local_view, make_array_from_callback
 
 __all__ = [
     "ProcessFailureError",
@@ -305,18 +305,7 @@ def global_array_to_host_local_array(global_inputs: Any, global_mesh: Mesh, pspe
         local = NamedSharding(global_mesh.local_mesh, _spec(spec))
         if placed.is_fully_addressable:
             return device_put(placed, local)
-        boxes = [
-            [cut.indices(n) for cut, n in zip(s.index, x.shape, strict=True)]
-            for s in placed.addressable_shards
-        ]
-        low = [min(box[dim][0] for box in boxes) for dim in range(len(x.shape))]
-        high = [max(box[dim][1] for box in boxes) for dim in range(len(x.shape))]
-        host = np.empty([b - a for a, b in zip(low, high, strict=True)], x.dtype)
-        for shard, box in zip(placed.addressable_shards, boxes, strict=True):
-            host[tuple(slice(a - start, b - start) for (a, b, _), start in zip(box, low, strict=True))] = (
-                shard.data
-            )
-        return device_put(host, local)
+        return local_view(placed)
 
     return _with_specs(own, global_inputs, pspecs)
 

@@ -16,9 +16,10 @@ from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
 from ..core.trace import Tracer
 from ..lax.shapes import expand_dims, squeeze
-from ..runtime.backend import local_devices
+from ..runtime.backend import local_devices, process_indices
 from ..runtime.device_put import put
 from ..runtime.jit import jit
+from ..runtime.sharded_arrays import local_view, make_array_from_process_local_data
 from ..transforms.calling import function_name
 from .shard_map import shard_map
 
@@ -42,6 +43,7 @@ class _Program(NamedTuple):
 
     function: Any
     shardings: tuple[NamedSharding, ...]
+    spans_processes: bool
 
 
 def pmap(
@@ -68,7 +70,8 @@ def pmap(
         mapped along their first axis.
       out_axes: where the axis goes in the results; None for results that are equal on all devices.
       static_broadcasted_argnums: positions of arguments that are Python values; they must be hashable.
-      devices: the devices, as many as the axis is long; None takes the first ones of this process.
+      devices: the devices, as many as the axis is long; None takes the first ones of each process. With several
+        processes the axis goes over all of them, and arguments and results are what this one has of it.
       backend: the platform, by name.
       axis_size: the length of the axis, which otherwise follows from the arguments.
       donate_argnums: positions of arguments whose memory the results may take.
@@ -140,9 +143,24 @@ class _Pmap:
         call = self.flattened(args, kwargs)
         program = self.program(call)
         if any(isinstance(leaf, Tracer) for leaf in call.leaves):
+            if program.spans_processes:
+                raise NotImplementedError(
+                    f"pmap of {self.name} inside another transformation takes the devices of one process only. "
+                    "Give it devices=canter.local_devices(), or use shard_map over a mesh of all devices."
+                )
             return program.function(*call.leaves)
+        if program.spans_processes:
+            return self._with_other_processes(program, call)
         placed = [put(leaf, s) for leaf, s in zip(call.leaves, program.shardings, strict=True)]
         return program.function(*placed)
+
+    def _with_other_processes(self, program: _Program, call: _Call) -> Any:
+        """Each process has the elements of its own devices, of the arguments and of the results."""
+        placed = [
+            put(leaf, s) if axis is None else make_array_from_process_local_data(s, np.asarray(leaf))
+            for leaf, axis, s in zip(call.leaves, call.axes, program.shardings, strict=True)
+        ]
+        return pytree.tree_map(local_view, program.function(*placed))
 
     def lower(self, args: Any, kwargs: Any) -> Any:
         call = self.flattened(args, kwargs)
@@ -244,31 +262,35 @@ class _Pmap:
                 f"pmap of {self.name} got inconsistent sizes for array axes to be mapped: {sorted(sizes)}. The leaves "
                 f"of the arguments have shapes {shapes[:8]} and are mapped along axes {call.axes[:8]}."
             )
-        size = next(iter(sizes), self.axis_size)
+        processes = len(process_indices(self.backend)) if self.devices is None else 1
+        size = next(iter(sizes), None if self.axis_size is None else self.axis_size // processes)
         if size is None:
             raise ValueError(f"pmap requires at least one argument with a mapped axis; {self.name} got none.")
-        if self.axis_size is not None and size != self.axis_size:
+        whole = size * processes if self.devices is None else len(self.devices)
+        if self.axis_size is not None and whole != self.axis_size:
+            here = "" if processes == 1 else f" ({size} in each of {processes} processes)"
             raise ValueError(
-                f"pmap of {self.name}: axis_size={self.axis_size}, but the mapped axes have size {size}."
+                f"pmap of {self.name}: axis_size={self.axis_size}, but the mapped axes have size {whole}{here}."
             )
         return size
 
     def _mesh(self, size: int) -> Mesh:
         devices = self.devices
         if devices is None:
-            devices = tuple(local_devices(backend=self.backend))
-            if size > len(devices):
+            processes = [local_devices(p, self.backend) for p in process_indices(self.backend)]
+            devices = tuple(device for own in processes for device in own[:size])
+            if any(size > len(own) for own in processes):
                 raise ValueError(
                     f"pmap of {self.name} needs {size} devices, one an element of the mapped axis, but only "
-                    f"{len(devices)} are available. Use vmap inside of pmap, or shard_map, for more elements "
-                    "than devices."
+                    f"{min(map(len, processes))} are available. Use vmap inside of pmap, or shard_map, for more "
+                    "elements than devices."
                 )
-        elif len(devices) != size:
+        elif len([d for d in devices if d.process_index == d.client.process_index()]) != size:
             raise ValueError(
                 f"pmap of {self.name}: the mapped axes have size {size}, but devices has {len(devices)} entries; "
                 "give as many."
             )
-        return Mesh(np.array(devices[:size], object), (self.axis_name,))
+        return Mesh(np.array(devices, object), (self.axis_name,))
 
     def _made(self, call: _Call, size: int) -> _Program:
         mesh = self._mesh(size)
@@ -289,7 +311,7 @@ class _Pmap:
         element.__name__ = self.name
         mapped = shard_map(element, mesh=mesh, in_specs=specs, out_specs=out_specs, check_vma=False)
         function = jit(mapped, donate_argnums=call.donated)
-        return _Program(function, tuple(NamedSharding(mesh, spec) for spec in specs))
+        return _Program(function, tuple(NamedSharding(mesh, spec) for spec in specs), mesh.is_multi_process)
 
     def _spec(self, axis: int | None) -> PartitionSpec:
         if axis is None:

@@ -12,9 +12,11 @@ from canter_pjrt.jaxlib_door import ArrayImpl, Sharding, SingleDeviceSharding, m
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.explicit import typed
+from ..core.sharding import NamedSharding
 from .device_put import put, to_device
 
 __all__ = [
+    "local_view",
     "make_array_from_callback",
     "make_array_from_process_local_data",
     "make_array_from_single_device_arrays",
@@ -211,6 +213,15 @@ def _from_local(sharding: Any, data: np.ndarray, shape: Sequence[int] | None) ->
         return data[tuple(slice(span[0] - start, span[1] - start) for span, start in spans)]
 
     return make_array_from_callback(whole, sharding, part)
+
+
+def local_view(x: Any) -> Any:
+    """What this process holds of an array over a mesh, as an array over its own devices; nothing is copied."""
+    sharding = x.sharding
+    local = NamedSharding(sharding.mesh.local_mesh, sharding.spec, sharding.memory_kind)
+    parts, _ = local._tiling(x.ndim)
+    shape = tuple(size * count for size, count in zip(sharding.shard_shape(x.shape), parts, strict=True))
+    return make_array_from_single_device_arrays(shape, local, [shard.data for shard in x.addressable_shards])
 
 
 def _inferred_shape(sharding: Any, local: tuple[int, ...]) -> tuple[int, ...]:

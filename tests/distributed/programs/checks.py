@@ -1,7 +1,10 @@
 """What programs over several processes do: four devices in all, compared with NumPy and with one device."""
 
+import os
 import pickle
+import signal
 import sys
+import time
 
 import numpy as np
 
@@ -127,6 +130,27 @@ def programs():
         assert str(ct.typeof(z + z)) == "float32[8@x,2]"
         np.testing.assert_array_equal(gathered(z + z), 2 * whole)
 
+    # A part of it, and what takes other ways to the devices.
+    assert float(x[3, 1]) == 7 and float(cnp.where(x > 3, x, 0)[0, 0]) == 0
+    for sums in (
+        ct.jit(lambda x, y: x + y)(x, whole),
+        ct.jit(lambda x: 2 * x).lower(x).compile()(x),
+        x + cnp.asarray(whole),
+    ):
+        np.testing.assert_array_equal(gathered(sums), 2 * whole)
+    twice = ct.shard_map(
+        lambda x: ct.pure_callback(lambda v: 2 * np.asarray(v), ct.ShapeDtypeStruct(x.shape, x.dtype), x),
+        mesh=mesh, in_specs=P("x"), out_specs=P("x"), check_vma=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(gathered(ct.jit(twice)(x)), 2 * whole)
+    created = ct.jit(lambda: cnp.zeros((8, 2)), out_shardings=rows)()
+    assert created.addressable_shards[0].data.shape == (2, 2)
+    # Each process has the elements of its devices; the axis is as long as all of them.
+    own = np.arange(LOCAL, dtype=np.float32) + NUMBER * LOCAL
+    shares = ct.pmap(lambda x: x / lax.psum(x, "i"), axis_name="i", axis_size=4)(own)
+    assert shares.is_fully_addressable
+    np.testing.assert_allclose(shares, own / 6, rtol=1e-6)
+
 
 def collectives():
     def each(x):
@@ -218,6 +242,18 @@ def utilities():
     refused((KeyError, RuntimeError), block, "mine")
 
 
+def preemption():
+    step = 0
+    if NUMBER == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    while not multihost_utils.reached_preemption_sync_point(step) and step < 1000:
+        step += 1
+        multihost_utils.sync_global_devices("step")
+        time.sleep(0.01)
+    assert step < 1000
+    multihost_utils.assert_equal(step, "All stop at the same step.")
+
+
 def disagreements():
     from canter.runtime.processes import ProgramMismatchError
 
@@ -262,7 +298,17 @@ def neighbours():
     assert ct.device_put(whole, SingleDeviceSharding(ct.local_devices()[-1])).is_fully_addressable
 
 
-CHECKS = (devices, arrays, programs, collectives, random_numbers, utilities, neighbours, disagreements)
+CHECKS = (
+    devices,
+    arrays,
+    programs,
+    collectives,
+    random_numbers,
+    utilities,
+    neighbours,
+    preemption,
+    disagreements,
+)
 for check in CHECKS:
     check()
     print("passed", check.__name__, flush=True)

@@ -22,9 +22,19 @@ def train_step(x):
 
 x = train_step(x)
 if NUMBER == COUNT - 1:
-    if HOW == "killed":
+    if HOW != "raises":
         os.kill(os.getpid(), signal.SIGKILL)
     raise ValueError("no such file: data.npy")
+if HOW == "spared":
+    with ct.experimental.multihost_utils.live_devices(ct.devices()) as alive:
+        rest = ct.NamedSharding(ct.sharding.Mesh(np.array(alive, object), "x"), ct.P("x"))
+        print(
+            len(alive),
+            "devices give",
+            float(train_step(ct.device_put(np.arange(12.0), rest))[:1].sum()),
+            flush=True,
+        )
+    sys.exit(4)
 start = time.monotonic()
 try:
     while time.monotonic() - start < 60:
