@@ -76,7 +76,9 @@ _STUCK_AFTER = 10.0
 _FAREWELL = 10.0  # how long process 0, which takes the service along, stays for the others after an error
 _ENDED = "canter/ended/"
 _IN_ORDER = "it has ended, and called distributed.shutdown before"
+_GONE = "canter/gone/"
 _DOING = "canter/doing/"
+_TO_DISCONNECT = 0.5  # longer than a message takes
 
 
 class Group:
@@ -101,7 +103,10 @@ class Group:
         except JaxRuntimeError as error:
             raise self._not_met(error) from None
         if self.num_processes > 1:
-            threading.Thread(target=self._watch, name="canter-processes", daemon=True).start()
+            for ask in (self._ask_who_lives, self._ask_who_has_ended):
+                threading.Thread(
+                    target=self._watch, args=(ask,), name="canter-processes", daemon=True
+                ).start()
 
     # --- meeting -------------------------------------------------------------------------------
 
@@ -159,18 +164,26 @@ class Group:
 
     # --- who answers ---------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        """Asks the service again and again who is alive; each process does, in a thread of its own."""
-        everyone = list(range(self.num_processes))
+    def _watch(self, ask: Callable[[], Iterable[int]]) -> None:
+        """Asks the service again and again which processes are missing; in a thread of its own."""
         pause = min(max(self.settings.heartbeat_timeout / 4, 0.2), 5.0)
         while not self._stopping.wait(pause):
             try:
-                alive = self.client.get_live_nodes(everyone)
-                missing = [p for p in everyone if p not in alive and p not in self._failed]
-                for process in missing if not self._stopping.is_set() else ():
-                    self._note_failure(process)
+                missing = [process for process in ask() if process not in self._failed]
             except JaxRuntimeError:
                 return  # the service has gone: jaxlib ends this process and says so, or it is ending already
+            for process in missing if not self._stopping.is_set() else ():
+                self._note_failure(process)
+
+    def _ask_who_lives(self) -> Iterable[int]:
+        # Comes back when all that live have asked, in this process by one thread only.
+        everyone = range(self.num_processes)
+        alive = self.client.get_live_nodes(list(everyone))
+        return [process for process in everyone if process not in alive]
+
+    def _ask_who_has_ended(self) -> Iterable[int]:
+        numbers = [int(key.rpartition("/")[2]) for key, _ in self.client.key_value_dir_get(_ENDED)]
+        return [number for number in numbers if number != self.process_id]
 
     def _note_failure(self, process: int) -> None:
         if not self._has_ended(process):
@@ -228,8 +241,10 @@ class Group:
         return dict(self._failed)
 
     def check(self, processes: Iterable[int], doing: str) -> None:
-        """Raises ProcessFailureError if one of the processes has failed or left."""
-        gone = {p: self._failed[p] for p in processes if p in self._failed}
+        """Raises ProcessFailureError if one of the processes has failed; one may have run ahead, and be done."""
+        if not self._failed:
+            return
+        gone = {p: self._failed[p] for p in processes if self._failed.get(p, _IN_ORDER) != _IN_ORDER}
         if gone:
             raise self.failure(gone, doing)
 
@@ -335,13 +350,13 @@ class Group:
         until = time.monotonic() + timeout
         while True:
             left = until - time.monotonic()
+            gone = self.find_failure([process], 0)  # it may have said this before it ended
             try:
                 milliseconds = max(1, int(1000 * min(_TURN, left)))
                 return self.client.blocking_key_value_get_bytes(key, milliseconds)
             except JaxRuntimeError as error:
                 if "DEADLINE_EXCEEDED" not in str(error):
                     raise
-            gone = self.find_failure([process], 0)
             if not gone and left <= 0:
                 gone = {process: self._late(process, timeout)}
             if gone:
@@ -386,8 +401,12 @@ class Group:
                 pause = min(2 * pause, 0.5)
             self._stopping.set()
             if self.process_id == 0 and others:
-                self._let_go(patience)
-            self.client.shutdown()
+                self._let_go(others, min(until, time.monotonic() + _FAREWELL))
+            elif others:
+                self.client.key_value_set(f"{_GONE}{self.process_id}", "", allow_overwrite=True)
+            # Those that disconnect are waited for in `get_live_nodes`; those that end without are found out.
+            if self.process_id == 0 or not reason:
+                self.client.shutdown()
         except JaxRuntimeError:
             pass  # nobody is left to say goodbye to
         self._stopping.set()
@@ -398,18 +417,14 @@ class Group:
         ended = {int(key.rpartition("/")[2]) for key, _ in self.client.key_value_dir_get(_ENDED)}
         return all(process in ended or process in self._failed for process in others)
 
-    def _let_go(self, patience: float) -> None:
+    def _let_go(self, others: Sequence[int], until: float) -> None:
         """Waits until the others have disconnected: a process that loses the service while connected aborts."""
-
-        def ask() -> None:
-            try:
-                self.client.get_live_nodes(list(range(self.num_processes)))
-            except JaxRuntimeError:
-                pass
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(min(patience, _FAREWELL))
+        while time.monotonic() < until:
+            gone = {int(key.rpartition("/")[2]) for key, _ in self.client.key_value_dir_get(_GONE)}
+            if all(process in gone or process in self._failed for process in others):
+                break
+            time.sleep(0.01)
+        time.sleep(_TO_DISCONNECT)
 
 
 class _Gone(ProcessFailureError):
