@@ -9,6 +9,7 @@ The same program runs on many devices; where there are none, the CPU plays them:
 
     python examples/train_lm.py --mesh data=4,model=2 --save-every 100
     python examples/train_lm.py --mesh fsdp=8 --restore demo-output/step-100
+    python examples/train_lm.py --mesh data=4,model=2 --processes 2
 
 Everything is a function of arrays: parameters are a dictionary, the optimizer is a page, and Canter's transformations
 do the rest. `vmap` turns functions of one head and of one sequence into functions of many, `grad` differentiates the
@@ -467,14 +468,19 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", help="a file to learn from (default: the reference inside Python)")
     parser.add_argument("--prompt", default="The Python ", help="what the sample begins with")
     parser.add_argument("--output", default="demo-output", help="folder for curve and checkpoint")
+    parser.add_argument("--mesh", type=mesh, help="devices by axis, such as data=4,model=2 (default: one)")
     parser.add_argument(
-        "--mesh", type=mesh, default=mesh("data=1"), help="devices by axis, such as data=4,model=2"
+        "--processes", type=at_least(1, "a number of processes"), default=1, help="on this machine"
     )
     parser.add_argument(
         "--save-every", type=at_least(1, "a number of steps"), help="write OUTPUT/step-N/ this often"
     )
     parser.add_argument("--restore", type=pathlib.Path, help="a folder step-N to go on from, of any mesh")
     options = parser.parse_args(arguments)
+    if options.mesh is None:
+        options.mesh = mesh(f"data={options.processes}")
+    if math.prod(options.mesh.values()) % options.processes:
+        parser.error(f"argument --processes: {options.processes} cannot share the mesh's devices equally")
     if not options.prompt:
         parser.error("argument --prompt: must not be empty")
     return options
@@ -495,7 +501,11 @@ def main() -> None:
     except ImportError:
         fail("matplotlib is missing: pip install 'canter[demo]'")
     try:
-        mesh = devices.make_mesh(options.mesh)
+        if devices.is_one_of_several():
+            devices.meet()
+        elif options.processes > 1:
+            sys.exit(devices.run_processes(options.processes))
+        mesh = devices.make_mesh(options.mesh, options.processes)
     except ValueError as error:
         fail(f"argument --mesh: {error}")
 
@@ -510,6 +520,8 @@ def main() -> None:
     with ct.set_mesh(mesh):
         params, train_losses, validation_losses = learn(options, size, text, output)
         params = ct.tree.map(np.asarray, ct.device_put(params, P()))  # whole, from all devices
+    if ct.process_index() > 0:
+        return  # the first process writes the results
     final = validation_losses[max(validation_losses)]
     print(f"validation loss {final:.3f} nats per byte; the bigram model's {bigram:.3f}")
     archive, curve = output / "checkpoint.npz", output / "loss.png"

@@ -1,6 +1,11 @@
 """The example on many devices: the same losses, and checkpoints that go from mesh to mesh."""
 
+import importlib
 import json
+import pathlib
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,14 +13,15 @@ import pytest
 import canter as ct
 
 MESHES = ["data=1", "data=4,model=2", "fsdp=8", "data=2,fsdp=2,model=2"]
+SIZE = importlib.import_module("train_lm").Size(layers=1, width=16, heads=2, context=16, batch=8)
+TEXT = np.random.default_rng(0).integers(0, 8, 2000).astype(np.uint8)
 CLOSE = {"rtol": 0, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
 def learn(example, tmp_path_factory):
     """A function that trains a very small model on a mesh: what `learn` of the example gives, and its folder."""
-    size = example.Size(layers=1, width=16, heads=2, context=16, batch=8)
-    text = np.random.default_rng(0).integers(0, 8, 2000).astype(np.int32)
+    size, text = SIZE, TEXT.astype(np.int32)
 
     def run(mesh: str, *more: str):
         folder = tmp_path_factory.mktemp("out")
@@ -126,3 +132,25 @@ def test_checkpoints_that_do_not_fit(example, tmp_path):
     (tmp_path / "index.json").write_text(json.dumps(index))
     with pytest.raises(ValueError, match="lacks parts of an array"):
         checkpoint.load(tmp_path, {"x": ct.numpy.arange(4)})
+
+
+def test_two_processes_train_as_one_does(example, on_eight, tmp_path):
+    pytest.importorskip("matplotlib", reason="the demo draws with matplotlib: pip install 'canter[demo]'")
+    (tmp_path / "text").write_bytes(TEXT.tobytes())
+    options = ["--size", "tiny", "--steps", "20", "--save-every", "10", "--data", tmp_path / "text"]
+    devices = ["--processes", "2", "--mesh", "data=2,model=2", "--output", tmp_path / "out"]
+    program = pathlib.Path(__file__).with_name("smaller.py")
+    done = subprocess.run(
+        [sys.executable, program, *options, *devices], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    said = dict(re.findall(r"step +(\d+) .*validation loss (\d+\.\d+)", done.stdout))
+    assert {int(step): float(value) for step, value in said.items()} == pytest.approx(on_eight[2], abs=1e-3)
+    start = example.make_starter(SIZE, example.AdamW(total_steps=20))
+    with ct.set_mesh(example.devices.make_mesh(example.devices.parse_mesh("data=1"))):
+        shapes = ct.eval_shape(start, ct.random.key(0))
+        like = example.laid_out(shapes, (example.PARTITIONS, example.MOMENTS))
+        for step in ("step-10", "step-20"):
+            expected = example.checkpoint.load(on_eight[3] / step, like)
+            got = example.checkpoint.load(tmp_path / "out" / step, like)
+            ct.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), got, expected)

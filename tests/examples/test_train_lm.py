@@ -60,6 +60,10 @@ MISTAKES = {
         "argument --mesh: 16 sequences in a batch cannot be shared equally by data*fsdp = 32 devices",
     ),
     "too many devices": (["--mesh", "data=16"], "argument --mesh: a mesh of 16 devices was asked for"),
+    "processes that do not share": (
+        ["--mesh", "data=4", "--processes", "3"],
+        "argument --processes: 3 cannot share the mesh's devices equally",
+    ),
     "nothing to restore": (["--restore", "{folder}/none"], "cannot restore {folder}/none: [Errno 2]"),
     "empty prompt": (["--prompt", ""], "argument --prompt: must not be empty"),
     "no such file": (["--data", "{folder}/nothing.txt"], "cannot read {folder}/nothing.txt: No such file"),
