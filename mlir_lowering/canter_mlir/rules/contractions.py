@@ -219,12 +219,52 @@ def _conv_general_dilated(
     reject_sharding(ctx, out_sharding)
     for name in ("lhs_shape", "rhs_shape"):
         window.pop(name, None)
-    attributes = _convolution_attributes(ctx, **window)
     out = ctx.avals_out[0]
     if out.dtype.kind == "c":
-        return _complex_convolution(ctx, lhs, rhs, attributes)
-    operands, _ = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
-    return ctx.op("stablehlo.convolution", operands, out, attributes)
+        return _complex_convolution(ctx, lhs, rhs, _convolution_attributes(ctx, **window))
+    operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
+    if _should_be_ordered(ctx, window, avals, out):
+        return _ordered_convolution(ctx, operands, avals, out, window)
+    return ctx.op("stablehlo.convolution", operands, out, _convolution_attributes(ctx, **window))
+
+
+def _should_be_ordered(ctx: Any, window: dict[str, Any], avals: list[Any], out: Any) -> bool:
+    """Whether the CPU has a fast convolution that it takes only for dimensions in one order.
+
+    Its compiler orders those of the main program itself, but not those of loops and calls.
+    """
+    if ctx.module_context.chosen != "cpu" or ctx.module_context.typed or window["batch_group_count"] != 1:
+        return False
+    if out.dtype.name not in ("float32", "float16") or not 3 <= len(out.shape) <= 5:
+        return False
+    function = ir.InsertionPoint.current.block.owner
+    if function.name == "func.func" and function.attributes["sym_name"].value == "main":
+        return False
+    return all(len(aval.shape) == len(out.shape) for aval in avals)
+
+
+def _ordered_convolution(ctx: Any, operands: Any, avals: list[Any], out: Any, window: dict[str, Any]) -> Any:
+    """Batch, spatial dimensions, features; kernels: spatial dimensions, features in, features out."""
+    numbers = window["dimension_numbers"]
+    (batch, feature, *spatial), (to, of, *window_dims) = numbers.lhs_spec, numbers.rhs_spec
+    out_batch, out_feature, *out_spatial = numbers.out_spec
+    last = len(spatial) + 1
+    ordered = (0, last, *range(1, last))
+    standard = type(numbers)(ordered, (last, last - 1, *range(last - 1)), ordered)
+    lhs = _permuted(ctx, operands[0], avals[0], (batch, *spatial, feature))
+    rhs = _permuted(ctx, operands[1], avals[1], (*window_dims, of, to))
+    order = (out_batch, *out_spatial, out_feature)
+    turned = ShapedArray(tuple(out.shape[i] for i in order), out.dtype)
+    attributes = _convolution_attributes(ctx, **{**window, "dimension_numbers": standard})
+    result = ctx.op("stablehlo.convolution", (lhs, rhs), turned, attributes)
+    return _permuted(ctx, result, turned, tuple(map(order.index, range(len(order)))))
+
+
+def _permuted(ctx: Any, x: Any, aval: Any, order: tuple[int, ...]) -> Any:
+    if order == tuple(range(len(order))):
+        return x
+    turned = ShapedArray(tuple(aval.shape[i] for i in order), aval.dtype)
+    return ctx.op("stablehlo.transpose", (x,), turned, {"permutation": ctx.types.ints(order)})
 
 
 register_table({"dot_general": _dot_general, "conv_general_dilated": _conv_general_dilated})
