@@ -15,7 +15,7 @@ from .comparison import eq
 from .conversion import _convert_element_type, as_array, broadcasted_iota, convert_element_type, full
 from .reductions import reduce_sum
 from .shapes import broadcast_in_dim, expand_dims, reshape, transpose
-from .slicing import slice as slice_
+from .slicing import dynamic_slice_p, slice as slice_
 
 __all__: list[str] = []
 
@@ -48,6 +48,7 @@ def _resharded(x: Any, sharding: Any) -> Any:
 array_ops.as_array = as_array
 array_ops.broadcast_in_dim = broadcast_in_dim
 array_ops.convert_element_type = convert_element_type
+array_ops.dynamic_slice_p = dynamic_slice_p
 array_ops.expand_dims = expand_dims
 array_ops.eye = _eye
 array_ops.full = full

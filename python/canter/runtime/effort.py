@@ -24,18 +24,22 @@ class Levers(NamedTuple):
 
     Attributes:
       cpu: options of the compiler on the CPU.
+      roll: how many calls of an outlined function in a row become a loop; on the CPU.
+      roll_bytes: how much a loop may store side by side that was apart.
       exec_time: `exec_time_optimization_effort` on the other platforms: -1 compiles sooner, 1 runs faster.
     """
 
     cpu: Mapping[str, Any]
+    roll: int
+    roll_bytes: float
     exec_time: float
 
 
 #: By effort. docs/compile-time.md has what each brought, and what was tried and brought nothing.
 LEVERS = {
-    "fast": Levers({"xla_backend_optimization_level": 0}, -1.0),
-    "default": Levers({}, 0.0),
-    "max": Levers({}, 1.0),
+    "fast": Levers({"xla_backend_optimization_level": 0}, 4, float("inf"), -1.0),
+    "default": Levers({}, 32, 2 << 20, 0.0),
+    "max": Levers({}, 32, 2 << 20, 1.0),
 }
 
 

@@ -33,7 +33,12 @@ def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_E
     """Turns repeated layers into calls, on the platform where that makes compiling and running faster."""
     if platforms != ("cpu",) or effort.outline == "off":
         return jaxpr
-    return outline_repetitions(jaxpr)
+    outlined = outline_repetitions(jaxpr)
+    if outlined is jaxpr:
+        return jaxpr
+    from .rolling import roll_calls
+
+    return roll_calls(outlined, effort.levers.roll, effort.levers.roll_bytes)
 
 
 def embeds(constant: Any) -> bool:

@@ -17,12 +17,13 @@ import numpy as np
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
 from .recomputation import recompute_cheap_results
+from .rules import array_ops
 
 __all__ = ["outline_repetitions", "outlined_call_p"]
 
 MIN_REPETITIONS = 4
 MIN_HEAVY = 2  # in one repetition; lighter ones are better fused than called
-MIN_EQUATIONS = 16
+MIN_EQUATIONS = 8
 _HEAVY = frozenset(("dot_general", "conv_general_dilated", "ragged_dot_general"))
 
 outlined_call_p = Primitive("outlined_call", multiple_results=True)
@@ -118,12 +119,13 @@ class _Tokens:
         key: list[Any] = [eqn.primitive]
         for v in eqn.invars:
             key.append(v.aval)
-            if type(v) is Literal:
-                value = v.val.item() if hasattr(v.val, "item") else v.val
-                key.append(value or repr(value))  # 0.0 and -0.0 are equal, but not the same
+            key.append(type(v) is Literal)  # whatever its value: one that differs becomes an argument
         for v in eqn.outvars:
             key.append(v.aval)
-        key.extend(eqn.params.items())
+        if eqn.primitive.name == "slice" and eqn.params["strides"] is None:
+            key.append(_slice_sizes(eqn))  # wherever it starts
+        else:
+            key.extend(eqn.params.items())
         try:
             return self.numbers.setdefault(tuple(key), len(self.numbers))
         except TypeError:  # a parameter that cannot be hashed
@@ -252,7 +254,13 @@ def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[V
         return list(eqns[start : start + period * repeats])
     model = alike[0]
     given = sorted(set().union(*(segment.given for segment in alike)))
-    body = Jaxpr((), model.inputs, [model.results[i] for i in given], list(model.eqns))
+    lifted = _Lifted(alike)
+    body = Jaxpr(
+        (),
+        [*model.inputs, *lifted.variables],
+        [model.results[i] for i in given],
+        lifted.equations(model.eqns),
+    )
     closed = ClosedJaxpr(body, ())
     result: list[JaxprEqn] = []
     for segment in segments:
@@ -263,5 +271,56 @@ def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[V
             segment.results[i] if i in segment.given else DropVar(segment.results[i].aval) for i in given
         ]
         params = {"jaxpr": closed, "name": "block"}
-        result.append(JaxprEqn(list(segment.inputs), outvars, outlined_call_p, params))
+        invars = [*segment.inputs, *lifted.values(segment.eqns)]
+        result.append(JaxprEqn(invars, outvars, outlined_call_p, params))
     return result
+
+
+class _Lifted:
+    """Numbers that differ between repetitions, and so become arguments: literals, and where slices start."""
+
+    def __init__(self, alike: Sequence[_Segment]):
+        first = alike[0].eqns
+        self.places: list[tuple[int, int]] = []  # equation, and operand or dimension of a slice
+        for k, eqn in enumerate(first):
+            if eqn.primitive.name == "slice":
+                starts = [segment.eqns[k].params["start_indices"] for segment in alike]
+                self.places.extend((k, d) for d, column in enumerate(zip(*starts)) if len(set(column)) > 1)
+                continue
+            for i, v in enumerate(eqn.invars):
+                if type(v) is Literal and len({repr(segment.eqns[k].invars[i].val) for segment in alike}) > 1:
+                    self.places.append((k, i))
+        self.variables = [Var(value.aval) for value in self.values(first)]
+
+    def values(self, eqns: Sequence[JaxprEqn]) -> list[Literal]:
+        """The numbers in one repetition."""
+        return [
+            Literal(np.int32(eqns[k].params["start_indices"][i]))
+            if eqns[k].primitive.name == "slice"
+            else eqns[k].invars[i]
+            for k, i in self.places
+        ]
+
+    def equations(self, eqns: Sequence[JaxprEqn]) -> list[JaxprEqn]:
+        """The equations of one repetition with variables in the place of the numbers."""
+        changed = list(eqns)
+        for (k, i), v in zip(self.places, self.variables, strict=True):
+            eqn = changed[k]
+            if eqns[k].primitive.name == "slice":
+                eqn = _dynamic_slice(eqn) if eqn is eqns[k] else eqn
+                i += 1
+            invars = list(eqn.invars)
+            invars[i] = v
+            changed[k] = eqn.replace(invars=invars)
+        return changed
+
+
+def _slice_sizes(eqn: JaxprEqn) -> tuple[int, ...]:
+    starts, limits = eqn.params["start_indices"], eqn.params["limit_indices"]
+    return tuple(limit - start for start, limit in zip(starts, limits, strict=True))
+
+
+def _dynamic_slice(eqn: JaxprEqn) -> JaxprEqn:
+    starts = [Literal(np.int32(start)) for start in eqn.params["start_indices"]]
+    params = {"slice_sizes": _slice_sizes(eqn)}
+    return eqn.replace(primitive=array_ops.dynamic_slice_p, invars=[*eqn.invars, *starts], params=params)

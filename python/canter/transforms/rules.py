@@ -56,6 +56,7 @@ class ArrayOps:
       as_array: (array or number) -> array of the current trace.
       broadcast_in_dim: (x, shape, broadcast_dimensions) -> array.
       convert_element_type: (x, dtype) -> array.
+      dynamic_slice_p: the primitive of slices that begin where an argument says.
       expand_dims: (x, dimensions) -> array.
       eye: (rows, columns, offset, dtype) -> matrix with ones where column - row = offset.
       full: (shape, fill_value, dtype) -> array.
@@ -71,6 +72,7 @@ class ArrayOps:
     as_array: Callable[..., Any]
     broadcast_in_dim: Callable[..., Any]
     convert_element_type: Callable[..., Any]
+    dynamic_slice_p: Primitive
     expand_dims: Callable[..., Any]
     eye: Callable[..., Any]
     full: Callable[..., Any]
