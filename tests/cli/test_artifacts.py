@@ -186,6 +186,25 @@ def test_a_bundle_is_inspected_and_verified(capsys, layers, tmp_path):
     assert code == 1 and "weights.safetensors is damaged" in complaint
 
 
+def test_bundles_of_keywords_and_open_sizes(capsys, folder):
+    (folder / "scaled.py").write_text(
+        "def scaled(tree, *, scale, shift=0.0):\n    return {'y': (tree['x'] * scale + shift, tree['x'].sum(0))}\n"
+    )
+    command = ["export", folder / "scaled.py:scaled", "--args", "{x: f32[2*b,3]}", "--constraint", "b >= 4"]
+    at = folder / "scaled.zip"
+    wrote(capsys, *command, "--kwargs", "scale: f32, shift: f32[3]", "-o", at)
+    data = wrote(capsys, "inspect", at, "--verify")
+    assert [one["name"] for one in data["inputs"]] == ["0.x", "scale", "shift"]
+    assert [one["type"] for one in data["outputs"]] == ["f32[2*b,3]", "f32[3]"]
+    assert data["constraints"] == ["b >= 4"]
+    np.save(folder / "rows.npy", np.ones((10, 3), np.float32))
+    np.save(folder / "shift.npy", np.arange(3, dtype=np.float32))
+    given = ["-i", folder / "rows.npy", "-i", "scale=2", "-i", f"shift={folder / 'shift.npy'}"]
+    first, second = wrote(capsys, "run", at, *given)["results"]
+    np.testing.assert_allclose(first["values"], np.tile([2.0, 3, 4], (10, 1)))
+    np.testing.assert_allclose(second["values"], [10, 10, 10])
+
+
 def test_compile_tells_memory_and_cost(capsys, layers, tmp_path):
     at = tmp_path / "model.compiled"
     data = wrote(capsys, "compile", layers / "model.canter", "--for", "cpu", "-o", at)
@@ -306,6 +325,7 @@ def test_the_commands_of_the_page(capfd, tmp_path, monkeypatch):
 # --- mistakes ------------------------------------------------------------------------------------
 
 PREDICT = ("export", "model.py:predict")
+HALVES = ("export", "model.py:halves", "--args", "f32[b]")
 OUT = ("-o", "new.canter")
 MISTAKES = {
     "no colon": (2, ("export", "model", *OUT), "model is not MODULE:FUNCTION"),
@@ -343,8 +363,8 @@ MISTAKES = {
     ),
     "a folder": (1, ("inspect", "."), ". is a folder without manifest.json, not a bundle"),
     "weights that are none": (1, (*PREDICT, "--weights", "model.py", *OUT), "model.py is not a file of numpy.savez"),
-    "a bundle of keywords": (2, (*PREDICT, "--kwargs", "scale: f32", "-o", "new.zip"), "takes positional arguments"),
-    "a bundle of open sizes": (2, ("export", "model.py:halves", "--args", "f32[b]", "-o", "new.zip"), "are numbers"),
+    "a bundle for others": (2, (*PREDICT, "--platforms", "tpu", "-o", "new.zip"), "a bundle is for this platform"),
+    "a bundle of no sizes": (2, (*HALVES, "--constraint", "b >= 999", "-o", "new.zip"), "no small sizes of b keep"),
     "a promise too long": (1, (*PREDICT, "--args", "{w: f32[3,4]}, f32[2,3]", "--kwargs", "scale: f32",
                                "--compatible-for", "9y", "-o", "new.bc"), "up to 2 years"),
     "nothing to verify": (2, ("inspect", "model.canter", "--verify"), "model.canter is no bundle"),

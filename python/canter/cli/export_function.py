@@ -23,7 +23,7 @@ from typing import Any
 from . import artifact
 from .report import CommandError, UsageError, add_json, show, size_text
 from .signature import parse_arguments, parse_keywords, resolve
-from .source import closed_over, find_function, random_values, read_weights
+from .source import by_position, closed_over, example_sizes, find_function, random_values, read_weights
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -74,7 +74,7 @@ def run(options: Namespace) -> int:
     args, kwargs = resolve(arguments, options.constraint)
     weights = None if options.weights is None else read_weights(options.weights)
     if _is_bundle(options.output):
-        return _bundle(options, function, args, weights)
+        return _bundle(options, function, args, kwargs, weights)
     exported = _export(options, function if weights is None else closed_over(function, weights), args, kwargs)
     _write(options, output, exported)
     inputs, outputs = artifact.signature(exported)
@@ -117,10 +117,8 @@ def _check(options: Namespace, output: Path) -> None:
     portable = options.target_version or options.compatible_for
     if portable and not (output.suffix == ".bc" or bundle):
         raise UsageError("--target-version and --compatible-for are for a .bc or a bundle")
-    if bundle and (options.kwargs or options.platforms):
-        raise UsageError(
-            "a bundle takes positional arguments, and is for this platform; leave out the option"
-        )
+    if bundle and options.platforms:
+        raise UsageError("a bundle is for this platform; leave out --platforms")
     if options.vjp_order and output.suffix != ".canter":
         raise UsageError("--vjp-order is for a file that ends in .canter")
     unknown = [name for name in _platforms(options) or () if name not in _PLATFORMS]
@@ -149,15 +147,24 @@ def _is_bundle(output: str) -> bool:
     return output.endswith(("/", ".zip")) or os.path.isdir(output)
 
 
-def _bundle(options: Namespace, function: Any, args: Any, weights: Any) -> int:
+def _bundle(options: Namespace, function: Any, args: Any, kwargs: dict[str, Any], weights: Any) -> int:
     """Writes a bundle; its golden inputs are random numbers, the same each time."""
     from .. import export
 
     version, age = options.target_version, options.compatible_for
+    specs = [*args, *kwargs.values()]
     try:
-        golden = [random_values(value, seed) for seed, value in enumerate(args)]
+        sizes = example_sizes(specs)
         export.save_bundle(
-            options.output, function, *golden, weights=weights, target_version=version, compatible_for=age
+            options.output,
+            by_position(function, list(kwargs)) if kwargs else function,
+            *(random_values(value, seed, sizes) for seed, value in enumerate(specs)),
+            weights=weights,
+            input_names=[*map(str, range(len(args))), *kwargs],
+            specs=specs,
+            constraints=options.constraint,
+            target_version=version,
+            compatible_for=age,
         )
     except CommandError:
         raise

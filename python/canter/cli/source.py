@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import itertools
 import os
 import sys
 import zipfile
@@ -15,7 +16,16 @@ from typing import Any
 from . import artifact
 from .report import CommandError, UsageError, one_line
 
-__all__ = ["add_artifact", "closed_over", "find_function", "load_artifact", "random_values", "read_weights"]
+__all__ = [
+    "add_artifact",
+    "by_position",
+    "closed_over",
+    "example_sizes",
+    "find_function",
+    "load_artifact",
+    "random_values",
+    "read_weights",
+]
 
 
 def find_function(text: str) -> Any:
@@ -104,6 +114,17 @@ def closed_over(function: Any, weights: Any) -> Any:
     return closed
 
 
+def by_position(function: Any, names: list[str]) -> Any:
+    """The function with its keyword arguments behind the others, in the order of their names."""
+
+    @functools.wraps(function)
+    def positional(*args: Any) -> Any:
+        first = len(args) - len(names)
+        return function(*args[:first], **dict(zip(names, args[first:], strict=True)))
+
+    return positional
+
+
 def read_weights(path: str) -> dict[str, Any]:
     """The arrays of an .npz as a dictionary, of dictionaries where names have slashes."""
     import numpy as np
@@ -122,11 +143,16 @@ def read_weights(path: str) -> dict[str, Any]:
     return tree
 
 
-def random_values(specs: Any, seed: int) -> Any:
+def random_values(specs: Any, seed: int, sizes: dict[str, int]) -> Any:
     """Arrays of the types of a tree: small random numbers, the same ones for the same seed.
 
+    Args:
+      specs: the types.
+      seed: of the numbers.
+      sizes: of open dimensions, from `example_sizes`.
+
     Raises:
-      UsageError: a dimension is open, or the type is that of a random key.
+      UsageError: a type is that of a random key.
     """
     import numpy as np
 
@@ -135,14 +161,47 @@ def random_values(specs: Any, seed: int) -> Any:
     source = np.random.default_rng(seed)
 
     def one(spec: Any) -> Any:
-        if not all(isinstance(size, int) for size in spec.shape):
-            raise UsageError("a bundle has golden inputs, so their dimensions are numbers")
         if str(spec.dtype).startswith("key<"):
             raise UsageError("a bundle's inputs are numbers; a random key is none")
+        shape = [size if isinstance(size, int) else size.evaluate(sizes) for size in spec.shape]
         kind = np.dtype(spec.dtype).kind
         if kind in "iub":
-            return source.integers(0, 2, spec.shape).astype(spec.dtype)
-        values = source.normal(size=spec.shape)
-        return (values + 1j * source.normal(size=spec.shape) if kind == "c" else values).astype(spec.dtype)
+            return source.integers(0, 2, shape).astype(spec.dtype)
+        values = source.normal(size=shape)
+        return (values + 1j * source.normal(size=shape) if kind == "c" else values).astype(spec.dtype)
 
     return tree_map(one, specs)
+
+
+def example_sizes(specs: Any) -> dict[str, int]:
+    """Small sizes for the open dimensions of some types that keep to their constraints.
+
+    Raises:
+      UsageError: none of those tried do.
+    """
+    from ..tree_util import tree_leaves
+
+    dims = [size for spec in tree_leaves(specs) for size in spec.shape if not isinstance(size, int)]
+    if not dims:
+        return {}
+    constraints = dims[0].scope.constraints
+    expressions = [*dims, *(one.difference for one in constraints if not isinstance(one.difference, int))]
+    names = sorted(set().union(*(one.variables() for one in expressions)))
+    for chosen in itertools.islice(
+        itertools.product((3, 4, 2, 6, 8, 1, 5, 7, 16), repeat=len(names)), 10_000
+    ):
+        sizes = dict(zip(names, chosen, strict=True))
+        left = [
+            (
+                one.equality,
+                one.difference if isinstance(one.difference, int) else one.difference.evaluate(sizes),
+            )
+            for one in constraints
+        ]
+        if all(size == 0 if equality else size >= 0 for equality, size in left) and all(
+            dim.evaluate(sizes) >= 0 for dim in dims
+        ):
+            return sizes
+    raise UsageError(
+        f"no small sizes of {', '.join(names)} keep to the constraints, and a bundle needs an example to verify it by"
+    )
