@@ -68,6 +68,15 @@ def test_decompositions_need_no_library(devices):
         np.testing.assert_allclose(q @ r, x, atol=1e-5)
 
 
+def test_decompositions_of_64_bit_numbers_have_all_digits(devices):
+    x = np.random.default_rng(0).normal(size=(8, 8))
+    with ct.enable_x64(True), ct.default_device(devices[0]):
+        v, w = lax.linalg.eigh(x + x.T)
+        np.testing.assert_allclose((v * w) @ v.T, x + x.T, atol=1e-12)
+        u, s, vt = cnp.linalg.svd(x)
+        np.testing.assert_allclose((u * s) @ vt, x, atol=1e-12)
+
+
 def test_compiled_programs_as_bytes(devices):
     from canter.export.compiled_bytes import from_bytes, to_bytes
 
@@ -77,7 +86,12 @@ def test_compiled_programs_as_bytes(devices):
 
 
 def test_a_part_of_the_suite():
-    files = ["tests/lax/test_sorting.py", "tests/nn/test_normalization.py", "tests/numpy/test_reductions.py"]
+    files = [
+        "tests/lax/test_sorting.py",
+        "tests/lax/test_linalg.py",
+        "tests/nn/test_normalization.py",
+        "tests/numpy/test_reductions.py",
+    ]
     environment = dict(os.environ, CANTER_PLATFORMS=f"{NAME},cpu")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)

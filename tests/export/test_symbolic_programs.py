@@ -77,6 +77,11 @@ INDEXING = {
     "one_hot": lambda x: ct.nn.one_hot(cnp.arange(x.shape[0]), x.shape[1]),
     "repeat_by_size": lambda x: cnp.repeat(x[0], x.shape[0]),
     "nonzero": lambda x: cnp.nonzero(x[0] > 0, size=x.shape[1]),
+    "delete_and_insert": lambda x: (
+        cnp.delete(x, -1, 0),
+        cnp.insert(x, np.array([2, 0, 9]), 7.0, axis=1),
+        cnp.insert(x, -1, x[0], axis=0),
+    ),
     "searchsorted": lambda x: cnp.searchsorted(cnp.sort(x[0]), x[1]),
     "segment_sum": lambda x: ct.ops.segment_sum(x, cnp.zeros(x.shape[0], np.int32), num_segments=x.shape[1]),
 }
@@ -116,6 +121,10 @@ COMPUTING = {
         image(x), KERNEL[:2, :2], (1, 1), "VALID", dimension_numbers=IMAGES
     ),
     "window": lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (2, 1), "SAME"),
+    "window_valid": lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (2, 2), "VALID"),
+    "spectra": lambda x: (cnp.fft.fftshift(x), cnp.fft.ifftshift(x, 1), cnp.fft.fftfreq(x.shape[0], 0.5)),
+    "multi_dot": lambda x: cnp.linalg.multi_dot([x.T, x, x.T]),
+    "dirichlet": lambda x: ct.random.dirichlet(ct.random.key(0), cnp.abs(x) + 1),
     "cholesky": lambda x: cnp.linalg.cholesky(x @ x.T + 3 * cnp.eye(x.shape[0])),
     "solve": lambda x: cnp.linalg.solve(x @ x.T + 3 * cnp.eye(x.shape[0]), x),
     "svd": lambda x: cnp.linalg.svd(x)[1],
@@ -346,3 +355,26 @@ def test_nothing_symbolic_is_loaded_before_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "function, error, message",
+    [
+        (
+            lambda x: cnp.delete(x, 5, 0),
+            IndexError,
+            "whether the index 5 is within a dimension of the symbolic size a",
+        ),
+        (lambda x: cnp.delete(x, slice(1, 2), 0), TypeError, "takes ints that all count from its start"),
+        (
+            lambda x: cnp.insert(x, np.array([0, -1]), 1.0, axis=0),
+            TypeError,
+            "takes ints that all count from its",
+        ),
+        (cnp.fft.fft, NotImplementedError, "fft_length"),
+        (lambda x: ct.scipy.signal.fftconvolve(x, x), NotImplementedError, "fft_length"),
+    ],
+)
+def test_what_symbolic_sizes_do_not_allow_is_said(function, error, message):
+    with pytest.raises(error, match=message):
+        export.export(ct.jit(function))(spec("a, b"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .exporting import default_export_platform as default_export_platform, export as export
     from .iree import run_iree as run_iree, to_iree as to_iree
+    from .onnx_models import to_onnx as to_onnx
     from .portable import to_portable as to_portable, to_text as to_text, version_for as version_for
     from .pytree_types import (
         register_namedtuple_serialization as register_namedtuple_serialization,
@@ -54,6 +55,7 @@ __getattr__, __dir__ = _lazy_names(
         ".shapes": "SymbolicScope is_symbolic_dim symbolic_args_specs symbolic_shape",
         ".exporting": "default_export_platform export",
         ".iree": "run_iree to_iree",
+        ".onnx_models": "to_onnx",
         ".saved_models": "from_saved_model to_saved_model",
         ".portable": "to_portable to_text version_for",
         ".pytree_types": "register_namedtuple_serialization register_pytree_node_serialization",
