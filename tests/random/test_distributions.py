@@ -145,3 +145,15 @@ def test_mistakes(name):
     error, call, words = _MISTAKES[name]
     with pytest.raises(error, match=words):
         call()
+
+
+def test_dtypes_of_samples_are_those_of_jax():
+    """Values of JAX 0.10.2."""
+    key, third = random.key(0), np.full(3, 1 / 3, np.float32)
+    assert random.multinomial(key, 5, third, dtype="int32").tolist() == [1, 3, 1]
+    assert random.multinomial(key, 5, third, dtype="uint8").dtype == np.uint8
+    sample = random.lognormal(key, 1.0, shape=(3,), dtype="complex64")
+    np.testing.assert_allclose(sample.real, [-0.31656384, 0.06900182, 0.58295977], rtol=1e-5)
+    for sampler in (random.geometric, random.poisson):
+        with pytest.raises(ValueError, match="integer"):
+            sampler(key, 0.5, dtype="float32")

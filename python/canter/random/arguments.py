@@ -29,7 +29,6 @@ _KINDS: dict[str, tuple[type, tuple[type, ...], str]] = {
     "unsigned": (int, (np.unsignedinteger,), "an unsigned int dtype"),
     "number": (int, (np.number,), "an integer, float or complex dtype"),
     "number, float": (float, (np.integer, np.floating), "an integer or float dtype"),
-    "number, int": (int, (np.integer, np.floating), "an integer or float dtype"),
 }
 
 

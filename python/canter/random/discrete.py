@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from canter import lax, numpy as cnp
+from canter.core import dtypes
 from canter.core.avals import get_aval
+from canter.numpy.creation import default_dtype
 from canter.numpy.util import broadcast_to, convert, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 from canter.runtime.jit import jit
@@ -52,7 +54,7 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sha
       >>> ct.random.geometric(ct.random.key(0), 0.3, (3,)).shape
       (3,)
     """
-    raw, dtype = prepare("geometric", key, dtype, "number, int", out_sharding)
+    raw, dtype = prepare("geometric", key, dtype, "integer", out_sharding)
     p = as_number("geometric", "p", p)
     return _geometric(raw.words, p, impl=raw.impl, shape=parameter_shape("geometric", shape, p), dtype=dtype)
 
@@ -145,7 +147,7 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
       >>> ct.random.poisson(ct.random.key(0), 3.0, (3,)).shape
       (3,)
     """
-    raw, dtype = prepare("poisson", key, dtype, "number, int", out_sharding)
+    raw, dtype = prepare("poisson", key, dtype, "integer", out_sharding)
     if raw.impl.name != "threefry2x32":
         raise NotImplementedError(
             f"`poisson` is only implemented for the threefry2x32 generator, not {raw.impl.name}."
@@ -308,11 +310,12 @@ def multinomial(
       n: the number of trials.
       p: (..., k): the probabilities of the categories.
       shape: of the result, with k as its last dimension; by default that of the parameters.
-      dtype: a float dtype.
+      dtype: a float or integer dtype.
       unroll: as in `lax.scan`, over the categories.
 
     Raises:
-      ValueError: the dtype is no float one, `p` has no dimension, or the parameters do not fit the shape.
+      ValueError: the dtype is neither a float nor an integer one, `p` has no dimension, or the parameters do not
+        fit the shape.
 
     Example:
       >>> import canter as ct
@@ -320,10 +323,12 @@ def multinomial(
       >>> print(counts.sum())
       10.0
     """
-    raw, dtype = prepare("multinomial", key, dtype, "float", None)
+    raw, dtype = prepare("multinomial", key, dtype, "number, float", None)
     n, p = as_number("multinomial", "n", n), as_number("multinomial", "p", p)
     if not shape_of(p):
         raise ValueError(f"random.multinomial: p must be an array of at least one dimension, got {p!r}.")
     with_categories = np.broadcast_to(np.False_, (*shape_of(n), 1))
     shape = parameter_shape("multinomial", shape, p, with_categories)
-    return _jit_multinomial(raw.words, n, p, impl=raw.impl, shape=shape, dtype=dtype, unroll=unroll)
+    computing = dtype if dtypes.issubdtype(dtype, np.floating) else default_dtype(float)
+    counts = _jit_multinomial(raw.words, n, p, impl=raw.impl, shape=shape, dtype=computing, unroll=unroll)
+    return counts if computing == dtype else lax.convert_element_type(counts, dtype)

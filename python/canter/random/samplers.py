@@ -302,18 +302,18 @@ def lognormal(
       key: a random key.
       sigma: the standard deviation of the logarithm.
       shape: of the result; by default that of `sigma`.
-      dtype: a float dtype.
+      dtype: a float or complex dtype.
       out_sharding: how the result is laid out over devices; None leaves it to the compiler.
 
     Raises:
-      ValueError: the dtype is no float one, or `sigma` does not broadcast to the shape.
+      ValueError: the dtype is neither a float nor a complex one, or `sigma` does not broadcast to the shape.
 
     Example:
       >>> import canter as ct
       >>> ct.random.lognormal(ct.random.key(0), 0.5, (3,)).shape
       (3,)
     """
-    raw, dtype = prepare("lognormal", key, dtype, "float", out_sharding)
+    raw, dtype = prepare("lognormal", key, dtype, "float or complex", out_sharding)
     sigma = as_number("lognormal", "sigma", sigma)
     shape = parameter_shape("lognormal", shape, sigma)
     return bodies.lognormal_body(raw.words, sigma, impl=raw.impl, shape=shape, dtype=dtype)
