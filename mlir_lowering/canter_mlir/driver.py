@@ -296,10 +296,10 @@ def _add_donation(
     types = builder.types
     matches = match_donations(jaxpr.in_avals, jaxpr.out_avals, donated)
     for position, (own, gives, match) in enumerate(zip(attributes, donated, matches, strict=True)):
-        if not gives:
+        if not gives or match is None:
             continue
         # Over several devices, memory is taken over only where the parts are the same on both sides.
-        if match is not None and (placement is None or placement.same(position, match)):
+        if placement is None or placement.same(position, match):
             own["tf.aliasing_output"] = types.integer(num_tokens + match, 32)  # tokens come first
         else:
             own["jax.buffer_donor"] = types.boolean(True)

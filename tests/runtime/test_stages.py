@@ -142,3 +142,34 @@ def test_shape_dtype_struct():
         ShapeDtypeStruct((2,), None)
     with pytest.raises(TypeError, match="sequence"):
         ShapeDtypeStruct(3, "float32")
+
+
+def test_lojax_knows_arrays_only():
+    traced = jit(affine).trace(PARAMS, ARRAY)
+    low = traced.lojax
+    assert low.jaxpr is traced.jaxpr and low.fun_name == "affine" and low.out_tree == traced.out_tree
+    assert low.out_info == traced.out_info and low.args_info == traced.args_info
+
+    def bump(ref):
+        ref[...] = ref[...] + 1
+
+    import canter as ct
+
+    high = jit(bump).trace(ct.new_ref(ARRAY))
+    assert "Ref" in str(high.jaxpr.in_avals)
+    assert [str(aval) for aval in high.lojax.jaxpr.in_avals] == ["float32[3]"]
+
+
+def test_a_donated_argument_without_a_result_is_warned_of_and_kept():
+    def total(x, y):
+        return lax.add(x, lax.reduce_sum(y, (0,)))
+
+    y = jit(lambda x: lax.add(x, x))(np.ones(4, np.float32))
+    x = jit(lambda x: lax.add(x, x))(np.float32(1))
+    jitted = jit(total, donate_argnums=(0, 1))
+    with pytest.warns(UserWarning, match=r"donated buffers were not usable: y: f32\[4\]"):
+        text = jitted.lower(x, y).as_text()
+    assert "%arg1: tensor<4xf32>)" in text and "tf.aliasing_output" in text and "buffer_donor" not in text
+    with pytest.warns(UserWarning, match="not usable"):
+        jitted(x, y)
+    assert x.is_deleted() and not y.is_deleted()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .program import LoweredProgram
     from .traces import Call, TracedProgram
 
-__all__ = ["ArgInfo", "Compiled", "Lowered", "Traced"]
+__all__ = ["ArgInfo", "Compiled", "LoJax", "Lowered", "Traced"]
 
 _serial = itertools.count()
 _cache = PjitFunctionCache(capacity=1024)
@@ -140,6 +140,11 @@ class Traced(_Stage):
         """What the program does besides computing its results."""
         return self._program.closed.effects
 
+    @property
+    def lojax(self) -> LoJax:
+        """The program in terms of arrays: values of high types and mutable arguments are the arrays they consist of."""
+        return LoJax(self)
+
     def eval_shape(self) -> Any:
         """The same as `out_info`."""
         return self.out_info
@@ -180,6 +185,49 @@ class Traced(_Stage):
         flags = jitted.compiler_flags
         options = CompileOptions(jitted.name, (), jitted.keep_unused, flags, current(flags))
         return Lowered(jitted, program, self._call, lower(closed, options, platforms), place.device)
+
+
+class LoJax:
+    """A traced function whose program knows nothing but arrays.
+
+    Example:
+      >>> import canter as ct
+      >>> ct.jit(lambda x: x + x).trace(1.0).lojax.jaxpr
+      { lambda ; a:f32[]. let b:f32[] = add a a in (b,) }
+    """
+
+    def __init__(self, traced: Traced):
+        self._traced = traced
+
+    @property
+    def jaxpr(self) -> ClosedJaxpr:
+        """The program; without high types and mutable arguments it is that of the function as traced."""
+        program, call = self._traced._program, self._traced._call
+        if not program.takes_references(call):
+            return program.closed
+        from ..transforms.discharge import of_arrays
+
+        return of_arrays(program.lifted)
+
+    @property
+    def args_info(self) -> Any:
+        """See `Traced.args_info`."""
+        return self._traced.args_info
+
+    @property
+    def out_info(self) -> Any:
+        """See `Traced.out_info`."""
+        return self._traced.out_info
+
+    @property
+    def out_tree(self) -> Any:
+        """See `Traced.out_tree`."""
+        return self._traced.out_tree
+
+    @property
+    def fun_name(self) -> str:
+        """The function's name."""
+        return self._traced.fun_name
 
 
 class Lowered(_Stage):
