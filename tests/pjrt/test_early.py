@@ -15,6 +15,7 @@ from canter_pjrt import cache, early
 def folder(tmp_path, monkeypatch):
     """A cache that keeps everything, whose programs are all worth a note."""
     monkeypatch.setattr(early, "_WORTH_SECONDS", 0.0)
+    ct.devices()  # they are in use
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(cache, "statistics", cache.Statistics())
     before = {
@@ -97,3 +98,24 @@ def test_other_options_of_the_compiler_are_another_program(folder, taken):
     program.forget_recent()
     ct.jit(lambda x: cnp.sin(x) * 2)(1.0)
     assert len(taken) == 4
+
+
+def test_tracing_alone_starts_no_device(folder):
+    import subprocess
+    import sys
+
+    code = """
+import canter as ct
+from canter_pjrt import clients
+
+def f(x):
+    return x + 1
+
+ct.jit(f).trace(ct.ShapeDtypeStruct((3,), "float32"))
+print(clients.is_created())
+"""
+    env = {**os.environ, "CANTER_ENABLE_COMPILATION_CACHE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    path = folder / "program.py"
+    path.write_text(code)
+    done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr

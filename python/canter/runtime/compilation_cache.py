@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from canter_pjrt import cache, early
+from canter_pjrt import cache, clients, early
 from canter_pjrt.compile import compile_options
 
 from ..core import config, monitoring
@@ -49,8 +49,8 @@ def expect(name: str, function: Any, call: Any) -> None:
       call: the `Call`, whose types and static values are told.
     """
     code = getattr(function, "__code__", None)
-    if code is None or not is_user_file(code.co_filename):
-        return
+    if code is None or not clients.is_created() or not is_user_file(code.co_filename):
+        return  # tracing alone starts no devices
     types = [(getattr(aval, "shape", None), str(getattr(aval, "dtype", aval))) for aval in call.avals]
     device = current_default_device()
     description = (
