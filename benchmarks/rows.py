@@ -113,6 +113,7 @@ ROWS = (
     ),
     _row("sharded_put", "device_put of 64 MB to 8 devices", "ms", 1.0, rounds=15),
     _row("sharded_map", "shard_map over 8 devices: trace and lower", "ms", 0.35, rounds=9),
+    _row("sharded_step", "GPT step, 4 layers, over 8 devices: run", "ms", 1.0, rounds=5),
     _row("grow_trace", "trace, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
     _row("grow_grad", "grad, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),
     _row("grow_vmap", "vmap, 250 to 8,000 equations: growth", "us", 1.3, growth=True, rounds=9),

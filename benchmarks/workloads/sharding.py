@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.frameworks import load
 from benchmarks.timing import repeated, seconds
+from benchmarks.workloads import gpt
 
 LAYERS = 24
 MEGABYTES_64 = (4096, 4096)
@@ -67,3 +68,44 @@ def sharded_map(framework: str):
 
     trace_and_lower()
     return lambda: {"value": seconds(trace_and_lower)}
+
+
+def sharded_step(framework: str):
+    """A GPT's training step: four ways of examples by two of weights, as in examples/train_lm.py."""
+    api = load(framework)
+    sharding = api.ct.sharding
+    spec, named = sharding.PartitionSpec, sharding.NamedSharding
+    mesh = api.ct.make_mesh((4, 2), ("data", "model"), axis_types=(sharding.AxisType.Auto,) * 2)
+    rows, columns = spec("model"), spec(None, "model")
+    divided = {
+        "tokens": rows,
+        "qkv": columns,
+        "out": rows,
+        "mlp_in": columns,
+        "bias_in": rows,
+        "mlp_out": rows,
+    }
+
+    def layout(path, leaf):
+        return named(mesh, divided.get(path[-1].key, spec()))
+
+    initial = gpt.initial_params(layers=4, width=128, context=64)
+    layouts = api.tree.tree_map_with_path(layout, initial)
+    whole = named(mesh, spec())
+    params = api.ct.device_put(initial, layouts)
+    zeros = api.tree.tree_map(np.zeros_like, initial)
+    moments = {"count": whole, "mean": layouts, "square": layouts}
+    state = api.ct.device_put({"count": np.zeros((), np.float32), "mean": zeros, "square": zeros}, moments)
+    tokens = api.ct.device_put(gpt.batch_of(16, 64), named(mesh, spec("data")))
+    step = api.ct.jit(
+        gpt.array_step(api, heads=4), donate_argnums=(0, 1), out_shardings=(layouts, moments, whole)
+    )
+
+    def run() -> None:
+        nonlocal params, state
+        params, state, value = step(params, state, tokens)
+        value.block_until_ready()
+
+    for _ in range(3):
+        run()
+    return lambda: {"value": seconds(lambda: [run() for _ in range(5)]) / 5}
