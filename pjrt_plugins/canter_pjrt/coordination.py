@@ -8,9 +8,7 @@ with its number.
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -37,6 +35,12 @@ class ProcessFailureError(RuntimeError):
     def __init__(self, failed_devices: set[Any], message: str | None = None):
         self.failed_devices = failed_devices
         super().__init__(message or f"Processes of these devices have failed: {failed_devices}")
+
+
+def _json() -> Any:
+    import json  # not before there are processes
+
+    return json
 
 
 class Settings(NamedTuple):
@@ -149,6 +153,8 @@ class Group:
 
     def own_host(self) -> str | None:
         """The name or address by which the other processes reach this one; None for the machine's name."""
+        import socket
+
         host, port = split_address(self.settings.address)
         if is_loopback(host):
             return "127.0.0.1" if host == "localhost" else host
@@ -207,7 +213,7 @@ class Group:
         said = self._try_get(f"{_ENDED}{process}")
         if said is None:
             return False
-        reason, known = json.loads(said)
+        reason, known = _json().loads(said)
         for other, why in known.items():
             self._failed.setdefault(int(other), why)
         self._failed[process] = reason
@@ -306,7 +312,7 @@ class Group:
             return self._gather(key, processes, said, timeout, doing, f"{place}/{number - 1}/")
         self._get(f"{key}/{leader}", leader, timeout, doing)
         # The leader waits for the others as long as this process does for it.
-        verdict = json.loads(self._get(f"{key}/verdict", leader, timeout + 2 * _TURN, doing))
+        verdict = _json().loads(self._get(f"{key}/verdict", leader, timeout + 2 * _TURN, doing))
         if "gone" in verdict:
             raise self.failure({int(p): reason for p, reason in verdict["gone"].items()}, doing)
         different = {int(p): bytes.fromhex(text) for p, text in verdict.items()}
@@ -322,11 +328,11 @@ class Group:
                 heard[process] = self._get(f"{key}/{process}", process, until - time.monotonic(), doing)
         except ProcessFailureError as error:
             gone = error.processes if isinstance(error, _Gone) else {}
-            self.client.key_value_set_bytes(f"{key}/verdict", json.dumps({"gone": gone}).encode())
+            self.client.key_value_set_bytes(f"{key}/verdict", _json().dumps({"gone": gone}).encode())
             raise
         same = all(text == said for text in heard.values())
         verdict = {} if same else {process: text.hex() for process, text in heard.items()}
-        self.client.key_value_set_bytes(f"{key}/verdict", json.dumps(verdict).encode())
+        self.client.key_value_set_bytes(f"{key}/verdict", _json().dumps(verdict).encode())
         self.client.key_value_delete(before)  # all have read it, or they would not be here
         return None if same else Disagreement(heard)
 
@@ -392,7 +398,7 @@ class Group:
         if reason:
             patience = min(patience, _FAREWELL) if self.process_id == 0 else 0
         try:
-            farewell = json.dumps([reason or _IN_ORDER, known])
+            farewell = _json().dumps([reason or _IN_ORDER, known])
             self.client.key_value_set(f"{_ENDED}{self.process_id}", farewell, allow_overwrite=True)
             until = time.monotonic() + patience
             pause = 0.01

@@ -359,6 +359,7 @@ def test_one_gpu_stands_for_many(fresh):
 
     given = []
     fresh.setattr(accelerators, "start", lambda *args: given.append(args[2]))
+    fresh.setattr(clients, "is_created", lambda platform=None: False)  # flags of clients cannot change later
     for topology, processes in (("", 0), ("1 x 2 x 8", 0), ("2x2x4", 3)):
         with config.mock_gpu_topology(topology), config.mock_num_gpu_processes(processes):
             options = backend._client_options()
