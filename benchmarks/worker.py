@@ -22,6 +22,7 @@ MODULES = {
     "jit": "dispatch",
     "eager": "dispatch",
     "sharded": "sharding",
+    "compile": "compiling",
 }
 
 

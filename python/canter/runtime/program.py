@@ -42,6 +42,7 @@ from .layouts import custom_layouts, layout_of, relaid, told, unusual, written
 from .nonfinite import check_finite, checks_are_on
 from .passes import outline, remove_dead_code
 from .placement import common_device, place, sharding_of
+from .progress import compiling
 
 __all__ = [
     "CompileOptions",
@@ -201,17 +202,18 @@ class LoweredProgram:
                 if hasattr(thing, "mesh"):
                     thing.mesh = layout.mesh
         try:
-            loaded = compile_or_load(
-                self._module_of_known_shapes(),
-                [device] if layout is None else layout.devices,
-                options=effort.compiler_options(platform_of(device)) | asked,
-                host_callbacks=self._host_functions(),
-                name=self.options.name,
-                recent=_recent,
-                free_shardings=None if layout is None else layout.kept(self.kept).free(),
-                build=effort.build_options(platform_of(device)),
-                lasting=self._is_lasting(),
-            )
+            with compiling(self.options.name):
+                loaded = compile_or_load(
+                    self._module_of_known_shapes(),
+                    [device] if layout is None else layout.devices,
+                    options=effort.compiler_options(platform_of(device)) | asked,
+                    host_callbacks=self._host_functions(),
+                    name=self.options.name,
+                    recent=_recent,
+                    free_shardings=None if layout is None else layout.kept(self.kept).free(),
+                    build=effort.build_options(platform_of(device)),
+                    lasting=self._is_lasting(),
+                )
         except JaxRuntimeError as error:
             blame(error, self)
             raise
