@@ -71,7 +71,7 @@ ROWS = (
         rounds=7,
     ),
     _row("compile_gpt12", "GPT step, 12 layers: lower and compile", "s", 0.5, fresh=True, rounds=2),
-    _row("compile_fast", 'the same with effort="fast"', "s", None, fresh=True, rounds=1),
+    _row("compile_fast", 'the same with effort="fast"', "s", None, peers=(), fresh=True, rounds=1),
     _row("compile_gpt24", "GPT step, 24 layers: lower and compile", "s", 0.3, fresh=True, rounds=1),
     _row("compile_rnn", "grad of an RNN of 200 steps: lower and compile", "s", 0.3, fresh=True, rounds=1),
     _row("compile_ode", "grad of a solver of 50 steps: lower and compile", "s", 0.3, fresh=True, rounds=1),

@@ -51,8 +51,8 @@ def test_a_slow_compile_is_told_in_a_terminal_and_wiped(monkeypatch):
     shown = _read(master)
     os.close(master)
     lines = [line for line in shown.split("\r") if line.strip()]
-    assert len(lines) >= 2 and all(line.startswith("compiling tremendous for ") for line in lines)
-    assert "test_progress.py:" in lines[0] and lines[0].rstrip().endswith("0 s")
+    assert len(lines) >= 2 and all(line.startswith("compiling tremendous for") for line in lines)
+    assert ".py:" in lines[0] and lines[0].rstrip().endswith("0 s")
     assert shown.endswith("\r") and not shown.split("\r")[-2].strip() and "\n" not in shown
 
 

@@ -80,9 +80,10 @@ def _fitted(text: str, stream: Any) -> str:
     import os
 
     try:
-        width = max(20, os.get_terminal_size(stream.fileno()).columns - 1)
+        columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
-        width = 79
-    return (
-        text if len(text) <= width else text[: width // 3] + "…" + text[len(text) - width + width // 3 + 1 :]
-    )
+        columns = 0
+    width = max(20, (columns or 80) - 1)  # some terminals say 0: unknown
+    if len(text) <= width:
+        return text
+    return text[: width // 3] + "…" + text[len(text) - width + width // 3 + 1 :]
