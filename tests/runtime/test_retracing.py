@@ -83,6 +83,14 @@ def sharded():
     return f
 
 
+def over_a_mesh():
+    f = ct.jit(lambda x: x + 1)
+    f(X)
+    with ct.set_mesh(ct.make_mesh((2,), ("i",))):
+        f(X)
+    return f
+
+
 def on_another_device():
     f = ct.jit(lambda x: x + 1)
     f(X)
@@ -148,6 +156,7 @@ CAUSES = {
     "partial": (partials, "traced", "argument 0 of the partial: 2 -> 3"),
     "another object": (bound_methods, "traced", "static argument 0: "),
     "sharding": (sharded, "compiled", r"sharding of x: NamedSharding.*'i'.* -> NamedSharding"),
+    "mesh": (over_a_mesh, "traced", "mesh in force: none -> 'i': 2 Explicit"),
     "device": (on_another_device, "compiled", "device: .*0.* -> .*1"),
     "donation": (donating, "compiled", "donation of x: False -> True"),
 }

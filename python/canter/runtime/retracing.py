@@ -236,13 +236,24 @@ def _new_in_trace(function: Any, made: Preparation, old: Preparation) -> list[st
             if where not in before or before[where] != value or type(before[where]) is not type(value)
         ] or ["fewer static arguments"]
     lines += [
-        f"setting of {name}: {was!r} -> {became!r}"
+        f"mesh in force: {_mesh(was)} -> {_mesh(became)}"
+        if name == "mesh_context"
+        else f"setting of {name}: {was!r} -> {became!r}"
         for name, became, was in zip(trace_context_names(), now.flags, then.flags, strict=True)
         if became != was
     ]
     if now.axes != then.axes:
         lines.append(f"named axes: {dict(then.axes)} -> {dict(now.axes)}")
     return lines or ["another object, which the method is bound to, or the traces were cleared"]
+
+
+def _mesh(context: Any) -> str:
+    """The mesh that a context has in force, as sizes by name, with the types of its axes."""
+    mesh = context and (context.abstract or context.concrete or context.physical)
+    if not mesh:
+        return "none"
+    axes = zip(mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True)
+    return ", ".join(f"{name!r}: {size} {str(kind).rpartition('.')[2]}" for name, size, kind in axes)
 
 
 def _static(values: dict[Any, Any], where: Any) -> str:
