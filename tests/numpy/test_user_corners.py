@@ -210,3 +210,10 @@ def test_scipy_decompositions_take_lists_and_oblong_matrices():
     np.testing.assert_allclose(ct.scipy.linalg.eigh([[2, 0], [0, 1]], eigvals_only=True), [1, 2], rtol=1e-6)
     with pytest.raises(TypeError):
         ct.scipy.linalg.det("a")
+
+
+def test_conditions_of_select_and_batches_of_matmul():
+    choices = [cnp.arange(2.0), cnp.ones(2)]
+    np.testing.assert_array_equal(cnp.select([cnp.array([0.5, 0.0]), 1], choices), [0, 1])
+    with pytest.raises(ValueError, match="leading dimensions"):
+        cnp.matmul(cnp.ones((2, 1, 3)), cnp.ones((4, 3, 2)))

@@ -142,7 +142,7 @@ def _batched_matmul(a: Any, b: Any, precision: Any, preferred: Any) -> Any:
     try:
         common = broadcast_shape(batch_a, batch_b)
     except ValueError:
-        raise TypeError(
+        raise ValueError(
             f"matmul: the leading dimensions must broadcast together, got shapes {shape_a} and {shape_b}."
         ) from None
     count = len(common)

@@ -93,7 +93,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """Elements of the first choice whose condition holds, as `numpy.select`.
 
     Args:
-      condlist: boolean arrays.
+      condlist: arrays, of which every element other than 0 holds.
       choicelist: as many arrays or numbers.
       default: where no condition holds.
 
@@ -113,9 +113,6 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         raise ValueError(
             f"condlist must have length equal to choicelist ({len(condlist)} vs {len(choicelist)}) and not be empty."
         )
-    for condition in condlist:
-        if dtype_rank(dtype_of(condition)) != 0:
-            raise ValueError(f"select needs boolean conditions, got dtype {dtype_of(condition)}.")
     return _select(list(condlist), list(choicelist), default)
 
 
@@ -124,7 +121,7 @@ def _select(conditions: list[Any], choices: list[Any], default: Any) -> Any:
     check_arraylike("select", *conditions, *choices, default)
     *choices, out = promote_dtypes(*choices, default)
     for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-        out = bodies.where(condition, choice, out)
+        out = bodies.where(bodies.to_bool(as_array(condition)), choice, out)
     return out
 
 
