@@ -119,3 +119,19 @@ def test_rules():
         custom_partitioning(lambda x: x).def_partition(partition=None)
     with pytest.raises(ValueError, match="def_partition first"):
         custom_partitioning(lambda x: x)(1.0)
+
+
+def test_arguments_of_the_program_are_cut_as_they_come():
+    @custom_partitioning
+    def f(x):
+        return cnp.sin(x)
+
+    def partition(mesh, args, result):
+        assert args[0].sharding.spec == ct.P("x", "y")
+        return mesh, cnp.sin, result.sharding, (args[0].sharding,)
+
+    f.def_partition(partition=partition, sharding_rule="i j -> i j")
+    x = np.arange(32.0, dtype=np.float32).reshape(8, 4)
+    out = ct.jit(f)(ct.device_put(x, named("x", "y")))
+    np.testing.assert_allclose(out, np.sin(x), rtol=1e-6)
+    assert out.sharding == named("x", "y")

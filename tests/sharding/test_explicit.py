@@ -220,7 +220,7 @@ def test_abstract_meshes_need_no_devices():
         out = ct.eval_shape(lambda x, w: cnp.sum(x, 1), args["x"], args["w"])
         assert out.shape == (8,)
         assert str(ct.make_jaxpr(lambda x: x.sum(1))(args["x"]).out_avals[0]) == "float32[8@x]"
-    with pytest.raises(ShardingTypeError, match="different meshes"):
+    with pytest.raises(ValueError, match="different meshes"):
         other = ct.sharding.AbstractMesh((8,), "z", EXPLICIT)
         far = ct.ShapeDtypeStruct((8, 4), "float32", sharding=ct.NamedSharding(other, P("z")))
         ct.make_jaxpr(lambda a, b: a + b)(far, args["x"])
@@ -282,3 +282,12 @@ def test_without_an_explicit_mesh_types_are_the_same_objects():
         x = ct.device_put(np.ones(8, "f"), ct.NamedSharding(auto, P("x")))
         assert ct.typeof(x).layout is None and text(x) == "f32[8]"
         assert plain.layout is None and plain.sharding.mesh.empty
+
+
+def test_constraints_along_the_automatic_axes_of_a_mesh():
+    half = explicit_mesh(types=(EXPLICIT, ct.sharding.AxisType.Auto))
+    x = np.arange(32.0, dtype=np.float32).reshape(8, 4)
+    with ct.set_mesh(half):
+        out = ct.jit(lambda x: lax.with_sharding_constraint(x, P(None, "y")))(ct.device_put(x, P("x")))
+        assert str(ct.typeof(out)) == "float32[8@x,4]" and out.sharding.spec == P("x", "y")
+        np.testing.assert_array_equal(out, x)

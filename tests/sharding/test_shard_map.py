@@ -218,3 +218,29 @@ def test_one_process_agrees_with_itself():
     spread = multihost_utils.host_local_array_to_global_array(X, mesh(), P("x"))
     assert spread.sharding == named("x")
     np.testing.assert_array_equal(multihost_utils.global_array_to_host_local_array(spread, mesh(), P("x")), X)
+
+
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_spmd_axis_name_cuts_the_batch(check_vma):
+    grid = mesh()
+    x, w = np.random.default_rng(0).uniform(0, 1, (4, 2, 3)), np.ones((3, 3)) / 3
+
+    def one(x, w):
+        return cnp.sin(x @ w) * lax.psum(x.sum(), "y")
+
+    mapped = ct.shard_map(one, mesh=grid, in_specs=(P("y"), P()), out_specs=P("y"), check_vma=check_vma)
+    batched = ct.vmap(mapped, in_axes=(0, None), spmd_axis_name="x")
+
+    def whole(x, w):
+        return cnp.sin(x @ w) * x.sum((1, 2), keepdims=True)
+
+    out = ct.jit(batched)(x, w)
+    assert out.sharding.spec == P("x", "y")
+    np.testing.assert_allclose(out, whole(x, w), rtol=1e-5)
+    own, plain = (ct.grad(lambda *a, f=f: (f(*a) ** 2).sum(), (0, 1))(x, w) for f in (batched, whole))
+    for a, b in zip(own, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    with pytest.raises(ValueError, match="axis of size 3 cannot be cut"):
+        batched(x[:3], w)
+    along = ct.vmap(lambda x: mapped(x, w) + lax.psum(x, "b"), axis_name="b", spmd_axis_name="x")
+    np.testing.assert_allclose(along(x), whole(x, w) + x.sum(0), rtol=1e-5)  # which needs all of the batch

@@ -163,7 +163,15 @@ def _conj(ctx: Any, x: Any, *, input_dtype: Any = None) -> Any:
 
 def _mulhi(ctx: Any, x: Any, y: Any) -> Any:
     x, y = _uniform(ctx, (x, y))
-    return ctx.op("chlo.mulhi", (x, y), ctx.avals_out[0])
+    out = ctx.avals_out[0]
+    bits = 8 * out.dtype.itemsize
+    if len(ctx.module_context.device_places or ()) > 1 and bits < 64:
+        # The partitioner's way back to StableHLO knows no such operation: a product of twice the width does it.
+        wide = out.update(dtype=np.dtype(f"{'uint' if out.dtype.kind == 'u' else 'int'}{2 * bits}"))
+        product = ctx.op("stablehlo.multiply", (ctx.convert(x, wide), ctx.convert(y, wide)), wide)
+        high = ctx.op("stablehlo.shift_right_logical", (product, ctx.full(bits, wide)), wide)
+        return ctx.convert(high, out)
+    return ctx.op("chlo.mulhi", (x, y), out)
 
 
 def _identity(ctx: Any, x: Any, **params: Any) -> Any:

@@ -122,11 +122,10 @@ def _layout_of(value: Any) -> Any:
     """The mesh's symbol and the spec of a value, or None."""
     attribute = None
     if isinstance(value, ir.BlockArgument):
-        owner = value.owner.owner
+        owner = value.owner.owner.operation  # the `name` of a function's view is its own
         if owner.name == "func.func" and "arg_attrs" in owner.attributes:
-            attribute = dict(ir.DictAttr(ir.ArrayAttr(owner.attributes["arg_attrs"])[value.arg_number])).get(
-                "sdy.sharding"
-            )
+            own = ir.DictAttr(ir.ArrayAttr(owner.attributes["arg_attrs"])[value.arg_number])
+            attribute = own["sdy.sharding"] if "sdy.sharding" in own else None
     else:
         result = ir.OpResult(value)
         owner = result.owner

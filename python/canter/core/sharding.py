@@ -280,7 +280,7 @@ class NamedSharding(DeviceSharding):
         if any(axes[ndim:]) or len(axes) > ndim:
             raise ValueError(
                 f"Sharding {self} is only valid for values of rank at least {len(axes)}, but was applied to a value "
-                f"of rank {ndim}."
+                f"of rank {ndim}. Make the spec shorter, or give the array more dimensions."
             )
         mesh = self.mesh
         names, sizes = mesh.axis_names, mesh.axis_sizes
@@ -375,7 +375,8 @@ def check_spec(mesh: BaseMesh, spec: PartitionSpec, label: str = "") -> None:
         if name in seen:
             raise DuplicateSpecError(
                 f"{label}A single NamedSharding spec specification can map every mesh axis to at most one positional "
-                f"dimension, but {spec} has duplicate entries for `{name}`"
+                f"dimension, but {spec} has duplicate entries for `{name}`. Name it once; "
+                f"the axes of the mesh are {dict(mesh.shape)}."
             )
         seen.add(name)
     for role in ("unreduced", "reduced"):

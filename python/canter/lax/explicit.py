@@ -135,7 +135,7 @@ def _mesh_of(primitive: Primitive, avals: Any) -> Any:
     meshes = {aval.layout.mesh: aval for aval in avals if aval.layout is not None}
     if len(meshes) > 1:
         listed = "; ".join(f"{aval.str_short(True)} over {mesh}" for mesh, aval in meshes.items())
-        raise ShardingTypeError(
+        raise ValueError(
             f"{primitive.name} of operands over different meshes: {listed}. Bring them to one mesh with "
             "canter.reshard or canter.device_put."
         )

@@ -65,9 +65,10 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
     if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
-        _check_asserted(aval, sharding)
         if not sharding.mesh.auto_axes:
+            _check_asserted(aval, sharding)
             return leaf
+        sharding = _over_auto_axes(aval, sharding)
     if isinstance(sharding, NamedSharding) and len(sharding.spec) > len(aval.shape):
         paths, _ = pytree.tree_flatten_with_path(tree)
         check_fits(
@@ -81,6 +82,23 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     return sharding_constraint_p.bind(
         leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=free
     )
+
+
+def _over_auto_axes(aval: Any, sharding: NamedSharding) -> NamedSharding:
+    """The constraint along a mesh's Auto axes; along the Explicit ones types say how values are laid out."""
+    explicit = frozenset(sharding.mesh.explicit_axes)
+    named = {axis for axes in sharding.spec.axes() for axis in axes}
+    if named & explicit or aval.layout is None or len(sharding.spec) > len(aval.shape):
+        _check_asserted(aval, sharding)
+        return sharding
+    entries = [*sharding.spec, *[None] * (len(aval.shape) - len(sharding.spec))]
+    merged = [
+        entry if entry is PartitionSpec.UNCONSTRAINED else (*own, *asked)
+        for entry, own, asked in zip(
+            entries, aval.layout.spec.axes(), PartitionSpec(*entries).axes(), strict=True
+        )
+    ]
+    return sharding.update(spec=sharding.spec.update(partitions=merged))
 
 
 def _check_asserted(aval: Any, sharding: NamedSharding) -> None:

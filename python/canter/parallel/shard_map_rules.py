@@ -277,23 +277,56 @@ def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, fl
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
     call = Region(jaxpr, params)
+    names = _cutting(call, trace)
+    parts = math.prod(call.mesh.shape[name] for name in names)
+    if trace.size % parts:
+        raise ValueError(
+            f"vmap with spmd_axis_name={trace.spmd_name!r} of a shard_map: the axis of size {trace.size} cannot be cut "
+            f"into {parts} equal parts, as many as there are devices along {names}. The mesh is "
+            f"{dict(call.mesh.shape)}."
+        )
     with call.region():
         batched, out_dims = batch_jaxpr(
-            call.closed, trace.size, dims, name=trace.name, spmd_name=trace.spmd_name
+            call.closed, trace.size // parts, dims, name=trace.name, spmd_name=trace.spmd_name
         )
-    in_specs = [_with_dim(spec, dim, call, trace) for spec, dim in zip(call.in_specs, dims, strict=True)]
+        if names and call.check_vma:
+            batched = _varying(batched, dims, names)
+    in_specs = [_with_dim(spec, dim, call, names) for spec, dim in zip(call.in_specs, dims, strict=True)]
     out_specs = [
-        _with_dim(spec, dim, call, trace) for spec, dim in zip(call.out_specs, out_dims, strict=True)
+        _with_dim(spec, dim, call, names) for spec, dim in zip(call.out_specs, out_dims, strict=True)
     ]
     return call.bind(batched, args, in_specs, out_specs), out_dims
 
 
-def _with_dim(spec: PartitionSpec, dim: int | None, call: Region, trace: Any) -> PartitionSpec:
-    """The spec with an entry for the batch dimension, which is not cut."""
+def _cutting(call: Region, trace: Any) -> tuple[Any, ...]:
+    """The manual axes that cut the batch dimension; none if collectives go along it, which need all of it."""
+    if trace.spmd_name is None or trace.name is not None:
+        return ()
+    names = trace.spmd_name if isinstance(trace.spmd_name, tuple) else (trace.spmd_name,)
+    return names if call.axes.issuperset(names) else ()
+
+
+def _varying(batched: ClosedJaxpr, dims: Any, names: tuple[Any, ...]) -> ClosedJaxpr:
+    """The program with types that say that batched operands differ along the axes."""
+    avals = [
+        aval if dim is None else aval.update(vma=aval.vma | frozenset(names))
+        for aval, dim in zip(batched.in_avals, dims, strict=True)
+    ]
+    return trace_to_jaxpr(lambda *xs: eval_jaxpr(batched.jaxpr, batched.consts, *xs), avals)
+
+
+def _with_dim(spec: PartitionSpec, dim: int | None, call: Region, names: tuple[Any, ...]) -> PartitionSpec:
+    """The spec with an entry for the batch dimension, which `spmd_axis_name` cuts and nothing else does."""
     if dim is None:
         return spec
+    twice = [name for name in names if name in _axes_of(spec)]
+    if twice:
+        raise ValueError(
+            f"vmap spmd_axis_name cannot appear in shard_map in_specs or out_specs: {', '.join(map(str, twice))} is in "
+            f"{spec}. Name another axis of the mesh {dict(call.mesh.shape)}, or leave spmd_axis_name out."
+        )
     entries = list(spec) + [None] * max(0, dim - len(spec))
-    entries.insert(dim, None)
+    entries.insert(dim, names or None)
     return spec.update(partitions=entries)
 
 

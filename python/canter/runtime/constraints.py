@@ -37,7 +37,24 @@ def reshard(xs: Any, out_shardings: Any) -> Any:
         given = [out_shardings] * len(leaves)
     else:
         given = pytree.flatten_axes("reshard out_shardings", treedef, out_shardings)
-    return treedef.unflatten([_resharded(*pair) for pair in zip(leaves, given, strict=True)])
+    try:
+        return treedef.unflatten([_resharded(*pair) for pair in zip(leaves, given, strict=True)])
+    except ValueError as error:
+        raise _named(error, xs, given) from None
+
+
+def _named(error: Exception, xs: Any, given: Any) -> Exception:
+    """The same error, with the path of the array it is about."""
+    for (path, leaf), each in zip(pytree.tree_flatten_with_path(xs)[0], given, strict=True):
+        if path:
+            try:
+                sharding = resolve(each, "reshard", "out_shardings")
+                sharding.shard_shape(get_aval(leaf).shape)
+            except ValueError as problem:
+                if isinstance(each, PartitionSpec) and str(problem) == str(error):
+                    break  # the spec itself is wrong, whatever it is for
+                return type(error)(f"reshard of xs{pytree.keystr(path)}: {error}")
+    return error
 
 
 def _resharded(leaf: Any, given: Any) -> Any:

@@ -32,7 +32,7 @@ from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
-from ..core.sharding import DeviceSharding, IndivisibleError, NamedSharding, check_fits, in_order_of, resolve
+from ..core.sharding import DeviceSharding, NamedSharding, check_fits, in_order_of, resolve
 from ..core.trace import Tracer, concrete_or_error
 from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
@@ -169,6 +169,11 @@ def _as_sharding(target: Any, value: Any) -> Any:
         target.check_concrete("device_put", "the array", np.shape(value))
         return target.sharding
     if isinstance(target, PartitionSpec) or not isinstance(target, Sharding):
+        if isinstance(target, PartitionSpec) and current_context().abstract is None:
+            raise ValueError(
+                f"device_put to {target}, a PartitionSpec, needs a mesh: set one with canter.set_mesh(mesh), or put to "
+                f"canter.NamedSharding(mesh, {target})."
+            )
         return resolve(target, "device_put", "device")
     return target
 
@@ -381,7 +386,7 @@ def device_put(
                 if isinstance(target, DeviceSharding) and not target.is_fully_addressable:
                     _check_same(leaf, target)
             outs = [put(*each) for each in zip(leaves, devices, semantics, strict=True)]
-        except IndivisibleError as error:
+        except ValueError as error:
             raise _named(error, x, leaves, devices) from None
         finally:
             guards.explicit_device_put = previous
@@ -413,8 +418,13 @@ def _named(error: Exception, x: Any, leaves: Any, targets: Any) -> Exception:
     """The same error, with the path of the leaf it is about."""
     paths, _ = pytree.tree_flatten_with_path(x)
     for (path, leaf), target in zip(paths, targets, strict=True):
-        sharding = _as_sharding(target, leaf)
-        if path and isinstance(sharding, DeviceSharding):
+        if path:
+            try:
+                sharding = _as_sharding(target, leaf)
+            except ValueError:
+                return error
+            if not isinstance(sharding, DeviceSharding):
+                continue
             try:
                 sharding.shard_shape(np.shape(leaf))
             except ValueError:

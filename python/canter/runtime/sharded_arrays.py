@@ -122,7 +122,8 @@ def make_array_from_single_device_arrays(
     if len(arrays) != len(wanted):
         raise ValueError(
             f"{function}: Expected {len(wanted)} per-device arrays (this is how many devices are addressable by the "
-            f"sharding), but got {len(arrays)}"
+            f"sharding), but got {len(arrays)}. Give one array a device, of shape {sharding.shard_shape(shape)}, as "
+            f"{sharding} cuts {shape}."
         )
     part_shape = sharding.shard_shape(shape)
     by_device = {}

@@ -58,6 +58,8 @@ def layout_of_call(
       ValueError: arguments, options and program name different devices, an argument is committed to
         another sharding than the one asked for, or a shape does not fit its sharding.
     """
+    if shardings is None:
+        _check_one_mesh(args, describe, closed)
     ins, outs = ((), ()) if shardings is None else shardings
     ins = list(ins) or [None] * len(args)
     outs = list(outs) or [None] * len(closed.jaxpr.outvars)
@@ -93,6 +95,35 @@ def layout_of_call(
         outs = [_as_typed(*pair, mesh) for pair in zip(outs, closed.out_avals, strict=True)]
     wanted = [s if s is None else in_order_of(s, mesh, _rank(arg)) for s, arg in zip(ins, args, strict=True)]
     return Layout(devices, mesh, tuple(wanted), tuple(outs))
+
+
+_MOVES = {"device_put", "reshard", "copy", "layout_constraint"}
+
+
+def _check_one_mesh(args: Sequence[Any], describe: Callable[[int], str], closed: ClosedJaxpr) -> None:
+    """Checks that work is done over one mesh, where axes of type Explicit are in play.
+
+    Raises:
+      ValueError: arguments are over another mesh than the one in force, or over different ones.
+    """
+    context = current_context().concrete
+    meshes = {} if context is None else {context: "The mesh in force"}
+    for position, arg in enumerate(args):
+        own = _tied_to(arg)
+        if type(own) is NamedSharding and own.mesh not in meshes:
+            meshes[own.mesh] = f"{describe(position)}, of type {_shape_text(arg)}, is over"
+    # Along one grid, arrays leave regions of automatic axes, `auto_axes`, with another type of the same axes.
+    if len({mesh.shape_tuple for mesh in meshes}) < 2 or not any(mesh.explicit_axes for mesh in meshes):
+        return
+    if program_shardings(closed) or all(eqn.primitive.name in _MOVES for eqn in closed.jaxpr.eqns):
+        return  # programs with meshes of their own bring arrays there
+    first = next(iter(meshes.items()))
+    second = next(pair for pair in meshes.items() if pair[0].shape_tuple != first[0].shape_tuple)
+    raise ValueError(
+        f"The meshes of all arguments and the context mesh should match where axes are of type Explicit. {first[1]} "
+        f"{first[0]}, while {second[1]} {second[0]}. Bring arrays to one mesh with canter.reshard or "
+        "canter.device_put, or set that mesh with canter.set_mesh."
+    )
 
 
 def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
