@@ -173,7 +173,7 @@ ERRORS = {
     ),
     "no mesh": (lambda: ct.jit(lambda x: x, in_shardings=P("x"))(X), RuntimeError, "set_mesh"),
     "no mesh for a constraint": (lambda: lax.with_sharding_constraint(X, P("x")), RuntimeError, "set_mesh"),
-    "no mesh for a put": (lambda: ct.device_put(X, P("x")), RuntimeError, "set_mesh"),
+    "no mesh for a put": (lambda: ct.device_put(X, P("x")), ValueError, "set_mesh"),
     "constraint too long": (
         lambda: lax.with_sharding_constraint({"a": X[0]}, named("x", "y")), ValueError, r"x\['a'\].*rank at least 2",
     ),
