@@ -217,3 +217,12 @@ def test_conditions_of_select_and_batches_of_matmul():
     np.testing.assert_array_equal(cnp.select([cnp.array([0.5, 0.0]), 1], choices), [0, 1])
     with pytest.raises(ValueError, match="leading dimensions"):
         cnp.matmul(cnp.ones((2, 1, 3)), cnp.ones((4, 3, 2)))
+
+
+def test_one_variable_and_nothing_to_take():
+    x = np.arange(4, dtype=np.float32)
+    for value in (cnp.cov(x[None]), cnp.cov(x[:, None], rowvar=False), cnp.corrcoef(x[None])):
+        assert value.shape == ()
+    with pytest.raises(IndexError, match="no elements"):
+        cnp.take(cnp.ones(0), 0)
+    assert cnp.take(cnp.ones(0), np.zeros(0, int)).shape == (0,)

@@ -395,8 +395,8 @@ def _cov(m: Any, y: Any, fweights: Any, aweights: Any, *, rowvar: bool, ddof: in
     scaled = X if weights is None else lax.mul(X, broadcast_to(weights, shape_of(X)))
     product = lax.dot_general(X, bodies.conjugate(scaled), (((1,), (1,)), ((), ())))
     out = lax.div(product, factor)
-    out = lax.squeeze(out, tuple(i for i in (0, 1) if shape_of(out)[i] == 1 and len(shape_of(m)) < 2))
-    return convert(out, dtype_of(out))
+    out = convert(out, dtype_of(out))
+    return lax.reshape(out, ()) if shape_of(out) == (1, 1) else out
 
 
 @composite(static_argnames=("rowvar", "bias", "ddof", "dtype"))

@@ -463,6 +463,8 @@ def take(
 
         a, axis = ravel(a), 0
     axis = canonical_axis(operator.index(axis), len(shape_of(a)))
+    if shape_of(a)[axis] == 0 and 0 not in shape_of(indices):
+        raise IndexError(f"take: axis {axis} of shape {shape_of(a)} has no elements to take.")
     return _take(
         a,
         indices,
