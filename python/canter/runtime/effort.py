@@ -37,7 +37,7 @@ class Levers(NamedTuple):
 
 #: By effort. docs/compile-time.md has what each brought, and what was tried and brought nothing.
 LEVERS = {
-    "fast": Levers({"xla_backend_optimization_level": 0}, 4, float("inf"), -1.0),
+    "fast": Levers({"xla_backend_optimization_level": 0}, 32, float("inf"), -1.0),
     "default": Levers({}, 32, 2 << 20, 0.0),
     "max": Levers({}, 32, 2 << 20, 1.0),
 }
