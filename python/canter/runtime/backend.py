@@ -380,7 +380,8 @@ def live_arrays(platform: str | None = None) -> list[Any]:
     >>> any(y is x for y in ct.live_arrays())
     True
     """
-    return [array for array in get_backend(platform).live_arrays() if not array.is_deleted()]
+    arrays = get_backend(platform).live_arrays()  # those that are not finished have no type yet
+    return [array for array in arrays if array.aval is not None and not array.is_deleted()]
 
 
 def clear_backends() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..core.source import user_frame
-from .backend import get_backend
+from .backend import get_backend, live_arrays
 from .jaxpr_liveness import jaxpr_liveness
 from .memory_analysis import (
     MemoryAnalysis,
@@ -114,9 +114,7 @@ def arrays_by_line(platform: str | None = None) -> list[ArrayGroup]:
       [1]
     """
     groups: dict[Any, ArrayGroup] = {}
-    for array in get_backend(platform).live_arrays():
-        if array.aval is None or array.is_deleted():  # the runtime also lists arrays that are not finished
-            continue
+    for array in live_arrays(platform):
         frame = user_frame(array.traceback) if array.traceback is not None else None
         key = (tuple(array.shape), str(array.dtype), *(frame or ("", "", 0)))
         group = groups.get(key)
