@@ -27,7 +27,7 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
-import checkpoint  # type: ignore[import-not-found] - these two are found beside this file
+import checkpoint  # type: ignore[import-not-found]  # beside this file
 import devices  # type: ignore[import-not-found]
 import numpy as np
 

@@ -138,7 +138,7 @@ def test_two_processes_train_as_one_does(example, on_eight, tmp_path):
     pytest.importorskip("matplotlib", reason="the demo draws with matplotlib: pip install 'canter[demo]'")
     (tmp_path / "text").write_bytes(TEXT.tobytes())
     options = ["--size", "tiny", "--steps", "20", "--save-every", "10", "--data", tmp_path / "text"]
-    devices = ["--processes", "2", "--mesh", "data=4", "--output", tmp_path / "out"]
+    devices = ["--processes", "2", "--mesh", "data=2,model=2", "--output", tmp_path / "out"]
     program = pathlib.Path(__file__).with_name("smaller.py")
     done = subprocess.run(
         [sys.executable, program, *options, *devices], capture_output=True, text=True, timeout=300

@@ -97,7 +97,7 @@ def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
     parts = sharding.addressable_devices_indices_map(aval.shape)
     pieces = [host[index] for index in parts.values()]
     cuts = len({tuple((cut.start, cut.stop) for cut in index) for index in parts.values()})
-    if 1 < cuts < len(pieces):
+    if cuts < len(pieces) and not sharding.is_fully_replicated:
         # jaxlib cannot put one piece of memory on some of the devices in one call.
         part = ShapedArray(pieces[0].shape, aval.dtype, aval.weak_type)
         arrays = [
