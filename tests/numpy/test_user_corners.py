@@ -127,12 +127,6 @@ def test_update_by_a_higher_dtype(call):
     np.testing.assert_array_equal(out, MIXED_UPDATES[call])
 
 
-def test_insert_beyond_the_ends():
-    x = cnp.arange(3)
-    for index, expected in ((5, [0, 1, 2, 9]), (-5, [9, 0, 1, 2]), (cnp.array([7, -9]), [9, 0, 1, 2, 9])):
-        np.testing.assert_array_equal(cnp.insert(x, index, 9), expected)
-
-
 def test_polynomials_as_columns():
     np.testing.assert_array_equal(cnp.polyadd(cnp.ones((2, 3)), cnp.ones((1, 3))), [[1] * 3, [2] * 3])
     np.testing.assert_array_equal(cnp.polysub(cnp.eye(2), cnp.ones(2)), [[0, -1], [-1, 0]])

@@ -631,7 +631,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 
     Args:
       arr: an array.
-      obj: an index, a slice, or concrete indices, in arr's own numbering; beyond its ends they count as its ends.
+      obj: an index, a slice, or concrete indices, in arr's own numbering.
       values: an array that broadcasts to what is put in.
       axis: the axis; None flattens arr first.
 
@@ -639,6 +639,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
       An array.
 
     Raises:
+      IndexError: an index is out of bounds, as in NumPy.
       ConcretizationTypeError: the indices are traced.
 
     Example:
@@ -677,7 +678,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     if symbolic:
         places = places * (count // len(places)) if places else []
     else:
-        where = np.clip(np.where(where < 0, where + size, where), 0, size)
+        where = np.where(where < 0, where + size, where)
+        if where.size and (where.min() < 0 or where.max() > size):
+            raise IndexError(f"insert: index out of bounds for axis {axis} with size {size}: {where.tolist()}.")
     target = tuple(count if i == axis else n for i, n in enumerate(shape_of(arr)))
     values = convert(broadcast_to(values, target), dtype_of(arr))
     order = np.argsort(where, kind="stable")
