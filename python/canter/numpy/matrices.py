@@ -680,7 +680,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     else:
         where = np.where(where < 0, where + size, where)
         if where.size and (where.min() < 0 or where.max() > size):
-            raise IndexError(f"insert: index out of bounds for axis {axis} with size {size}: {where.tolist()}.")
+            raise IndexError(
+                f"insert: index out of bounds for axis {axis} with size {size}: {where.tolist()}."
+            )
     target = tuple(count if i == axis else n for i, n in enumerate(shape_of(arr)))
     values = convert(broadcast_to(values, target), dtype_of(arr))
     order = np.argsort(where, kind="stable")

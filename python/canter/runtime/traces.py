@@ -80,8 +80,8 @@ class Traces(dict[Any, TracedProgram]):
 _traces: dict[int, tuple[Any, Traces]] = {}
 
 
-def _forget(key: int, reference: Any) -> None:
-    _traces.pop(key, None)
+def _forget(traces: dict[int, Any], key: int, reference: Any) -> None:
+    traces.pop(key, None)  # not the module's variable, which is None when the interpreter ends
 
 
 def traces_of(function: Any) -> Traces:
@@ -93,7 +93,7 @@ def traces_of(function: Any) -> Traces:
     found = _traces.get(key)
     if found is None:
         try:
-            reference = weakref.ref(owner, functools.partial(_forget, key))
+            reference = weakref.ref(owner, functools.partial(_forget, _traces, key))
         except TypeError:
             return Traces()
         found = _traces[key] = (reference, Traces())
