@@ -16,6 +16,8 @@ from typing import Any
 
 from canter_pjrt.jaxlib_door import Config, guard_lib, jax_jit, trace_context, unset
 
+from . import settings
+
 __all__ = ["Flag", "UserContext", "config", "flags", "make_user_context", "trace_context"]
 
 
@@ -144,135 +146,12 @@ class FlagContext:
         return with_flags
 
 
-# How values are checked. Each raises ValueError with the words that follow "expected".
-
-
 def _from_text(text: str) -> Any:
     """The environment holds text: `none` and the empty string mean no value."""
     return None if text.strip().lower() in ("", "none") else text.strip()
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, str):
-        word = value.lower()
-        if word in ("1", "true", "t", "yes", "y", "on"):
-            return True
-        if word in ("0", "false", "f", "no", "n", "off"):
-            return False
-    elif isinstance(value, (bool, int)) or type(value).__name__ == "bool":
-        if value in (0, 1):
-            return bool(value)
-    raise ValueError("True or False")
-
-
-def _number(kind: type, at_least: float | None = None) -> Callable[[Any], Any]:
-    words = {int: "an integer", float: "a number"}[kind]
-    words += "" if at_least is None else f" of at least {at_least}"
-
-    def parse(value: Any) -> Any:
-        try:
-            exact = isinstance(value, (bool, float)) and kind is int
-            number = None if exact else kind(value)
-        except (TypeError, ValueError):
-            number = None
-        if number is None or (at_least is not None and number < at_least):
-            raise ValueError(words)
-        return number
-
-    return parse
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, (str, os.PathLike)):
-        raise ValueError("a string")
-    return os.fspath(value)
-
-
-def _optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def parse_optional(value: Any) -> Any:
-        if value is None:
-            return None
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise ValueError(f"{error}, or None") from None
-
-    return parse_optional
-
-
-def _one_of(*choices: str) -> Callable[[Any], Any]:
-    def parse(value: Any) -> Any:
-        value = getattr(value, "value", value)  # an enum member stands for its value
-        if value not in choices:
-            raise ValueError("one of " + ", ".join(map(repr, choices)))
-        return value
-
-    return parse
-
-
-def _device(value: Any) -> Any:
-    is_device = hasattr(value, "platform") and hasattr(value, "id")
-    if isinstance(value, str) or is_device or hasattr(value, "device_set"):
-        return value
-    raise ValueError("a device such as canter.devices('cpu')[0], or a platform's name such as 'cpu'")
-
-
-def _gpu_topology(value: Any) -> str:
-    """Counts of slices, of hosts in each and of GPUs in each: "1x2x8"; "" for none."""
-    parts = value.split("x") if isinstance(value, str) else [""]
-    if value != "" and not (len(parts) == 3 and all(part.strip().isdigit() and int(part) for part in parts)):
-        raise ValueError("counts of slices, hosts and GPUs such as '1x2x8', or ''")
-    return "x".join(part.strip() for part in parts)
-
-
-def _device_ids(value: Any) -> str:
-    """Ids as text, "0,2"; a list of them is as good."""
-    text = (
-        value
-        if isinstance(value, str)
-        else ",".join(map(str, value))
-        if isinstance(value, (list, tuple))
-        else ""
-    )
-    ids = [part.strip() for part in text.split(",")]
-    if text != "all" and not all(part.isdigit() for part in ids):
-        raise ValueError("'all' or ids of devices such as '0,2'")
-    return text if text == "all" else ",".join(ids)
-
-
-def _plugin_options(value: Any) -> tuple[tuple[str, Any], ...]:
-    """Options by name: a mapping, or text as in "allocator:bfc;memory_fraction:0.5"."""
-    if isinstance(value, str):
-        pairs = [part.partition(":") for part in value.split(";") if part]
-        if not all(name and colon for name, colon, _ in pairs):
-            raise ValueError("text such as 'memory_fraction:0.5;preallocate:false', or a mapping")
-        value = {name.strip(): _plugin_value(text.strip()) for name, _, text in pairs}
-    try:
-        return tuple(sorted(dict(value).items()))
-    except (TypeError, ValueError):
-        raise ValueError("text such as 'memory_fraction:0.5;preallocate:false', or a mapping") from None
-
-
-def _plugin_value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text.lower(), text)
-
-
-_XLA_CACHES = ("xla_gpu_kernel_cache_file", "xla_gpu_per_fusion_autotune_cache_dir")
-
-
-def _xla_caches(value: Any) -> str:
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [""]
-    if value not in ("all", "none") and not set(names) <= set(_XLA_CACHES):
-        raise ValueError(f"'all', 'none', or names among {', '.join(_XLA_CACHES)}")
-    return ",".join(names)
-
-
-_PRECISIONS = _one_of(
+_PRECISIONS = settings.one_of(
     "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "fastest",
     "ANY_F8_ANY_F8_F32", "ANY_F8_ANY_F8_F32_FAST_ACCUM", "ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM",
     "F16_F16_F16", "F16_F16_F32", "BF16_BF16_BF16", "BF16_BF16_F32", "BF16_BF16_F32_X3",
@@ -320,221 +199,258 @@ def _flag(name: str, default: Any, parse: Callable[[Any], Any], help: str, **opt
 
 # Flags a compiled call depends on: each costs every call a little.
 enable_x64 = _flag(
-    "enable_x64", False, _boolean, "Whether 64-bit types are kept; else they become 32-bit.", jit_key=True
+    "enable_x64",
+    False,
+    settings.boolean,
+    "Whether 64-bit types are kept; else they become 32-bit.",
+    jit_key=True,
 )
 disable_jit = _flag(
-    "disable_jit", False, _boolean, "Whether jit-compiled functions run as plain Python.", jit_key=True
+    "disable_jit",
+    False,
+    settings.boolean,
+    "Whether jit-compiled functions run as plain Python.",
+    jit_key=True,
 )
 numpy_dtype_promotion = _flag(
-    "numpy_dtype_promotion", "standard", _one_of("standard", "strict"),
+    "numpy_dtype_promotion", "standard", settings.one_of("standard", "strict"),
     "How operands of different dtypes are joined: 'standard' promotes, 'strict' raises.", jit_key=True,
 )  # fmt: skip
 numpy_rank_promotion = _flag(
-    "numpy_rank_promotion", "allow", _one_of("allow", "warn", "raise"),
+    "numpy_rank_promotion", "allow", settings.one_of("allow", "warn", "raise"),
     "What happens when operands of different rank broadcast.", jit_key=True,
 )  # fmt: skip
 default_matmul_precision = _flag(
-    "default_matmul_precision", None, _optional(_PRECISIONS),
+    "default_matmul_precision", None, settings.optional(_PRECISIONS),
     "Precision of matrix products and convolutions that name none.", jit_key=True,
 )  # fmt: skip
 default_device = _flag(
-    "default_device", None, _optional(_device), "Device of arrays that name none.", jit_key=True
+    "default_device",
+    None,
+    settings.optional(settings.device),
+    "Device of arrays that name none.",
+    jit_key=True,
 )
 default_prng_impl = _flag(
-    "default_prng_impl", "threefry2x32", _one_of("threefry2x32", "rbg", "unsafe_rbg"),
+    "default_prng_impl", "threefry2x32", settings.one_of("threefry2x32", "rbg", "unsafe_rbg"),
     "Generator behind new random keys.", jit_key=True,
 )  # fmt: skip
 threefry_partitionable = _flag(
-    "threefry_partitionable", True, _boolean,
+    "threefry_partitionable", True, settings.boolean,
     "Whether Threefry draws each number from a counter of its own; off, from halves of one range.", jit_key=True,
 )  # fmt: skip
 debug_nans = _flag(
-    "debug_nans", False, _boolean, "Whether a NaN in a result raises FloatingPointError.", jit_key=True
+    "debug_nans",
+    False,
+    settings.boolean,
+    "Whether a NaN in a result raises FloatingPointError.",
+    jit_key=True,
 )
-debug_infs = _flag("debug_infs", False, _boolean, "Whether an infinity in a result raises.", jit_key=True)
+debug_infs = _flag(
+    "debug_infs", False, settings.boolean, "Whether an infinity in a result raises.", jit_key=True
+)
 
 # Flags of random keys.
 enable_custom_prng = _flag(
-    "enable_custom_prng", False, _boolean, "Whether random.PRNGKey gives keys of a key dtype."
+    "enable_custom_prng", False, settings.boolean, "Whether random.PRNGKey gives keys of a key dtype."
 )
 legacy_prng_key = _flag(
-    "legacy_prng_key", "allow", _one_of("allow", "warn", "error"),
+    "legacy_prng_key", "allow", settings.one_of("allow", "warn", "error"),
     "What happens when a raw array of words is used as a random key.",
 )  # fmt: skip
 
 # Flags of the meaning of programs, beyond those above.
 allow_f16_reductions = _flag(
-    "allow_f16_reductions", True, _boolean,
+    "allow_f16_reductions", True, settings.boolean,
     "Whether lax.reduce_sum takes float16 and bfloat16; else it raises ValueError.", jit_key=True,
 )  # fmt: skip
 softmax_custom_jvp = _flag(
-    "softmax_custom_jvp", False, _boolean,
+    "softmax_custom_jvp", False, settings.boolean,
     "Whether nn.softmax has a derivative rule of its own, which keeps the result alone.", jit_key=True,
 )  # fmt: skip
 auto_pcast = _flag(
-    "auto_pcast", True, _boolean,
+    "auto_pcast", True, settings.boolean,
     "Whether shard_map casts operands to vary along the mesh axes that the others vary along; else they must agree.",
     jit_key=True,
 )  # fmt: skip
 remove_size_one_mesh_axis_from_type = _flag(
-    "remove_size_one_mesh_axis_from_type", False, _boolean,
+    "remove_size_one_mesh_axis_from_type", False, settings.boolean,
     "Whether types leave out the mesh axes of size 1 along which a value varies.", jit_key=True,
 )  # fmt: skip
 jax2tf_associative_scan_reductions = _flag(
-    "jax2tf_associative_scan_reductions", False, _boolean,
+    "jax2tf_associative_scan_reductions", False, settings.boolean,
     "How cumulative sums become TensorFlow graphs. Programs leave Canter as StableHLO only, so that no program "
     "depends on it; it is taken so that code that sets it runs.",
 )  # fmt: skip
 
 # Flags of tracing, errors and printing.
 check_tracer_leaks = _flag(
-    "check_tracer_leaks", False, _boolean, "Whether a tracer that outlives its trace raises.", jit_key=True
+    "check_tracer_leaks",
+    False,
+    settings.boolean,
+    "Whether a tracer that outlives its trace raises.",
+    jit_key=True,
 )
-enable_checks = _flag("enable_checks", False, _boolean, "Whether every jaxpr built is checked.")
+enable_checks = _flag("enable_checks", False, settings.boolean, "Whether every jaxpr built is checked.")
 log_compiles = _flag(
-    "log_compiles", False, _boolean, "Whether each trace and compile is logged with its time."
+    "log_compiles", False, settings.boolean, "Whether each trace and compile is logged with its time."
 )
 explain_cache_misses = _flag(
-    "explain_cache_misses", False, _boolean, "Whether each trace of a jitted function logs why it is needed."
+    "explain_cache_misses",
+    False,
+    settings.boolean,
+    "Whether each trace of a jitted function logs why it is needed.",
 )
-no_tracing = _flag("no_tracing", False, _boolean, "Whether tracing a function for jit raises RuntimeError.")
+no_tracing = _flag(
+    "no_tracing", False, settings.boolean, "Whether tracing a function for jit raises RuntimeError."
+)
 check_untrusted_artifacts = _flag(
-    "check_untrusted_artifacts", True, _boolean,
+    "check_untrusted_artifacts", True, settings.boolean,
     "Whether the module of an exported program that others wrote is read by a child process before this one.",
 )  # fmt: skip
 debug_key_reuse = _flag(
-    "debug_key_reuse", False, _boolean, "Whether to use a random key a second time raises KeyReuseError.",
+    "debug_key_reuse", False, settings.boolean, "Whether to use a random key a second time raises KeyReuseError.",
     jit_key=True,
 )  # fmt: skip
 no_execution = _flag(
-    "no_execution", False, _boolean, "Whether running a compiled program raises RuntimeError.",
+    "no_execution", False, settings.boolean, "Whether running a compiled program raises RuntimeError.",
     dispatch_key=True,
 )  # fmt: skip
 traceback_filtering = _flag(
     "traceback_filtering", "auto",
-    _one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
+    settings.one_of("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
     "Whether Canter's own frames are dropped from an exception's traceback ('off' keeps them).",
 )  # fmt: skip
 traceback_in_locations_limit = _flag(
-    "traceback_in_locations_limit", 10, _number(int, -1),
+    "traceback_in_locations_limit", 10, settings.number(int, -1),
     "How many user frames a location in the compiled program carries; -1 for all.",
 )  # fmt: skip
 logging_level = _flag(
-    "logging_level", None, _optional(_one_of("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    "logging_level", None,
+    settings.optional(settings.one_of("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     "Level of the logger 'canter'.", on_change=_set_logging_level,
 )  # fmt: skip
 
 # Flags of devices and transfers.
 platforms = _flag(
-    "platforms", None, _optional(_text), "Platforms to start, by preference, such as 'cuda,cpu'."
+    "platforms",
+    None,
+    settings.optional(settings.text),
+    "Platforms to start, by preference, such as 'cuda,cpu'.",
 )
 num_cpu_devices = _flag(
-    "num_cpu_devices", -1, _number(int, -1), "How many virtual CPU devices to start; -1: one."
+    "num_cpu_devices", -1, settings.number(int, -1), "How many virtual CPU devices to start; -1: one."
 )
 cuda_visible_devices = _flag(
-    "cuda_visible_devices", "all", _device_ids, "Ids of the NVIDIA GPUs that may be used, '0,2', or 'all'."
+    "cuda_visible_devices",
+    "all",
+    settings.device_ids,
+    "Ids of the NVIDIA GPUs that may be used, '0,2', or 'all'.",
 )
 rocm_visible_devices = _flag(
-    "rocm_visible_devices", "all", _device_ids, "Ids of the AMD GPUs that may be used, '0,2', or 'all'."
+    "rocm_visible_devices",
+    "all",
+    settings.device_ids,
+    "Ids of the AMD GPUs that may be used, '0,2', or 'all'.",
 )
 mock_gpu_topology = _flag(
-    "mock_gpu_topology", "", _gpu_topology,
+    "mock_gpu_topology", "", settings.gpu_topology,
     "Pretend that one GPU is many: slices x hosts in each x GPUs in each, such as '1x2x8'; '': do not.",
 )  # fmt: skip
 mock_num_gpu_processes = _flag(
     "mock_num_gpu_processes",
     0,
-    _number(int, 0),
+    settings.number(int, 0),
     "As how many processes the pretended GPUs count; 0: the hosts.",
 )
 pjrt_client_create_options = _flag(
-    "pjrt_client_create_options", None, _optional(_plugin_options),
+    "pjrt_client_create_options", None, settings.optional(settings.plugin_options),
     "Options for the clients of plugins, such as 'memory_fraction:0.5;preallocate:false'.",
 )  # fmt: skip
 transfer_guard_host_to_device = _flag(
-    "transfer_guard_host_to_device", None, _optional(_one_of(*_GUARD_LEVELS)),
+    "transfer_guard_host_to_device", None, settings.optional(settings.one_of(*_GUARD_LEVELS)),
     "What an implicit copy from host to device does.", on_change=_set_guard("host_to_device"),
 )  # fmt: skip
 transfer_guard_device_to_device = _flag(
-    "transfer_guard_device_to_device", None, _optional(_one_of(*_GUARD_LEVELS)),
+    "transfer_guard_device_to_device", None, settings.optional(settings.one_of(*_GUARD_LEVELS)),
     "What an implicit copy from device to device does.", on_change=_set_guard("device_to_device"),
 )  # fmt: skip
 transfer_guard_device_to_host = _flag(
-    "transfer_guard_device_to_host", None, _optional(_one_of(*_GUARD_LEVELS)),
+    "transfer_guard_device_to_host", None, settings.optional(settings.one_of(*_GUARD_LEVELS)),
     "What an implicit copy from device to host does.", on_change=_set_guard("device_to_host"),
 )  # fmt: skip
 
 array_garbage_collection_guard = _flag(
-    "array_garbage_collection_guard", None, _optional(_one_of("allow", "log", "fatal")),
+    "array_garbage_collection_guard", None, settings.optional(settings.one_of("allow", "log", "fatal")),
     "What happens when an array is freed by the garbage collector, which frees it late, instead of by its last "
     "reference: nothing, a line in the log, or the end of the process.", on_change=_set_collection_guard,
 )  # fmt: skip
 thread_guard = _flag(
-    "thread_guard", False, _boolean,
+    "thread_guard", False, settings.boolean,
     "Whether computations over several processes may start in the thread alone that set this flag.",
     on_change=_set_thread_guard,
 )  # fmt: skip
 
 # Flags of programs that several processes run together.
 cpu_collectives_implementation = _flag(
-    "cpu_collectives_implementation", "gloo", _optional(_one_of("none", "gloo", "mpi")),
+    "cpu_collectives_implementation", "gloo", settings.optional(settings.one_of("none", "gloo", "mpi")),
     "What CPU devices of several processes communicate by.",
 )  # fmt: skip
 cpu_enable_async_dispatch = _flag(
-    "cpu_enable_async_dispatch", True, _boolean,
+    "cpu_enable_async_dispatch", True, settings.boolean,
     "Whether a call may return before the CPU has computed its results.",
 )  # fmt: skip
 cpu_get_local_topology_timeout_minutes = _flag(
-    "cpu_get_local_topology_timeout_minutes", 2, _number(int, 0),
+    "cpu_get_local_topology_timeout_minutes", 2, settings.number(int, 0),
     "How long to wait for what the processes of this machine tell about their CPU devices.",
 )  # fmt: skip
 cpu_get_global_topology_timeout_minutes = _flag(
-    "cpu_get_global_topology_timeout_minutes", 5, _number(int, 0),
+    "cpu_get_global_topology_timeout_minutes", 5, settings.number(int, 0),
     "How long to wait for what all processes tell about their CPU devices.",
 )  # fmt: skip
 sort_devices_by_process_index = _flag(
-    "sort_devices_by_process_index", True, _boolean,
+    "sort_devices_by_process_index", True, settings.boolean,
     "Whether `devices` gives those of process 0 first, then those of process 1, and so on (plugins).",
 )  # fmt: skip
 force_dcn_cross_host_transfers = _flag(
-    "force_dcn_cross_host_transfers", False, _boolean,
+    "force_dcn_cross_host_transfers", False, settings.boolean,
     "Whether arrays move between hosts over the network, even where a faster way is there (plugins).",
 )  # fmt: skip
 enable_recoverability = _flag(
-    "enable_recoverability", False, _boolean,
+    "enable_recoverability", False, settings.boolean,
     "Whether a process goes on, in a computation it cannot finish, when another one has failed; else it ends.",
 )  # fmt: skip
 enable_preemption_service = _flag(
-    "enable_preemption_service", True, _boolean,
+    "enable_preemption_service", True, settings.boolean,
     "Whether SIGTERM is taken as notice that the process will be stopped, for reached_preemption_sync_point.",
 )  # fmt: skip
 distributed_debug = _flag(
     "distributed_debug",
     False,
-    _boolean,
+    settings.boolean,
     "Whether each program that processes agree on is logged as a warning.",
 )
 process_agreement_timeout_seconds = _flag(
-    "process_agreement_timeout_seconds", 600.0, _number(float, 0),
+    "process_agreement_timeout_seconds", 600.0, settings.number(float, 0),
     "How long a process waits for the others before it runs a new program with them.",
 )  # fmt: skip
 
 # Flags of how much is done to compile sooner, or to run faster.
-_LEVELS = _one_of("UNKNOWN", "O0", "O1", "O2", "O3")
+_LEVELS = settings.one_of("UNKNOWN", "O0", "O1", "O2", "O3")
 effort = _flag(
-    "effort", "default", _one_of("fast", "default", "max"),
+    "effort", "default", settings.one_of("fast", "default", "max"),
     "Whether programs are to compile sooner ('fast') or to run faster ('max').", dispatch_key=True,
 )  # fmt: skip
 outline = _flag(
-    "outline", "auto", _one_of("auto", "off"),
+    "outline", "auto", settings.one_of("auto", "off"),
     "Whether repeated layers of a program become calls of one function, or a loop (CPU only).", dispatch_key=True,
 )  # fmt: skip
 exec_time_optimization_effort = _flag(
-    "exec_time_optimization_effort", 0.0, _number(float),
+    "exec_time_optimization_effort", 0.0, settings.number(float),
     "The compiler's effort to make programs fast, from -1 to 1; 0: what `effort` says.", dispatch_key=True,
 )  # fmt: skip
 memory_fitting_effort = _flag(
-    "memory_fitting_effort", 0.0, _number(float),
+    "memory_fitting_effort", 0.0, settings.number(float),
     "The compiler's effort to fit programs into the memory of the device, from -1 to 1.", dispatch_key=True,
 )  # fmt: skip
 optimization_level = _flag(
@@ -547,44 +463,48 @@ memory_fitting_level = _flag(
 
 # Flags of the compilation cache.
 enable_compilation_cache = _flag(
-    "enable_compilation_cache", True, _boolean, "Whether compiled programs are kept on disk."
+    "enable_compilation_cache", True, settings.boolean, "Whether compiled programs are kept on disk."
 )
 compilation_cache_dir = _flag(
-    "compilation_cache_dir", None, _optional(_text),
+    "compilation_cache_dir", None, settings.optional(settings.text),
     "Folder of the compilation cache: a path, or a URL that fsspec opens, such as 'gs://bucket/folder'.",
 )  # fmt: skip
 compilation_cache_max_size = _flag(
-    "compilation_cache_max_size", 4 << 30, _number(int, -1),
+    "compilation_cache_max_size", 4 << 30, settings.number(int, -1),
     "Bytes beyond which programs used longest ago leave the compilation cache; -1: no limit, 0: nothing is kept.",
 )  # fmt: skip
 compilation_cache_timeout_secs = _flag(
-    "compilation_cache_timeout_secs", 10.0, _number(float, 0),
+    "compilation_cache_timeout_secs", 10.0, settings.number(float, 0),
     "How long a remote folder of the compilation cache has to answer before it is left alone.",
 )  # fmt: skip
 compilation_cache_include_metadata_in_key = _flag(
-    "compilation_cache_include_metadata_in_key", False, _boolean,
+    "compilation_cache_include_metadata_in_key", False, settings.boolean,
     "Whether a program whose source lines have moved is compiled again, so that profiles tell the new ones.",
 )  # fmt: skip
 compilation_cache_check_contents = _flag(
-    "compilation_cache_check_contents", False, _boolean,
+    "compilation_cache_check_contents", False, settings.boolean,
     "Whether the first use of an entry of the compilation cache compares it with the program compiled anew.",
 )  # fmt: skip
 persistent_cache_enable_xla_caches = _flag(
-    "persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir", _optional(_xla_caches),
+    "persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir",
+    settings.optional(settings.xla_caches),
     "Caches of XLA's own on GPUs, kept in the folder that compilation_cache_dir names: 'all', 'none', or names with "
     "commas between them.",
 )  # fmt: skip
 persistent_cache_min_compile_time_secs = _flag(
-    "persistent_cache_min_compile_time_secs", 1.0, _number(float, 0), "Shorter compiles are not kept."
+    "persistent_cache_min_compile_time_secs", 1.0, settings.number(float, 0), "Shorter compiles are not kept."
 )
 persistent_cache_min_entry_size_bytes = _flag(
-    "persistent_cache_min_entry_size_bytes", 0, _number(int, -1), "Smaller programs are not kept."
+    "persistent_cache_min_entry_size_bytes", 0, settings.number(int, -1), "Smaller programs are not kept."
 )
 raise_persistent_cache_errors = _flag(
-    "raise_persistent_cache_errors", False, _boolean, "Whether a damaged cache raises instead of warning."
+    "raise_persistent_cache_errors",
+    False,
+    settings.boolean,
+    "Whether a damaged cache raises instead of warning.",
 )
 remove_custom_partitioning_ptr_from_cache_key = _flag(
-    "remove_custom_partitioning_ptr_from_cache_key", False, _boolean,
+    "remove_custom_partitioning_ptr_from_cache_key", False, settings.boolean,
     "Whether the address of a partitioning function is left out of a cache's key. There is none in programs of "
     "Canter's; the flag is taken so that code that sets it runs.",
 )  # fmt: skip
