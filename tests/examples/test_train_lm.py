@@ -59,7 +59,6 @@ MISTAKES = {
         ["--mesh", "data=8,fsdp=4"],
         "argument --mesh: 16 sequences in a batch cannot be shared equally by data*fsdp = 32 devices",
     ),
-    "too many devices": (["--mesh", "data=16"], "argument --mesh: a mesh of 16 devices was asked for"),
     "processes that do not share": (
         ["--mesh", "data=4", "--processes", "3"],
         "argument --processes: 3 cannot share the mesh's devices equally",
