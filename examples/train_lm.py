@@ -27,8 +27,8 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
-import checkpoint  # type: ignore[import-not-found]  # beside this file
-import devices  # type: ignore[import-not-found]
+import checkpoint  # beside this file
+import devices
 import numpy as np
 
 import canter as ct

@@ -74,9 +74,8 @@ def compile_options(
         fields.allow_spmd_sharding_propagation_to_parameters = list(arguments)
         fields.allow_spmd_sharding_propagation_to_output = list(results)
     for name, value in (build or {}).items():
-        if not hasattr(
-            fields, name
-        ):  # an effort from -1 to 1, for which newer versions have the levels O0 to O3
+        if not hasattr(fields, name):
+            # An effort from -1 to 1, for which newer versions have the levels O0 to O3.
             name, value = name.replace("exec_time_", "").replace("_effort", "_level"), 19 if value < 0 else 39
         setattr(fields, name, value)
     if options:
