@@ -44,10 +44,20 @@ TABLE = [
 ]
 
 
+@pytest.fixture
+def on_a_tpu(monkeypatch):
+    monkeypatch.setattr(clusters.GkeTPU, "_has_tpu", lambda self: True)
+
+
 @pytest.mark.parametrize(("environment", "said"), TABLE)
-def test_surroundings(environment, said):
+def test_surroundings(on_a_tpu, environment, said):
     place = clusters.detect(environment, timeout=1)
     assert (None if place is None else tuple(place)) == said
+
+
+def test_variables_of_a_tpu_are_not_enough(monkeypatch):
+    monkeypatch.setattr(clusters.GkeTPU, "_has_tpu", lambda self: False)
+    assert clusters.detect(GKE, timeout=1) is None
 
 
 def test_what_is_given_is_not_asked_for():
@@ -66,7 +76,7 @@ def test_methods():
         clusters.detect(environment, "lsf")
 
 
-def test_what_makes_no_sense():
+def test_what_makes_no_sense(on_a_tpu):
     with pytest.raises(clusters.ClusterError, match="SLURM_PROCID is 'two', where slurm has a number"):
         clusters.detect(SLURM | {"SLURM_STEP_NODELIST": "node001", "SLURM_PROCID": "two"})
     with pytest.raises(clusters.ClusterError, match="no address of the head node"):

@@ -79,7 +79,7 @@ INDEXING = {
     "nonzero": lambda x: cnp.nonzero(x[0] > 0, size=x.shape[1]),
     "delete_and_insert": lambda x: (
         cnp.delete(x, -1, 0),
-        cnp.insert(x, np.array([2, 0, 9]), 7.0, axis=1),
+        cnp.insert(x, np.array([2, 0, 1]), 7.0, axis=1),
         cnp.insert(x, -1, x[0], axis=0),
     ),
     "searchsorted": lambda x: cnp.searchsorted(cnp.sort(x[0]), x[1]),

@@ -225,6 +225,11 @@ class _TPU(Cluster):
 
     fetch: Callable[..., str] = staticmethod(fetch_text)
 
+    def _has_tpu(self) -> bool:
+        from canter_pjrt import accelerators
+
+        return accelerators.has_tpu()
+
     def workers(self) -> list[str]:
         """The hosts of this slice, in order."""
         raise NotImplementedError
@@ -281,6 +286,10 @@ class GkeTPU(_TPU):
     name = "gketpu"
     needed = ("TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES")
 
+    def is_present(self) -> bool:
+        # The library that compiles for TPUs is given such variables on machines without one, too.
+        return super().is_present() and self._has_tpu()
+
     def workers(self) -> list[str]:
         return self.environment["TPU_WORKER_HOSTNAMES"].split(",")
 
@@ -301,11 +310,6 @@ class GceTPU(_TPU):
             return bool(self.workers())
         except (OSError, ClusterError):
             return False
-
-    def _has_tpu(self) -> bool:
-        from canter_pjrt import accelerators
-
-        return accelerators.has_tpu()
 
     def attribute(self, name: str) -> str:
         """An attribute of this machine."""
