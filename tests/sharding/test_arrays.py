@@ -1,6 +1,7 @@
 """Arrays over several devices."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -36,6 +37,47 @@ def test_a_put_copies():
         x[:] = -1
         assert float(y[5]) == 5.0
         x[:] = np.arange(1 << 16)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_large_puts_copy_wherever_the_memory_lies(layout):
+    memory = np.empty((1 << 21) + 512, np.uint8)
+    start = -memory.ctypes.data % 256
+    whole = np.arange(1 << 19, dtype=np.float32).reshape(512, 1024)
+    for offset in (0, 4, 16, 64):
+        x = memory[start + offset : start + offset + (1 << 21)].view(np.float32).reshape(512, 1024)
+        for source, expected in ((x, whole), (x.T, whole.T)):
+            x[:] = whole
+            put = ct.device_put(source, named(*layout))
+            made = ct.make_array_from_callback(source.shape, named(*layout), lambda cut, x=source: x[cut])
+            x[:] = -1
+            np.testing.assert_array_equal(put, expected)
+            np.testing.assert_array_equal(parts(made), expected)
+
+
+def test_parts_are_cut_without_a_search_for_modules(monkeypatch):
+    searched = []
+
+    class Watch:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            searched.append(name)
+
+    x = ct.device_put(X, named("x"))
+    monkeypatch.setattr("sys.meta_path", [Watch, *sys.meta_path])
+    y = x + 1
+    searched.clear()
+    np.testing.assert_array_equal(parts(y), X + 1)
+    np.testing.assert_array_equal(ct.device_get(y), X + 1)
+    assert not searched
+
+
+def test_places_of_parts():
+    for layout in LAYOUTS:
+        seen = []
+        for shard in ct.device_put(X, named(*layout)).global_shards:
+            assert shard.replica_id == seen.count(shard.index)
+            seen.append(shard.index)
 
 
 def test_trees_and_specs_of_the_mesh_in_force():

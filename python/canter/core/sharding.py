@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,27 @@ __all__ = [
     "resolve",
     "sharding_of_tiles",
 ]
+
+
+_Answer = TypeVar("_Answer")
+_MOST_KEPT = 256  # shapes, for each question
+
+
+def _kept_by_argument(method: Callable[[Any, Any], _Answer]) -> Callable[[Any, Any], _Answer]:
+    """A method of one argument whose answers are kept with the object."""
+    place = f"_kept{method.__name__}"
+
+    @functools.wraps(method)
+    def kept(self: Any, argument: Any) -> _Answer:
+        answers = self.__dict__.get(place)
+        if answers is None or len(answers) > _MOST_KEPT:
+            answers = self.__dict__[place] = {}
+        answer = answers.get(argument)
+        if answer is None:
+            answer = answers[argument] = method(self, argument)
+        return answer
+
+    return kept
 
 
 class DuplicateSpecError(ValueError):
@@ -116,7 +137,10 @@ class DeviceSharding(GSPMDSharding):
         Raises:
           ValueError: a dimension cannot be cut into equal parts, or there are too few dimensions.
         """
-        shape = tuple(global_shape)
+        return self._part_shape(tuple(global_shape))
+
+    @_kept_by_argument
+    def _part_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         parts, _ = self._tiling(len(shape))
         for axis, (size, count) in enumerate(zip(shape, parts, strict=True)):
             if size % count:
@@ -134,15 +158,31 @@ class DeviceSharding(GSPMDSharding):
                 f"Arrays with the sharding {self} are sums over {sorted(map(str, self._unreduced))} that have yet to "
                 "be made: no device holds a part of the array. Make the sum first with canter.reshard."
             )
-        shape = tuple(global_shape)
-        part = self.shard_shape(shape)
+        return dict(zip(self._devices_tuple, self._cuts(tuple(global_shape)), strict=True))
+
+    @_kept_by_argument
+    def _cuts(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+        """The part of each device."""
+        part = self._part_shape(shape)
         counts, numbers = self._tiling(len(shape))
-        result = {}
-        for device, position in zip(self._devices_tuple, numbers.tolist(), strict=True):
-            result[device] = tuple(
+        return [
+            tuple(
                 slice(None) if count == 1 else slice(i * size, (i + 1) * size)
                 for i, size, count in zip(position, part, counts, strict=True)
             )
+            for position in numbers.tolist()
+        ]
+
+    @_kept_by_argument
+    def _replica_ids(self, ndim: int) -> dict[Any, int]:
+        """How many devices before each hold the same part."""
+        met: dict[tuple[int, ...], int] = {}
+        result = {}
+        for device, position in zip(
+            self._devices_tuple, map(tuple, self._tiling(ndim)[1].tolist()), strict=True
+        ):
+            result[device] = met.get(position, 0)
+            met[position] = result[device] + 1
         return result
 
     def addressable_devices_indices_map(self, global_shape: Sequence[int]) -> dict[Any, tuple[slice, ...]]:
@@ -175,15 +215,9 @@ class DeviceSharding(GSPMDSharding):
     def _default_memory_kind(self) -> str | None:
         return default_memory_of(self._devices_tuple[0]) if self._devices_tuple else None
 
+    @_kept_by_argument
     def _to_xla_hlo_sharding(self, ndim: int) -> Any:
         """The layout in jaxlib's form."""
-        known = self.__dict__.setdefault("_hlo", {})
-        found = known.get(ndim)
-        if found is None:
-            found = known[ndim] = self._hlo_sharding_of(ndim)
-        return found
-
-    def _hlo_sharding_of(self, ndim: int) -> Any:
         return _tiles_of(*self._tiling(ndim))
 
 
@@ -268,14 +302,8 @@ class NamedSharding(DeviceSharding):
             return self._no_devices("device_set")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    @_kept_by_argument
     def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
-        known = self.__dict__.setdefault("_tilings", {})
-        found = known.get(ndim)
-        if found is None:
-            found = known[ndim] = self._tiling_of(ndim)
-        return found
-
-    def _tiling_of(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
         axes = self.spec.axes()
         if any(axes[ndim:]) or len(axes) > ndim:
             raise ValueError(
@@ -296,7 +324,7 @@ class NamedSharding(DeviceSharding):
                     parts[dim] *= size
         return tuple(parts), numbers
 
-    @property
+    @functools.cached_property
     def is_fully_replicated(self) -> bool:
         """Whether every device holds the whole array."""
         shape = self.mesh.shape
@@ -406,6 +434,7 @@ class TileSharding(DeviceSharding):
         self._tiles = tiles
         self._start(DeviceList(self._devices_tuple), memory_kind or self._default_memory_kind())
 
+    @_kept_by_argument
     def _tiling(self, ndim: int) -> tuple[tuple[int, ...], np.ndarray]:
         tiles, count = self._tiles, len(self._devices_tuple)
         if tiles.is_replicated():

@@ -194,7 +194,7 @@ def _copy_to_host_async(self: Any) -> None:
     if type(self._sharding) is SingleDeviceSharding or self._sharding.is_fully_replicated:
         jaxlib_door.start_copy_to_host(self)
     else:
-        for part in self._arrays:
+        for part in jaxlib_door.parts_of(self):
             jaxlib_door.start_copy_to_host(part)
 
 
@@ -345,11 +345,11 @@ class Shard:
 
     @property
     def replica_id(self) -> int:
-        same: list[Any] = []
-        for device, index in self._sharding.devices_indices_map(self._global_shape).items():
-            if device == self.device:
-                return same.count(index)
-            same.append(index)
+        if type(self._sharding) is SingleDeviceSharding:
+            return 0
+        before = self._sharding._replica_ids(len(self._global_shape))
+        if self.device in before:
+            return before[self.device]
         raise ValueError(f"{self.device} is none of the devices of {self._sharding}.")
 
     def __repr__(self) -> str:
@@ -382,13 +382,14 @@ def _parts(self: Any) -> list[Any]:
     aval = self.aval
     shape = self._sharding.shard_shape(aval.shape)
     own = ShapedArray(shape, aval.dtype, aval.weak_type)
-    if self._sharding.num_devices == 1 and self._arrays:
+    parts = jaxlib_door.parts_of(self)
+    if self._sharding.num_devices == 1 and parts:
         # jaxlib gives the array itself, with its own sharding.
         (device,) = self._sharding._device_assignment
         return [self._rewrap_with_aval_and_sharding(own, part_sharding(device, self._sharding))]
     return [
         part if part.aval is not None else part._rewrap_with_aval_and_sharding(own, part._sharding)
-        for part in self._arrays
+        for part in parts
     ]
 
 

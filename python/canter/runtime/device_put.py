@@ -23,6 +23,7 @@ from canter_pjrt.jaxlib_door import (
     batched_device_put,
     guard_lib,
     make_array,
+    parts_of,
 )
 
 from ..core import dtypes, pytree
@@ -49,6 +50,7 @@ __all__ = [
     "device_put_p",
     "place_on",
     "put",
+    "put_pieces",
     "to_device",
 ]
 
@@ -56,6 +58,8 @@ _REUSE = ArrayCopySemantics.REUSE_INPUT
 _DONATE = ArrayCopySemantics.DONATE_INPUT
 _COPY = ArrayCopySemantics.ALWAYS_COPY
 _DURING_CALL = HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
+_ZERO_COPY = HostBufferSemantics.ZERO_COPY
+_WORTH_THREADS = 1 << 20  # bytes: what takes longer to copy than threads take to start
 
 
 # --- one value ---------------------------------------------------------------------------------
@@ -93,20 +97,39 @@ def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
     if sharding._unreduced:
         whole = sharding.update(spec=sharding.spec.update(unreduced=frozenset()))
         return _resharder(sharding)(_to_devices(host, aval, whole))
-    aval = typed(aval, sharding)
     parts = sharding.addressable_devices_indices_map(aval.shape)
-    pieces = [host[index] for index in parts.values()]
-    cuts = len({tuple((cut.start, cut.stop) for cut in index) for index in parts.values()})
-    if cuts < len(pieces) and not sharding.is_fully_replicated:
+    return put_pieces(typed(aval, sharding), sharding, [host[index] for index in parts.values()])
+
+
+def put_pieces(aval: ShapedArray, sharding: Any, pieces: list[np.ndarray]) -> Any:
+    """An array over several devices from what each device of this process is to hold, which is copied."""
+    devices = list(sharding._local)
+    if not sharding.is_fully_replicated and any(sharding._replica_ids(len(aval.shape)).values()):
         # jaxlib cannot put one piece of memory on some of the devices in one call.
-        part = ShapedArray(pieces[0].shape, aval.dtype, aval.weak_type)
+        part = ShapedArray(sharding.shard_shape(aval.shape), aval.dtype, aval.weak_type)
         arrays = [
             batched_device_put(part, part_sharding(device, sharding), [piece], [device], True, True)
-            for device, piece in zip(parts, pieces, strict=True)
+            for device, piece in zip(devices, pieces, strict=True)
         ]
         return make_array(aval, sharding, arrays, committed=True)
-    # The call copies what it is given before it returns.
-    return batched_device_put(aval, sharding, pieces, list(parts), True, False, _DURING_CALL)
+    if sum(piece.nbytes for piece in pieces) >= _WORTH_THREADS and devices[0].platform == "cpu":
+        array = batched_device_put(aval, sharding, pieces, devices, True, False, _ZERO_COPY)
+        array.block_until_ready()
+        if not _shares_memory(array, pieces):
+            return array
+    # The call copies what it is given before it returns, one piece after the other.
+    return batched_device_put(aval, sharding, pieces, devices, True, False, _DURING_CALL)
+
+
+def _shares_memory(array: Any, pieces: list[np.ndarray]) -> bool:
+    """Whether devices took the caller's memory for their own, as they do where its alignment allows.
+
+    Memory that they cannot share is copied by the threads of all devices at once.
+    """
+    return any(
+        part.unsafe_buffer_pointer() == piece.ctypes.data
+        for part, piece in zip(parts_of(array), pieces, strict=True)
+    )
 
 
 def place_on(value: Any, sharding: Any) -> Any:
@@ -223,7 +246,7 @@ def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
     if tuple(own._device_assignment) == tuple(sharding._device_assignment):
         if sharding.is_equivalent_to(own, ndim):
             source = device_copy(array) if semantics is _COPY else array
-            return make_array(aval, sharding, list(source._arrays), committed=True)
+            return make_array(aval, sharding, parts_of(source), committed=True)
         if own.memory_kind != sharding.memory_kind:
             parts_agree = isinstance(own, DeviceSharding) and sharding.is_equivalent_to(
                 own.with_memory_kind(sharding.memory_kind), ndim
@@ -484,8 +507,8 @@ def device_get(x: Any) -> Any:
     previous, guards.explicit_device_get = guards.explicit_device_get, True
     try:
         for leaf in leaves:
-            if type(leaf) is ArrayImpl:
-                leaf.copy_to_host_async()  # so that the copies run side by side
+            if type(leaf) is ArrayImpl and not (leaf.is_deleted() or leaf.platform() == "cpu"):
+                leaf.copy_to_host_async()  # so that the copies run side by side; the CPU's memory is the host's
         return treedef.unflatten([_get(leaf) for leaf in leaves])
     finally:
         guards.explicit_device_get = previous

@@ -12,8 +12,8 @@ from canter_pjrt.jaxlib_door import ArrayImpl, Sharding, SingleDeviceSharding, m
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.explicit import typed
-from ..core.sharding import NamedSharding
-from .device_put import put, to_device
+from ..core.sharding import DeviceSharding, NamedSharding
+from .device_put import put, put_pieces, to_device
 
 __all__ = [
     "local_view",
@@ -54,8 +54,9 @@ def make_array_from_callback(
     shape = tuple(shape)
     part_shape = sharding.shard_shape(shape)
     known: dict[Any, Any] = {}  # devices that hold the same part share one call
-    parts = []
-    for device, index in sharding.addressable_devices_indices_map(shape).items():
+    parts: list[Any] = []
+    indices = sharding.addressable_devices_indices_map(shape)
+    for index in indices.values():
         key = tuple((cut.start, cut.stop) for cut in index)
         if key not in known:
             known[key] = data_callback(index)
@@ -65,12 +66,18 @@ def make_array_from_callback(
                 f"make_array_from_callback: the callback gave an array of shape {np.shape(part)} for {index}; expected "
                 f"shard shape {part_shape}. Shape of Array is {shape} with sharding {sharding}."
             )
-        where = SingleDeviceSharding(device, memory_kind=sharding.memory_kind)
-        if dtype is not None and not isinstance(part, ArrayImpl):
-            part = np.asarray(part, dtypes.canonicalize_dtype(dtype))
-        parts.append(put(part, where))
-    aval = ShapedArray(shape, _dtype_of(parts, dtype))
-    return _joined(aval, sharding, parts)
+        parts.append(part)
+    if dtype is not None:
+        dtype = dtypes.canonicalize_dtype(dtype)
+        parts = [part if isinstance(part, ArrayImpl) else np.asarray(part, dtype) for part in parts]
+    if isinstance(sharding, DeviceSharding) and parts and all(type(part) is np.ndarray for part in parts):
+        aval = ShapedArray(shape, _dtype_of(parts, dtype))
+        return put_pieces(typed(aval, sharding), sharding, [np.asarray(part, aval.dtype) for part in parts])
+    parts = [
+        put(part, SingleDeviceSharding(device, memory_kind=sharding.memory_kind))
+        for part, device in zip(parts, indices, strict=True)
+    ]
+    return _joined(ShapedArray(shape, _dtype_of(parts, dtype)), sharding, parts)
 
 
 def _dtype_of(parts: Sequence[Any], dtype: Any) -> Any:
