@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .cache_folders import Entry, Folder, LocalFolder, folder_of, forget_folders
+from .flags import flags_in_force
 from .jaxlib_door import DeviceList, JaxRuntimeError, jaxlib_version
 
 __all__ = [
@@ -151,13 +152,10 @@ def machine() -> bytes:
     return f"{platform.system()} {platform.machine()} {features}".encode()
 
 
-# Flags that change nothing in the code that is produced.
-_HARMLESS_FLAGS = ("--xla_dump", "--xla_force_host_platform_device_count")
-
-
-def _xla_flags() -> str:
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    return " ".join(sorted(flag for flag in flags if not flag.startswith(_HARMLESS_FLAGS)))
+# What else the build options may ask of the compiler; versions of jaxlib differ in which of them there are.
+_EFFORTS = (
+    "exec_time_optimization_effort", "memory_fitting_effort", "optimization_level", "memory_fitting_level",
+)  # fmt: skip
 
 
 def module_bytes(module: Any, lines: bool = False) -> bytes:
@@ -207,8 +205,9 @@ def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) 
         module_bytes(module, lines),
         repr((options.num_replicas, options.num_partitions, relative)).encode(),
         repr((build.use_spmd_partitioning, *map(list, free))).encode(),
+        repr([getattr(build, name, None) for name in _EFFORTS]).encode(),
         repr(options.env_option_overrides).encode(),
-        _xla_flags().encode(),
+        flags_in_force(),
         os.environ.get("LIBTPU_INIT_ARGS", "").encode() if client.platform == "tpu" else b"",
         repr(jaxlib_version).encode(),
         f"{client.platform} {client.platform_version} {devices[0].device_kind}".encode(),
@@ -247,6 +246,14 @@ def _report(kind: str, message: str, settings: CacheSettings, error: Exception |
         warnings.warn(message, RuntimeWarning, stacklevel=4)
     else:
         _logger().info(message)
+
+
+def _report_folder(folder: Folder, verb: str, settings: CacheSettings, error: OSError) -> None:
+    message = (
+        f"The compilation cache in {folder.place} cannot be {verb}: {error}. Set CANTER_COMPILATION_CACHE_DIR to a "
+        "folder that can be, or switch the cache off with CANTER_ENABLE_COMPILATION_CACHE=0."
+    )
+    _report(f"folder {folder.place}", message, settings, error)
 
 
 def _log(as_warning: bool, message: str, *args: Any) -> None:
@@ -289,19 +296,19 @@ def load(
         statistics.count("misses")
         _log(settings.log_misses, "%s is not in the compilation cache: no %s", function or "A program", name)
         return None
-    except OSError as error:
-        statistics.count("misses")
-        message = f"The compilation cache in {folder.place} cannot be read: {error}"
-        _report(f"read {folder.place}", message, settings, error)
-        return None
-    except (ValueError, zlib.error, RuntimeError) as error:
+    except (ValueError, zlib.error, RuntimeError, IsADirectoryError) as error:
         statistics.count("damaged")
         statistics.count("misses")
         message = (
-            f"{name} in the compilation cache ({folder.place}) is damaged: {error}. It is compiled again."
+            f"{name} in the compilation cache ({folder.place}) is damaged: {error}. {function or 'The program'} is "
+            "compiled again, and so are others, without another warning."
         )
         discard(name, settings)
-        _report("damaged", message, settings, error)
+        _report(f"damaged {folder.place}", message, settings, error)
+        return None
+    except OSError as error:
+        statistics.count("misses")
+        _report_folder(folder, "read", settings, error)
         return None
     statistics.count("hits")
     _log(settings.log_hits, "Loaded %s from the compilation cache: %s", function or "a program", name)
@@ -366,12 +373,7 @@ def store(name: str, executable: Any, seconds: float, settings: CacheSettings, f
             statistics.count("writes")
             _logger().debug("Kept %s (%.2f s) in %s", function or "a program", seconds, folder.place)
             return
-        message = (
-            f"The compilation cache in {folder.place} cannot be written: {error}. Set "
-            "CANTER_COMPILATION_CACHE_DIR to a folder that can be, or switch the cache off with "
-            "CANTER_ENABLE_COMPILATION_CACHE=0."
-        )
-        _report(f"write {folder.place}", message, settings, error)
+        _report_folder(folder, "written", settings, error)
 
     try:
         folder.write(name, data, settings.max_bytes, done)
@@ -468,7 +470,7 @@ def use_xla_caches(devices: Sequence[Any], options: Any, settings: CacheSettings
         try:
             os.makedirs(path if name.endswith("dir") else folder.place, exist_ok=True)
         except OSError as error:
-            _report(f"write {folder.place}", f"XLA's cache {path} cannot be made: {error}", settings, error)
+            _report(f"folder {folder.place}", f"XLA's cache {path} cannot be made: {error}", settings, error)
             continue
         setattr(flags, name, path)
         if name == "xla_gpu_kernel_cache_file":

@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_of", "forget_folders"]
@@ -63,8 +65,9 @@ def folder_of(directory: str, seconds: float = 10.0) -> Folder:
     """
     if directory.startswith("file://"):
         return LocalFolder(directory.removeprefix("file://"))
-    # The names of drives have one letter.
-    return _remote(directory, seconds) if re.match(r"[\w+.-]{2,}::?//", directory) else LocalFolder(directory)
+    if re.match(r"[\w+.-]{2,}::?//", directory):  # the names of drives have one letter
+        return _remote(directory, seconds)
+    return LocalFolder(os.path.expanduser(directory))
 
 
 @functools.cache
@@ -97,18 +100,19 @@ class LocalFolder:
         return os.path.join(self.place, name + _SUFFIX)
 
     def read(self, name: str) -> bytes:
-        with open(self._path(name), "rb") as file:
+        with open(self._path(name), "rb", opener=_open_at_once) as file:
             return file.read()
 
     def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
         os.makedirs(self.place, exist_ok=True)
         self._write(self._path(name), data)
-        self._evict(max_bytes)
+        with suppress(OSError):  # the entry is there, whatever becomes of the others
+            self._evict(max_bytes)
         done(None)
 
     def read_note(self, name: str) -> bytes:
         """A note beside the entries, see `early`."""
-        with open(os.path.join(self.place, name + _NOTE), "rb") as file:
+        with open(os.path.join(self.place, name + _NOTE), "rb", opener=_open_at_once) as file:
             return file.read()
 
     def write_note(self, name: str, data: bytes) -> None:
@@ -117,11 +121,9 @@ class LocalFolder:
 
     def _write(self, path: str, data: bytes) -> None:
         """By way of another file, so that nobody ever sees half of one."""
-        import tempfile
-
-        handle, temporary = tempfile.mkstemp(dir=self.place, prefix=_UNFINISHED)
+        temporary = os.path.join(self.place, _UNFINISHED + os.urandom(8).hex())
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:  # with the permissions that the user gives to new files
                 file.write(data)
             os.replace(temporary, path)
         except BaseException:
@@ -134,17 +136,22 @@ class LocalFolder:
             if kind in _ABANDONED_AFTER and time.time() - _status(file)[1] > _ABANDONED_AFTER[kind]:
                 _try_to_remove(file.path)
         for name in _too_many(self.entries(), max_bytes):
-            _try_to_remove(self._path(name))
+            with suppress(OSError):
+                self.remove([name])
 
     def touch(self, name: str) -> None:
         os.utime(self._path(name))
 
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
-            try:
-                os.unlink(self._path(name))
-            except FileNotFoundError:
-                pass
+            path = self._path(name)
+            with suppress(FileNotFoundError):
+                if os.path.isdir(path) and not os.path.islink(path):
+                    import shutil
+
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
 
     def entries(self) -> list[Entry]:
         found = []
@@ -153,6 +160,11 @@ class LocalFolder:
                 if file.name.endswith(_SUFFIX):
                     found.append(Entry(file.name.removesuffix(_SUFFIX), *_status(file)))
         return sorted(found, key=lambda entry: -entry.last_used)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens a file; a pipe in its place is empty, instead of waiting for somebody to write to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _status(file: Any) -> tuple[int, float]:
@@ -245,7 +257,10 @@ class RemoteFolder:
                     self._writer = None
                     return
                 work = self._waiting.popleft()
-            work()
+            try:
+                work()
+            except Exception as error:  # a warning that is an error, which nobody here can catch
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         """The answer of the store, which is asked in another thread: that one may hang for ever."""

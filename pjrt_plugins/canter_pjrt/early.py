@@ -56,8 +56,11 @@ def expect(function: str, description: bytes, device: Any, options_of: Callable[
     if noted is not None:
         key, flags = noted
         result: list[Any] = []
-        options = options_of([device], flags)
-        load = lambda: result.append(cache.executable_of(key, folder.read(key), [device], options))  # noqa: E731
+
+        def load() -> None:
+            options = options_of([device], flags)
+            result.append(cache.executable_of(key, folder.read(key), [device], options))
+
         thread = threading.Thread(target=_quietly, args=(load,), name="compilation cache")
         thread.start()
         expected = Expected(note, key, device, thread, result)
@@ -77,7 +80,7 @@ def _noted(folder: LocalFolder, note: str) -> tuple[str, dict[str, Any]] | None:
     try:
         key, flags = json.loads(folder.read_note(note))
         return (key, dict(flags)) if isinstance(key, str) else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -105,7 +105,7 @@ def test_without_fsspec_a_url_warns_and_programs_run(settings, devices, told, mo
     compile_all(devices)
     written(settings)
     assert [str(one.message) for one in told if "pip install fsspec" in str(one.message)]
-    assert len(told) <= 2  # one for reading, one for writing
+    assert len(told) == 1
     settings["raise_errors"] = True
     with pytest.raises(RuntimeError, match="pip install fsspec"):
         compile_all(devices)
@@ -150,8 +150,7 @@ def test_a_store_that_fails_is_told_once(settings, devices, told, monkeypatch):
     compile_all(devices, [3, 4, 5])
     written(settings)
     messages = [str(one.message) for one in told]
-    assert len(messages) == 2  # one for reading, one for writing
-    assert all("far://place" in message and "Refused: 403" in message for message in messages)
+    assert len(messages) == 1 and "far://place" in messages[0] and "Refused: 403" in messages[0]
 
 
 def test_a_store_that_hangs_is_left_alone(settings, devices, told, monkeypatch):
@@ -160,9 +159,8 @@ def test_a_store_that_hangs_is_left_alone(settings, devices, told, monkeypatch):
     settings.update(directory="far://slow", timeout_seconds=0.05)
     compile_all(devices, [3, 4, 5])
     assert store.asked == 1
-    assert [str(one.message) for one in told] == [
-        "The compilation cache in far://slow cannot be read: no answer within 0.05 s; it is not asked again"
-    ]
+    (message,) = [str(one.message) for one in told]
+    assert "far://slow cannot be read: no answer within 0.05 s; it is not asked again" in message
     cache.forget()
     compile_all(devices, [3])
     assert store.asked == 2
@@ -178,7 +176,7 @@ def test_a_folder_that_cannot_be_written_serves_what_it_has(settings, devices, t
 
     for name in ("replace", "unlink", "utime"):
         monkeypatch.setattr(os, name, refuse)
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr(cache_folders.LocalFolder, "_write", refuse)
     compile_all(devices, [3, 4, 5, 6])
     assert written(settings) == (2, 0, 2)
     assert len(told) == 1 and "Read-only" in str(told[0].message)
