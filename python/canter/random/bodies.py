@@ -7,6 +7,7 @@ JAX 0.10.2 draws with it, to the last bit: the order of operations here is part 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,38 @@ def randint_body(
     span = cnp.where(beyond & (high > low), span + unsigned.type(1), span)
     multiplier = lax.rem(unsigned.type(1 << (work.itemsize * 4)), span)
     multiplier = lax.rem(multiplier * multiplier, span)
-    remainder = cnp.broadcast_to(span, shape)
-    offset = lax.rem(lax.rem(higher, remainder) * multiplier + lax.rem(lower, remainder), remainder)
+    remainder = _remainder_by(span, shape)
+    offset = remainder(remainder(higher) * multiplier + remainder(lower))
     return convert(low + convert(offset, work), dtype)
+
+
+def _remainder_by(span: Any, shape: Shape) -> Callable[[Any], Any]:
+    """The remainder of unsigned integers by a span, without a division for each; by 0 they stay as they are.
+
+    The upper half of x times floor((2^n - 1) / span) is the quotient or one less. Processors divide one
+    integer at a time, but multiply many. Source: Barrett, "Implementing the Rivest Shamir and Adleman public key
+    encryption algorithm on a standard digital signal processor", CRYPTO 1986.
+    """
+    unsigned = span.dtype
+    bits = unsigned.itemsize * 8
+    half, low_half = unsigned.type(bits // 2), unsigned.type((1 << bits // 2) - 1)
+    inverse = lax.div(unsigned.type((1 << bits) - 1), lax.max(span, unsigned.type(1)))
+    span, inverse = cnp.broadcast_to(span, shape), cnp.broadcast_to(inverse, shape)
+
+    def parts(x: Any) -> tuple[Any, Any]:
+        return lax.shift_right_logical(x, half), lax.bitwise_and(x, low_half)
+
+    def upper_half_of_product(x: Any, y: Any) -> Any:
+        (x1, x0), (y1, y0) = parts(x), parts(y)
+        middle = x1 * y0 + lax.shift_right_logical(x0 * y0, half)
+        carried, rest = parts(middle)
+        return x1 * y1 + carried + lax.shift_right_logical(x0 * y1 + rest, half)
+
+    def remainder(x: Any) -> Any:
+        rest = x - upper_half_of_product(x, inverse) * span
+        return lax.min(rest, rest - span)  # below the span, the difference wraps around
+
+    return remainder
 
 
 def _clamped(bound: Any, low: int, high: int, work: Any) -> tuple[Any, Any]:
