@@ -40,9 +40,8 @@ def assert_no_retrace(*functions: Any, first: bool = True) -> Iterator[None]:
     def watch(function: Any, history: History) -> None:
         if wanted and id(function) not in wanted:
             return
-        index = len(history.prepared) - 1
-        made = history.prepared[index]
-        reasons = history.reasons(function, index)
+        made = history.prepared[-1]
+        reasons = history.reasons(function)
         if not reasons and not first and made.place is None:
             reasons = ["its first trace, which is not allowed here"]
         if reasons:
@@ -51,4 +50,16 @@ def assert_no_retrace(*functions: Any, first: bool = True) -> Iterator[None]:
     with watching(watch):
         yield
     if found:
-        raise RetracingError("\n".join(found))
+        raise RetracingError(_first_lines(found))
+
+
+def _first_lines(reports: list[str], most: int = 12) -> str:
+    """The first reports, as many as fit, and how many more there are."""
+    shown: list[str] = []
+    lines = 0
+    for text in reports:
+        lines += text.count("\n") + 1
+        if shown and lines > most:
+            return "\n".join([*shown, f"... and {len(reports) - len(shown)} times more."])
+        shown.append(text)
+    return "\n".join(shown)

@@ -120,6 +120,53 @@ def bound_methods():
     return Model.step
 
 
+class Awkward:
+    """A static value with a text that fails, or has many lines."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return "line\n" * 40 if self.text else 1 / 0
+
+
+def statics(*values):
+    def run():
+        f = ct.jit(lambda x, how: x + 1, static_argnums=1)
+        for value in values:
+            f(X, value)
+        return f
+
+    return run
+
+
+def meshes():
+    f = ct.jit(lambda x: x + 1)
+    for devices in (ct.devices()[:2], ct.devices()[2:4]):
+        with ct.set_mesh(ct.make_mesh((2,), ("i",), devices=devices)):
+            f(X)
+    return f
+
+
+def explicit_sharding():
+    mesh = ct.make_mesh((2,), ("i",))
+    f = ct.jit(lambda x: x + 1)
+    for spec in (PartitionSpec("i"), PartitionSpec(None)):
+        f(ct.device_put(np.ones(4, np.float32), NamedSharding(mesh, spec)))
+    return f
+
+
+def methods():
+    class Model:
+        def step(self, x):
+            return x + 1
+
+    for _ in range(2):
+        f = ct.jit(Model().step)
+        f(X)
+    return f
+
+
 CAUSES = {
     "shape": (arguments(call(X), call(X[:2])), "traced", r"shape of params\['w'\]: \(3,\) -> \(2,\)"),
     "dtype": (
@@ -131,9 +178,18 @@ CAUSES = {
     "structure": (
         arguments(call(X), call((X, X))),
         "traced",
-        r"structure of args\[0\]\['w'\]: an array -> a tuple",
+        r"structure of params\['w'\]: an array -> a tuple",
     ),
-    "a keyword": (arguments(call(X), call(X, x=1.0)), "traced", "structure of kwargs"),
+    "a keyword": (
+        arguments(call(X), call(X, x=1.0)),
+        "traced",
+        r"argument x: not given -> an array float32\[\]",
+    ),
+    "by name": (
+        arguments(call(X, 1.0), call(X, x=1.0)),
+        "traced",
+        "argument x: given by position -> given by name",
+    ),
     "static": (
         functools.partial(arguments(call(X, mode="a"), call(X, mode="b")), static_argnames="mode"),
         "traced",
@@ -144,7 +200,7 @@ CAUSES = {
         "traced",
         "static argument 'mode': not given -> 'b'",
     ),
-    "key order": (ordered, "traced", "structure of args"),
+    "key order": (ordered, "traced", r"structure of d: keys in the order \['a', 'b'\] -> in"),
     "x64": (with_x64, "traced", "setting of enable_x64: False -> True"),
     "flag": (with_a_flag, "traced", "setting of default_matmul_precision: None -> 'highest'"),
     "new function": (
@@ -154,9 +210,21 @@ CAUSES = {
     ),
     "captured": (in_a_loop, "traced", "captured variable 'k': "),
     "partial": (partials, "traced", "argument 0 of the partial: 2 -> 3"),
-    "another object": (bound_methods, "traced", "static argument 0: "),
+    "another object": (bound_methods, "traced", "static argument 'self': .* has no __eq__"),
     "sharding": (sharded, "compiled", r"sharding of x: NamedSharding.*'i'.* -> NamedSharding"),
     "mesh": (over_a_mesh, "traced", "mesh in force: none -> 'i': 2 Explicit"),
+    "nan": (statics(float("nan"), float("nan")), "traced", "'how': nan -> nan .a nan equals no other"),
+    "static type": (statics(1, True), "traced", "'how': 1 -> True"),
+    "no text": (statics(Awkward(""), Awkward("")), "traced", "'how': a Awkward without a text -> a Awkward"),
+    "long text": (statics(Awkward("x"), Awkward("x")), "traced", "'how': line line .* -> line line "),
+    "other devices": (meshes, "traced", "2 Explicit on devices 0 to 1 -> .* on devices 2 to 3"),
+    "explicit sharding": (explicit_sharding, "traced", r"sharding of x: P\('i',?\) -> P\(None,?\)"),
+    "method": (methods, "traced", "object that the method is bound to: Model"),
+    "many at once": (
+        arguments(*[(([x] * 50,), {}) for x in (X, X[:2])]),
+        "traced",
+        r"params\[9\](.|\n)*and 40 more$",
+    ),
     "device": (on_another_device, "compiled", "device: .*0.* -> .*1"),
     "donation": (donating, "compiled", "donation of x: False -> True"),
 }
@@ -166,6 +234,7 @@ CAUSES = {
 def test_causes(cause):
     run, what, pattern = CAUSES[cause]
     reports = run().why_retraced()
+    assert all(report.count("\n") < 15 for report in reports)
     assert any(r.startswith(f"{what} again at {__file__}:") and re.search(pattern, r) for r in reports), (
         reports
     )
@@ -209,6 +278,10 @@ def test_assert_no_retrace():
         f(X[:1])
     with pytest.raises(RetracingError), assert_no_retrace(g):
         g(X[:1])
+    with pytest.raises(RetracingError, match="and 14 times more") as raised, assert_no_retrace():
+        for n in range(4, 24):
+            f.trace(np.ones(n, np.float32))
+    assert str(raised.value).count("\n") < 15
     with pytest.raises(ZeroDivisionError), assert_no_retrace():
         f(np.ones((2, 2), np.float32))
         1 / 0

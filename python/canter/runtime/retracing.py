@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from canter_pjrt.jaxlib_door import trace_context_names
-
-from ..core import pytree, source
+from ..core import source
 from ..core.errors import RetracingError
-from ..core.pytree import equality_errors
-from .signature import ArgumentNames, describe_function, function_name
+from .changes import brief, changed_place, changed_signature, distance
+from .signature import describe_function, function_name
 
 __all__ = ["CacheInfo", "History", "Preparation", "Retraces", "watching"]
 
 _MOST_KEPT = 256
 _MOST_CODES = 4096
+_MOST_LINES = 10  # of one report
+_MOST_COMPARED = 64  # earlier traces, of which the closest is told
 
 
 class CacheInfo(NamedTuple):
@@ -117,18 +117,20 @@ class History:
         for watcher in _watchers:
             watcher(function, self)
 
-    def reasons(self, function: Any, index: int) -> list[str]:
+    def reasons(self, function: Any, index: int = -1, prepared: Sequence[Preparation] = ()) -> list[str]:
         """What was new about a preparation, compared with the closest one before it; empty for a first one."""
-        made = self.prepared[index]
+        prepared = prepared or list(self.prepared)  # another thread may add to it, and drop what is old
+        made, before = prepared[index], prepared[:index]
         if made.place is None:
-            earlier = [p for p in self.prepared[:index] if p.place is None]
+            earlier = [p for p in before if p.place is None]
             if not earlier:
                 return list(self.origin)
-            return min((_new_in_trace(function, made, p) for p in reversed(earlier)), key=len)
-        same = [p for p in self.prepared[:index] if p.place is not None and p.signature == made.signature]
+            return _new_in_trace(function, made, earlier)
+        same = [p for p in before if p.place is not None and p.signature == made.signature]
         if not same:
             return []  # the first compilation of a trace needs no reason of its own
-        return min((_new_in_place(made.place, p.place or {}) for p in reversed(same)), key=len)
+        found = min((changed_place(made.place, p.place or {}) for p in reversed(same)), key=len)
+        return found or ["the compiled program was dropped"]
 
     def check_limit(self, function: Any, limit: int, key: Any, positions: Any) -> None:
         """Raises RetracingError where one more trace would be more than the limit."""
@@ -136,11 +138,10 @@ class History:
             return
         made = Preparation(Signature(*key), positions, None, None)
         earlier = [p for p in self.prepared if p.place is None]
-        lines = min((_new_in_trace(function, made, p) for p in reversed(earlier)), key=len, default=[])
-        shown = "\n".join(f"  * {line}" for line in lines[:8])
+        lines = _new_in_trace(function, made, earlier) if earlier else []
         raise RetracingError(
             f"{describe_function(function)} would be traced for the {_ordinal(self.traces + 1)} time, and "
-            f"jit(max_traces={limit}) allows {limit}. Compared with the closest earlier trace:\n{shown}\n"
+            f"jit(max_traces={limit}) allows {limit}. Compared with the closest earlier trace:\n{_listed(lines)}\n"
             "Give it arguments of the types that it knows, or raise the limit. `why_retraced()` tells of the others."
         )
 
@@ -161,8 +162,9 @@ class Retraces(list[str]):
 
 
 def _reports(function: Any, history: History) -> Iterator[str]:
-    for index, made in enumerate(history.prepared):
-        lines = history.reasons(function, index)
+    prepared = list(history.prepared)
+    for index, made in enumerate(prepared):
+        lines = history.reasons(function, index, prepared)
         if lines:
             yield report(made, lines)
 
@@ -170,7 +172,14 @@ def _reports(function: Any, history: History) -> Iterator[str]:
 def report(made: Preparation, lines: Sequence[str]) -> str:
     """Where something was prepared again, and why."""
     what = "traced" if made.place is None else "compiled"
-    return f"{what} again at {source.summarize(made.traceback)}:\n" + "\n".join(f"  * {x}" for x in lines)
+    return f"{what} again at {source.summarize(made.traceback)}:\n{_listed(lines)}"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    """The first reasons, a line each, and how many more there are."""
+    shown = [f"  * {line if len(line) <= 300 else line[:296] + ' ...'}" for line in lines[:_MOST_LINES]]
+    more = len(lines) - _MOST_LINES
+    return "\n".join([*shown, f"  * and {more} more"] if more > 0 else shown)
 
 
 def log_cache_miss(function: Any, history: History) -> None:
@@ -182,13 +191,13 @@ def log_cache_miss(function: Any, history: History) -> None:
     name, _, place = describe_function(function).partition(" at ")
     described = f"{name} at {place}" if place else name
     lines = [f"TRACING CACHE MISS at {source.summarize(history.prepared[-1].traceback)}:"]
-    reasons = history.reasons(function, len(history.prepared) - 1)
+    reasons = history.reasons(function)
     if history.traces == 1:
         lines.append(f"  never seen function: {described}")
     else:
         lines.append(f"  for {described}")
         lines.append("  all previously seen calls differ. Compared with the closest one:")
-    lines += [f"  * {line}" for line in reasons]
+    lines += [_listed(reasons)] if reasons else []
     logging.getLogger("canter.runtime").warning("\n".join(lines))
 
 
@@ -212,80 +221,14 @@ def _is_users(function: Any) -> bool:
     return not place or source.is_user_file(place.rpartition(":")[0])
 
 
-# --- what differs ---------------------------------------------------------------------------------
-
-
-def _new_in_trace(function: Any, made: Preparation, old: Preparation) -> list[str]:
-    now, then = made.signature, old.signature
-    lines = []
-    if now.tree != then.tree:
-        before = then.tree.unflatten(then.avals)
-        lines += [
-            f"structure of {_path(path)}: {was} -> {became}".replace("a leaf of type ShapedArray", "an array")
-            for path, was, became, _ in equality_errors(before, now.tree.unflatten(now.avals))
-        ]
-    else:
-        names = ArgumentNames(function, now.tree, made.positions)
-        for i, (a, b) in enumerate(zip(then.avals, now.avals, strict=True)):
-            lines += [f"{what} of {names[i]}: {was} -> {became}" for what, was, became in _new_in_aval(a, b)]
-    if now.statics != then.statics:
-        before = {where: value for where, _, value in then.statics}
-        lines += [
-            f"static argument {where!r}: {_static(before, where)} -> {value!r:.60}"
-            for where, _, value in now.statics
-            if where not in before or before[where] != value or type(before[where]) is not type(value)
-        ] or ["fewer static arguments"]
-    lines += [
-        f"mesh in force: {_mesh(was)} -> {_mesh(became)}"
-        if name == "mesh_context"
-        else f"setting of {name}: {was!r} -> {became!r}"
-        for name, became, was in zip(trace_context_names(), now.flags, then.flags, strict=True)
-        if became != was
-    ]
-    if now.axes != then.axes:
-        lines.append(f"named axes: {dict(then.axes)} -> {dict(now.axes)}")
-    return lines or ["another object, which the method is bound to, or the traces were cleared"]
-
-
-def _mesh(context: Any) -> str:
-    """The mesh that a context has in force, as sizes by name, with the types of its axes."""
-    mesh = context and (context.abstract or context.concrete or context.physical)
-    if not mesh:
-        return "none"
-    axes = zip(mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True)
-    return ", ".join(f"{name!r}: {size} {str(kind).rpartition('.')[2]}" for name, size, kind in axes)
-
-
-def _static(values: dict[Any, Any], where: Any) -> str:
-    return f"{values[where]!r:.60}" if where in values else "not given"
-
-
-def _new_in_aval(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    if old == new:
-        return
-    changed = False
-    for what, attribute in (("shape", "shape"), ("dtype", "dtype"), ("weak type", "weak_type")):
-        was, became = getattr(old, attribute, None), getattr(new, attribute, None)
-        if was != became:
-            changed = True
-            yield what, was, became
-    if not changed:
-        yield "type", old, new
-
-
-def _new_in_place(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{name}: {then.get(name)} -> {now.get(name)}"
-        for name in dict.fromkeys([*then, *now])
-        if then.get(name) != now.get(name)
-    ]
-    return lines or ["the compiled program was dropped"]
-
-
-def _path(path: Any) -> str:
-    if not path:
-        return "the arguments"
-    return f"{'args' if path[:1] and path[0].idx == 0 else 'kwargs'}{pytree.keystr(path[1:])}"
+def _new_in_trace(function: Any, made: Preparation, earlier: Sequence[Preparation]) -> list[str]:
+    """What is new about a trace, compared with the closest one before it."""
+    now, positions = made.signature, made.positions
+    recent = earlier[: -_MOST_COMPARED - 1 : -1]
+    distances = [distance(now, old.signature) for old in recent]
+    nearest = [old for old, far in zip(recent, distances, strict=True) if far == min(distances)][:3]
+    told = [changed_signature(function, now, positions, old.signature, old.positions) for old in nearest]
+    return min(told, key=len) or ["another object, which the method is bound to, or the traces were cleared"]
 
 
 def _ordinal(n: int) -> str:
@@ -332,7 +275,9 @@ def _captured(function: Any) -> tuple[Any, dict[str, str]]:
             function = function.__wrapped__
         else:
             break
-    function = getattr(function, "__func__", function)
+    if hasattr(function, "__func__"):
+        found["object that the method is bound to"] = _brief(function.__self__)
+        function = function.__func__
     code = getattr(function, "__code__", None)
     for name, cell in zip(
         getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False
@@ -347,7 +292,7 @@ def _captured(function: Any) -> tuple[Any, dict[str, str]]:
 def _brief(value: Any) -> str:
     """A short text of a value, which does not wait for a device."""
     if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
-        return f"{value!r:.60}"
+        return brief(value)
     aval = getattr(value, "aval", None)
     if aval is not None:
         return f"an array {aval}"

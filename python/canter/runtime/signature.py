@@ -23,6 +23,7 @@ __all__ = [
     "describe_function",
     "function_name",
     "parameters_of",
+    "positional_names",
 ]
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
@@ -226,7 +227,7 @@ class ArgumentNames:
         """One name a leaf."""
         tree = self.in_tree.unflatten(range(self.in_tree.num_leaves))
         paths, _ = pytree.tree_flatten_with_path(tree)
-        positional = self._positional_names(len(tree[0]))
+        positional = positional_names(self.function, len(tree[0]), self.static_argnums)
         return tuple(self._name(path, positional) for path, _ in paths)
 
     def _name(self, path: Any, positional: list[str]) -> str:
@@ -235,12 +236,13 @@ class ArgumentNames:
             return positional[first.idx] + pytree.keystr(tuple(rest))
         return str(first.key) + pytree.keystr(tuple(rest))
 
-    def _positional_names(self, count: int) -> list[str]:
-        """Names of the positional arguments that are not static."""
-        total = count + len(self.static_argnums)
-        dynamic = [i for i in range(total) if i not in self.static_argnums]
-        parameters = parameters_of(self.function)
-        names = () if parameters is None else parameters.by_position
-        rest = "args" if parameters is None or parameters.varargs is None else parameters.varargs
-        base = len(names)
-        return [names[i] if i < base else f"{rest}[{i - base}]" for i in dynamic[:count]]
+
+def positional_names(function: Any, count: int, static_argnums: Sequence[int] = ()) -> list[str]:
+    """Names of the first `count` positional arguments that are not static."""
+    total = count + len(static_argnums)
+    dynamic = [i for i in range(total) if i not in static_argnums]
+    parameters = parameters_of(function)
+    names = () if parameters is None else parameters.by_position
+    rest = "args" if parameters is None or parameters.varargs is None else parameters.varargs
+    base = len(names)
+    return [names[i] if i < base else f"{rest}[{i - base}]" for i in dynamic[:count]]
