@@ -50,7 +50,7 @@ def test_cache_misses_are_explained(caplog):
         (lambda: f(cnp.ones(3)), None),
         (lambda: f(cnp.ones(4)), ["shape of x: (3,) -> (4,)"]),
         (lambda: f(1.0), ["weak type of x: False -> True"]),
-        (lambda: f(cnp.ones(3), y=2.0), ["structure of kwargs"]),
+        (lambda: f(cnp.ones(3), y=2.0), ["argument y: not given -> an array"]),
         (lambda: g(1.0, 1), ["never seen function: <lambda> at "]),
         (lambda: g(1.0, 2), ["static argument 1: 1 -> 2"]),
     ]

@@ -165,8 +165,8 @@ def _in_aval(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
             changed = True
             yield what, was, became
     if not changed:
-        meshes = [_mesh(getattr(getattr(aval, "sharding", None), "mesh", None)) for aval in (old, new)]
-        yield ("mesh", *meshes) if meshes[0] != meshes[1] else ("type", old, new)
+        was, became = (_mesh(getattr(getattr(aval, "sharding", None), "mesh", None)) for aval in (old, new))
+        yield ("mesh", was, became) if was != became else ("type", old, new)
 
 
 # --- what else ------------------------------------------------------------------------------------
