@@ -20,6 +20,7 @@ __all__ = [
     "clients",
     "default_platform",
     "is_created",
+    "known_client",
     "known_platforms",
     "register_platform",
 ]
@@ -154,6 +155,11 @@ def known_platforms(options: ClientOptions | None = None) -> list[str]:
 def is_created(platform: str | None = None) -> bool:
     """Whether a platform's client (None: any client) has been made."""
     return bool(_clients) if platform is None else platform in _clients
+
+
+def known_client(platform: str) -> Any | None:
+    """The client of a platform if it has been made, else None."""
+    return _clients.get(platform)
 
 
 def client(platform: str, options: ClientOptions = _DEFAULT) -> Any:

@@ -244,3 +244,22 @@ def test_spmd_axis_name_cuts_the_batch(check_vma):
         batched(x[:3], w)
     along = ct.vmap(lambda x: mapped(x, w) + lax.psum(x, "b"), axis_name="b", spmd_axis_name="x")
     np.testing.assert_allclose(along(x), whole(x, w) + x.sum(0), rtol=1e-5)  # which needs all of the batch
+
+
+def test_pmap_takes_another_kind_of_argument_at_each_call():
+    mapped = ct.pmap(lambda x, by: x * by, in_axes=(0, None))
+    x = np.arange(16, dtype=np.float32).reshape(8, 2)
+    two = np.float32(2)
+    for first in (x, x, cnp.asarray(x), mapped(x, two) / 2, ct.device_put(x, ct.devices()[1])):
+        np.testing.assert_array_equal(mapped(first, two), 2 * x)
+    np.testing.assert_array_equal(mapped(x, 2), 2 * x)
+    np.testing.assert_array_equal(mapped(x[:4], two), 2 * x[:4])
+    np.testing.assert_array_equal(ct.jit(mapped)(x, two), 2 * x)
+    np.testing.assert_array_equal(ct.grad(lambda x: mapped(x, two).sum())(x), 0 * x + 2)
+    drawn = ct.pmap(lambda key: ct.random.bits(key))
+    keys = ct.random.split(ct.random.key(0), 8)
+    with pytest.raises(TypeError):
+        drawn(x[:, 0])
+    expected = [int(ct.random.bits(key)) for key in keys]
+    for _ in range(2):
+        assert drawn(keys).tolist() == expected

@@ -140,7 +140,8 @@ def get_backend(platform: Any = None) -> Any:
             name = _preferred[None] = clients.default_platform(_client_options())
     elif name in _ALIASES:
         name = _resolve_alias(name)
-    return clients.client(name, _client_options())
+    known = clients.known_client(name)
+    return clients.client(name, _client_options()) if known is None else known
 
 
 def _resolve_alias(alias: str) -> str:
