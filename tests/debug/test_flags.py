@@ -52,7 +52,7 @@ def test_cache_misses_are_explained(caplog):
         (lambda: f(1.0), ["weak type of x: False -> True"]),
         (lambda: f(cnp.ones(3), y=2.0), ["argument y: not given -> an array"]),
         (lambda: g(1.0, 1), ["never seen function: <lambda> at "]),
-        (lambda: g(1.0, 2), ["static argument 1: 1 -> 2"]),
+        (lambda: g(1.0, 2), ["static argument 'n': 1 -> 2"]),
     ]
     with ct.explain_cache_misses(True), caplog.at_level(logging.WARNING, "canter.runtime"):
         for call, expected in calls:

@@ -110,10 +110,8 @@ def _in_arguments(then: Any, now: Any) -> Iterator[str]:
         left, left_tree = pytree.tree_flatten(was)
         right, right_tree = pytree.tree_flatten(became)
         if left_tree == right_tree:
-            paths = [path for path, _ in pytree.tree_flatten_with_path(became)[0]]
-            yield from _in_avals(
-                left, right, lambda i, name=name, paths=paths: name + pytree.keystr(paths[i])
-            )
+            names = [name + pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(became)[0]]
+            yield from _in_avals(left, right, names.__getitem__)
         else:
             for path, old, new, _ in equality_errors(was, became):
                 line = f"structure of {name}{pytree.keystr(path)}: {old} -> {new}"
