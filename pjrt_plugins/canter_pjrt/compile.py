@@ -11,6 +11,7 @@ import numpy as np
 
 from . import cache, early
 from .jaxlib_door import CompileOnlyPyClient, CompileOptions, DeviceAssignment, DeviceList, JaxRuntimeError
+from .wire import field
 
 __all__ = [
     "CompilerOptionError",
@@ -161,22 +162,12 @@ def _with_bound_of_small_loops(module: Any, options: Any) -> Any:
     if operation is None or _SMALL_LOOPS not in operation.attributes:
         return options
     bound = str(operation.attributes[_SMALL_LOOPS].value).encode()
-    entry = _field(1, b"xla_cpu_small_while_loop_byte_threshold") + _field(2, bound)
-    addition = _field(3, _field(3, _field(500, entry)))
+    entry = field(1, b"xla_cpu_small_while_loop_byte_threshold") + field(2, bound)
+    addition = field(3, field(3, field(500, entry)))
     return CompileOptions.ParseFromString(options.SerializeAsString() + addition)
 
 
 _SMALL_LOOPS = "canter.small_loops"
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes in the wire format of protocol buffers."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    low, rest = number & 127, number >> 7
-    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
 
 
 def _explain_option_error(message: str, options: Any) -> str | None:

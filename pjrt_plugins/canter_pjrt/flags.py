@@ -7,9 +7,9 @@ written into the environment after the compiler has read it has no effect.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 
 from .jaxlib_door import CompileOptions
+from .wire import fields
 
 __all__ = ["flags_in_force"]
 
@@ -28,34 +28,6 @@ def flags_in_force() -> bytes:
             setattr(debug, name, type(getattr(debug, name))())
     message = options.SerializeAsString()
     for _ in range(2):
-        message = b"".join(value for number, value in _fields(message) if number == _DEBUG_OPTIONS)
-    kept = [field for field in _fields(message) if field[0] != _VIRTUAL_DEVICES]
-    return repr(sorted(kept)).encode()
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a message in the wire format of protocol buffers: numbers and contents."""
-    position = 0
-    while position < len(message):
-        tag, start = _varint(message, position)
-        kind = tag & 7
-        if kind == 0:
-            _, position = _varint(message, start)
-        elif kind == 2:
-            length, start = _varint(message, start)
-            position = start + length
-        else:
-            position = start + {1: 8, 5: 4}[kind]
-        yield tag >> 3, message[start:position]
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """A number, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, position
+        message = b"".join(value for number, value in fields(message) if number == _DEBUG_OPTIONS)
+    kept = [field for field in fields(message) if field[0] != _VIRTUAL_DEVICES]
+    return repr(sorted(kept, key=repr)).encode()

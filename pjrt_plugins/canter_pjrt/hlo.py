@@ -1,17 +1,18 @@
 """Reading an optimised program: its instructions in the order in which they run, and the user's lines.
 
 Executables give their HLO modules as protocol buffers. The few fields that matter are read straight from the wire
-format (https://protobuf.dev/programming-guides/encoding/); their numbers are those of `hlo.proto` and `xla_data.proto`
-of OpenXLA, which keeps them for ever.
+format (see `wire`); their numbers are those of `hlo.proto` and `xla_data.proto` of OpenXLA, which keeps them for ever.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from .wire import fields, numbers
 
 __all__ = [
     "Address",
@@ -21,55 +22,8 @@ __all__ = [
     "Module",
     "SourceLine",
     "addresses",
-    "fields",
     "read_module",
 ]
-
-
-def fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """(number, value) of the fields of a message: an int, or bytes for what has a length.
-
-    Example:
-      >>> from canter_pjrt.hlo import fields
-      >>> list(fields(bytes([8, 150, 1, 18, 1, 97])))
-      [(1, 150), (2, b'a')]
-    """
-    position, end = 0, len(data)
-    while position < end:
-        tag, position = _varint(data, position)
-        kind = tag & 7
-        if kind == 0:
-            value, position = _varint(data, position)
-            yield tag >> 3, value
-            continue
-        size, position = _varint(data, position) if kind == 2 else ({1: 8, 5: 4}[kind], position)
-        yield tag >> 3, data[position : position + size]
-        position += size
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    byte = data[position]
-    if byte < 128:
-        return byte, position + 1
-    result, shift = byte & 127, 7
-    while True:
-        position += 1
-        byte = data[position]
-        result |= (byte & 127) << shift
-        if byte < 128:
-            return result, position + 1
-        shift += 7
-
-
-def _numbers(value: Any) -> list[int]:
-    """The numbers of a repeated field, which stand one by one or packed."""
-    if isinstance(value, int):
-        return [value]
-    numbers, position = [], 0
-    while position < len(value):
-        number, position = _varint(value, position)
-        numbers.append(number)
-    return numbers
 
 
 #: Element types by number: name, bits.
@@ -214,7 +168,7 @@ def _schedule(data: bytes) -> dict[int, list[int]]:
     order = {}
     for entry in _parts(data)[1]:
         parts = _parts(entry)
-        order[parts[1][0]] = [n for sequence in parts[2] for v in _parts(sequence)[1] for n in _numbers(v)]
+        order[parts[1][0]] = [n for sequence in parts[2] for v in _parts(sequence)[1] for n in numbers(v)]
     return order
 
 
@@ -240,8 +194,8 @@ _FIELDS: dict[int, Callable[[Instruction, Any], None]] = {
     11: lambda one, value: setattr(one, "fusion", value.decode()),
     13: lambda one, value: setattr(one, "index", value),
     35: lambda one, value: setattr(one, "id", value),
-    36: lambda one, value: one.operands.extend(_numbers(value)),
-    38: lambda one, value: one.called.extend(_numbers(value)),
+    36: lambda one, value: one.operands.extend(numbers(value)),
+    38: lambda one, value: one.called.extend(numbers(value)),
     74: lambda one, value: one.aliases.append(_alias(value, 1, 2, 3)),
 }
 
@@ -265,7 +219,7 @@ def _set_metadata(one: Instruction, data: bytes) -> None:
 
 def _alias(data: bytes, path: int, number: int, inner: int) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
     parts = _parts(data)
-    path_of = lambda key: tuple(n for value in parts[key] for n in _numbers(value))  # noqa: E731
+    path_of = lambda key: tuple(n for value in parts[key] for n in numbers(value))  # noqa: E731
     return path_of(path), parts[number][0] if parts[number] else 0, path_of(inner)
 
 
@@ -287,15 +241,15 @@ def _read_shape(data: bytes) -> Shape:
     if number == _TUPLE:
         return tuple(map(_shape, parts[4]))
     name, bits = _TYPES.get(number, ("", 0))
-    shape = tuple(n for value in parts[3] for n in _numbers(value))
+    shape = tuple(n for value in parts[3] for n in numbers(value))
     physical, space = shape, 0
     if parts[5]:
         layout = _parts(parts[5][0])
-        minor = [n for value in layout[1] for n in _numbers(value)]
+        minor = [n for value in layout[1] for n in numbers(value)]
         space = layout[8][0] if layout[8] else 0
         bits = layout[7][0] if layout[7] else bits
         if layout[6] and len(minor) == len(shape):
-            tile = [n for value in _parts(layout[6][0])[1] for n in _numbers(value)]
+            tile = [n for value in _parts(layout[6][0])[1] for n in numbers(value)]
             physical = _padded([shape[axis] for axis in reversed(minor)], tile)
     return ArrayShape(shape, name, -(-math.prod(physical) * bits // 8), space)
 
@@ -312,11 +266,9 @@ def _lines(data: bytes) -> dict[int, list[SourceLine]]:
     files, functions = ([name.decode() for name in parts[key]] for key in (1, 2))
     places = []
     for location in parts[3]:
-        numbers = dict(fields(location))
+        told = dict(fields(location))
         places.append(
-            SourceLine(
-                files[numbers[1] - 1], numbers.get(3, 0), functions[numbers[2] - 1] if 2 in numbers else ""
-            )
+            SourceLine(files[told[1] - 1], told.get(3, 0), functions[told[2] - 1] if 2 in told else "")
         )
     frames = [dict(fields(frame)) for frame in parts[4]]
     found: dict[int, list[SourceLine]] = {}
@@ -340,7 +292,7 @@ def addresses(assignment: bytes) -> dict[tuple[int, tuple[int, ...]], Address]:
     for value in parts[1]:
         logical = dict(fields(value))
         place = _parts(logical.get(3, b""))
-        path = tuple(n for numbers in place[3] for n in _numbers(numbers))
+        path = tuple(n for value in place[3] for n in numbers(value))
         defined[logical.get(1, 0)] = (place[4][0] if place[4] else 0, path)
     found = {}
     for value in parts[3]:

@@ -107,10 +107,21 @@ def branches():
     return analysis(f, ct.ShapeDtypeStruct((), "bool"), spec(256, 32))
 
 
+@pytest.fixture(scope="module")
+def attention():
+    """Fusions that write where an operand was, as only the compiler's assignment tells."""
+    return analysis(ct.grad(lambda q: (nn.softmax(q @ cnp.swapaxes(q, -1, -2)) @ q).sum()), spec(8, 128, 16))
+
+
+@pytest.fixture(scope="module")
+def running_sum():
+    return analysis(lambda a: cnp.cumsum(a, 0), spec(256, 64))
+
+
 PROGRAMS = ["mlp", "gpt", "gpt_remat", "gpt_unrolled", "scan", "scan_remat", "donated", "branches"]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [*PROGRAMS, "attention", "running_sum"])
 def test_the_predicted_peak_is_what_the_compiler_sets_aside(name, request):
     memory = request.getfixturevalue(name)
     assert memory.liveness.peak_bytes == pytest.approx(memory.peak_bytes, rel=0.03)
@@ -143,6 +154,12 @@ def test_values_have_types_and_lines(mlp):
     arguments = {value.primitive for value in mlp.values if value.kind == "argument"}
     assert arguments == {"ws[0]", "ws[1]", "ws[2]", "ws[3]", "x"}
     assert mlp.lines_are_current
+
+
+def test_values_of_instructions_that_the_compiler_added_have_the_line_inside(running_sum):
+    assert {(v.primitive, v.file) for v in running_sum.values if v.kind != "argument"} == {
+        ("cumsum", __file__)
+    }
 
 
 def test_the_state_of_a_loop_has_one_place(scan):

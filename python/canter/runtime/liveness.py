@@ -249,7 +249,7 @@ class _Run:
         result = self.made(one, one.shape)
         for path, number, inner in one.aliases:
             _at(result, path).merge(_at(operands[number], inner))
-        if one.opcode in _MAY_WRITE_INTO_OPERAND or one.fusion == "kLoop":
+        if self.addresses or one.opcode in _MAY_WRITE_INTO_OPERAND or one.fusion == "kLoop":
             candidates = list(_leaves(operands))
             for leaf in _leaves(result):
                 leaf.reusable = [
@@ -321,27 +321,40 @@ class _Descriptions:
     """Tells where buffers come from."""
 
     def __init__(self, module: Module):
-        self.lines = module.lines
+        self.module, self.lines = module, module.lines
         self.instructions = {one.id: one for c in module.computations.values() for one in c.instructions}
 
     def __call__(self, buffer: _Buffer) -> LiveValue:
         one = self.origin(buffer.instruction)
         line = next(iter(self.lines.get(one.frame, ())), SourceLine("", 0, ""))
         primitive = one.op_name if one.opcode == "parameter" else _primitive(one.op_name)
-        if one is not buffer.instruction and primitive and buffer.instruction.opcode.startswith("copy"):
-            primitive = f"copy of {primitive}"
+        copies = buffer.instruction.opcode.startswith("copy") or one.opcode == "parameter"
+        if one is not buffer.instruction and primitive and copies:
+            primitive = f"copy of {primitive}"  # perhaps in another layout or type
         return LiveValue(
             buffer.kind, buffer.shape.shape, buffer.shape.dtype, buffer.nbytes,
             primitive or buffer.instruction.opcode, line.file, line.line, line.function, buffer.instruction.name,
         )  # fmt: skip
 
     def origin(self, one: Instruction) -> Instruction:
-        """The instruction, or of one that the compiler added the first that it reads and that has a name."""
+        """The instruction, or of one that the compiler added the first inside or before it that has a name."""
         for _ in range(16):
-            if one.op_name or not one.operands:
+            if one.op_name:
                 break
+            inner = self.inside(one)
+            if inner is not None or not one.operands:
+                return inner or one
             one = self.instructions[one.operands[0]]
         return one
+
+    def inside(self, one: Instruction, depth: int = 3) -> Instruction | None:
+        """The last instruction with a line of what an instruction is fused from, or applies."""
+        for number in one.called if depth and one.opcode not in ("while", "conditional") else ():
+            for inner in reversed(self.module.computations[number].instructions):
+                found = inner if inner.frame in self.lines else self.inside(inner, depth - 1)
+                if found is not None:
+                    return found
+        return None
 
 
 def _primitive(op_name: str) -> str:
