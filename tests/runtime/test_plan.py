@@ -31,6 +31,7 @@ def test_plan_for_the_device_here():
     assert made.costs["flops"] >= 2 * 128 * 8 * 8
     assert [one.argument for one in made.donatable] == ["w"]
     assert made.values[0].primitive == "x" and made.values[0].kind == "argument"
+    assert ct.plan(scaled, spec(8, 8), spec(128, 8), spec(), device="cpu").values == made.values
     text = str(made)
     assert text.startswith("jit(scaled) on cpu") and "fits" in text and "test_plan.py" in text
     assert len(text.splitlines()) <= 20

@@ -7,10 +7,13 @@ import pickle
 import numpy as np
 import pytest
 
+import canter as ct
+import canter.numpy as cnp
 from canter import lax
 from canter.runtime.abstract import eval_shape, make_jaxpr
 from canter.runtime.jit import jit
 from canter.runtime.shape_dtype import ShapeDtypeStruct
+from canter.sharding import NamedSharding, PartitionSpec
 
 ARRAY = np.arange(3, dtype=np.float32)
 
@@ -85,6 +88,22 @@ def test_compiled_checks_arguments(name):
         compiled(*args)
 
 
+def test_compiled_names_what_is_wrong_with_a_call():
+    f = ct.jit(lambda x, y: (x + 1, y + 1), donate_argnums=(0, 1))
+    compiled = f.lower(*[np.ones(3, np.float32)] * 2).compile()
+    with pytest.raises(TypeError, match=r"Argument y of <lambda> .* is of type str"):
+        compiled(np.ones(3, np.float32), "a")
+    with pytest.raises(
+        TypeError, match=r"args: compiled for a tuple of length 2, called with a tuple of length 1"
+    ):
+        compiled(np.ones(3, np.float32))
+    x = cnp.ones(3)
+    with pytest.raises(ValueError, match=r"argument x of .*, which is donated, and as argument y"):
+        compiled(x, x)
+    with pytest.raises(TypeError, match="compiler_options"):
+        ct.jit(lambda x: x, compiler_options=3)
+
+
 def test_compiled_refuses_tracers():
     compiled = jit(affine).lower(PARAMS, ARRAY).compile()
     with pytest.raises(TypeError, match="cannot be traced: argument x"):
@@ -129,6 +148,27 @@ def test_eval_shape():
     assert jit(affine).eval_shape(PARAMS, ARRAY)["y"].shape == (3,)
     huge = ShapeDtypeStruct((1 << 20, 1 << 20), "float32")  # 4 TB, were it computed
     assert eval_shape(lambda x: lax.exp(x), huge) == huge
+
+
+def test_types_of_results_have_the_shardings_that_are_known():
+    mesh = ct.make_mesh((2,), ("i",))
+    split, struct = NamedSharding(mesh, PartitionSpec("i")), ct.ShapeDtypeStruct((4, 3), "float32")
+    f = ct.jit(lambda x: (x * 2, x.sum()))
+    with_sharding = struct.update(sharding=split)
+    typed = NamedSharding(mesh.abstract_mesh, PartitionSpec("i", None))
+    for found in (ct.eval_shape(f, with_sharding), f.trace(with_sharding).out_info):
+        assert found[0].sharding == typed and found[1].sharding is None
+    assert ct.make_jaxpr(f, return_shape=True)(with_sharding)[1][0].sharding == typed
+    assert f.lower(with_sharding).out_info[0].sharding == NamedSharding(mesh, PartitionSpec("i", None))
+    asked = ct.jit(lambda x: (x * 2, x.sum()), out_shardings=(split, None))
+    assert [one.sharding for one in ct.eval_shape(asked, struct)] == [split, None]
+    assert [one.sharding for one in f.trace(struct).out_info] == [None, None]
+
+    again = ct.eval_shape(f, with_sharding)[0]  # names no devices: those of the mesh in force
+    with ct.set_mesh(mesh):
+        assert f.lower(again).compile().input_shardings[0][0].device_set == set(mesh.devices.flat)
+    with pytest.raises(ValueError, match="names no devices"):
+        f.lower(again)
 
 
 def test_shape_dtype_struct():

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import api_boundary
 from ..core.trace import extend_axis_environment
 from .jit import Jitted
-from .shape_dtype import abstract_aval, struct_of
+from .shape_dtype import abstract_aval, structs_of_results
 from .signature import argument_spec, describe_function
 
 __all__ = ["eval_shape", "make_jaxpr"]
@@ -56,7 +56,7 @@ def make_jaxpr(
             program = jitted.trace_anew(call)
         if not return_shape:
             return program.closed
-        return program.closed, program.out_tree.unflatten(list(map(struct_of, program.closed.out_avals)))
+        return program.closed, program.out_tree.unflatten(structs_of_results(program.closed.out_avals))
 
     jaxpr_maker.__name__ = f"make_jaxpr({describe_function(fun).split(' at ')[0]})"
     return jaxpr_maker

@@ -12,7 +12,7 @@ import functools
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MethodType
 from typing import (
@@ -726,6 +726,10 @@ def jit(
 
         where = describe_function(fun)
         chosen, shardings = placement_from_options(where, device, backend, in_shardings, out_shardings)
+    if compiler_options is not None and not isinstance(compiler_options, Mapping):
+        raise TypeError(
+            f"jit(compiler_options=...) is a dict of options by name; got {compiler_options!r:.80}."
+        )
     flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
     if effort is not None or outline is not None:
         flags += option_pairs(effort, outline)

@@ -102,7 +102,8 @@ def plan(f: Any, /, *specs: Any, device: Any = None, **named_specs: Any) -> Plan
       specs: its arguments: arrays, or `ShapeDtypeStruct`s in their place; static ones as they are.
       device: hardware that need not be here, by name: "tpu:v5e", "tpu:v5e:4x4", "h100", "cuda:h100:8", or what
         `experimental.topologies.get_topology_desc` returns. That takes the platform's plugin (`pip install
-        'canter[tpu]'`, `'canter[cuda13]'`). None for the devices that a call here would use.
+        'canter[tpu]'`, `'canter[cuda13]'`). None, or the name of their platform, for
+        the devices that a call here would use.
       named_specs: arguments by name.
 
     Returns:
@@ -125,7 +126,7 @@ def plan(f: Any, /, *specs: Any, device: Any = None, **named_specs: Any) -> Plan
     lowered = jitted.trace(*specs, **named_specs).lower()
     layout = lowered._lowered.layout
     count = 1 if layout is None else len(layout.devices)
-    if device is not None:
+    if device is not None and device != lowered._device.platform:
         from canter_pjrt.topologies import with_devices
 
         from .ahead_of_time import lower_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..core.trace import references
 from ..core.tracing import argument_aval
 from .layouts import Format, Layout
 
-__all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of"]
+__all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of", "structs_of_results"]
 
 _FIELDS = ("shape", "dtype", "sharding", "weak_type", "manual_axis_type", "is_ref")
 
@@ -144,6 +145,15 @@ def struct_of(aval: Any, sharding: Any = None) -> Any:
     if not isinstance(aval, ShapedArray):
         return aval
     return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type)
+
+
+def structs_of_results(avals: Sequence[Any], asked: Sequence[Any] | None = None) -> list[Any]:
+    """The ShapeDtypeStruct of each result: with the sharding that was asked for, else the one of its type."""
+    chosen = (None,) * len(avals) if asked is None else asked
+    pairs = zip(avals, chosen, strict=True)
+    return [
+        struct_of(aval, getattr(aval, "layout", None) if where is None else where) for aval, where in pairs
+    ]
 
 
 def abstract_aval(value: Any) -> Any:

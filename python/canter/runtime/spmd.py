@@ -20,7 +20,7 @@ from canter_pjrt.jaxlib_door import (
 from ..core.avals import get_aval
 from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr
-from ..core.mesh import Mesh, current_context
+from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
 from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
@@ -158,8 +158,21 @@ def _tied_to(arg: Any) -> Any:
     if getattr(arg, "_committed", False):
         return arg.sharding
     if hasattr(arg, "weak_type") and not hasattr(arg, "aval"):  # a ShapeDtypeStruct
-        return getattr(arg, "sharding", None)
+        return _over_devices(getattr(arg, "sharding", None))
     return None
+
+
+def _over_devices(sharding: Any) -> Any:
+    """The sharding of a ShapeDtypeStruct; what `eval_shape` returns has no devices, but those of the mesh in force."""
+    if not isinstance(mesh := getattr(sharding, "mesh", None), AbstractMesh):
+        return sharding
+    context = current_context().concrete
+    if context is not None and context.shape_tuple == mesh.shape_tuple:
+        return NamedSharding(context, sharding.spec, memory_kind=sharding.memory_kind)
+    raise ValueError(
+        f"The sharding of a ShapeDtypeStruct, {sharding.spec} over {mesh}, names no devices. Lower it with the mesh in "
+        "force, `with canter.set_mesh(mesh):`, or give the struct a sharding over a Mesh."
+    )
 
 
 def _in_words(words: str, describe: Callable[[int], str], position: int) -> str:

@@ -18,15 +18,17 @@ from ..core.avals import ShapedArray
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr
 from ..core.pytree_registry import dispatch_registry
+from ..core.sharding import NamedSharding
 from ..core.trace import Tracer, references
 from ..core.tracing import argument_aval
 from .array import check_not_deleted
+from .donation import check_donated_once
 from .effort import current, option_pairs
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
 from .layouts import custom_layouts, format_of_aval
 from .program import CompileOptions, Executable, lower, place_of_call
-from .shape_dtype import struct_of
+from .shape_dtype import struct_of, structs_of_results
 from .signature import ArgumentNames, describe_function
 from .spmd import MeshExecutable
 
@@ -97,7 +99,9 @@ class _Stage:
     @property
     def out_info(self) -> Any:
         """A `ShapeDtypeStruct` a result, in the structure of the results."""
-        return self.out_tree.unflatten(list(map(struct_of, self._program.closed.out_avals)))
+        asked = self._jitted.asked_shardings(self._program, self._call)
+        avals = self._program.closed.out_avals
+        return self.out_tree.unflatten(structs_of_results(avals, asked and asked[1]))
 
     @property
     def donate_argnums(self) -> tuple[int, ...]:
@@ -250,6 +254,17 @@ class Lowered(_Stage):
         super().__init__(jitted, program, call)
         self._lowered = lowered
         self._device = device
+
+    @property
+    def out_info(self) -> Any:
+        """A `ShapeDtypeStruct` a result; shardings are over the devices that the program was lowered for."""
+        layout, avals = self._lowered.layout, self._program.closed.out_avals
+        if layout is None or layout.is_for_one_device():
+            return super().out_info
+        typed = [getattr(aval, "layout", None) for aval in avals]
+        mine = [where and NamedSharding(layout.mesh, where.spec) for where in typed]
+        asked = [a or b for a, b in zip(layout.out_shardings, mine, strict=True)]
+        return self.out_tree.unflatten(structs_of_results(avals, asked))
 
     def as_text(
         self, dialect: str | None = None, *, debug_info: bool = False, propagated: bool = False
@@ -406,8 +421,11 @@ class Compiled(_Stage):
                 call = self._call._replace(leaves=leaves)
                 return self.out_tree.unflatten(self._jitted.apply(self._program, call)), None, False
             everything = [*constants, *leaves]
-            describe = self._jitted.describe_argument
-            committed = self._committed(everything, lambda i: describe(self._program, self._call, i))
+            describe = lambda i: self._jitted.describe_argument(self._program, self._call, i)  # noqa: E731
+            if self._jitted.uses_donation:
+                donated = (False,) * len(constants) + self._jitted.donated(self._call)
+                check_donated_once(everything, donated, describe)
+            committed = self._committed(everything, describe)
             result = self.out_tree.unflatten(self._executable.run(everything, committed))
             return result, self._executable.fast_path(result, constants, committed, leaves), False
         except Exception as error:
@@ -436,7 +454,7 @@ class Compiled(_Stage):
         if in_tree != self.in_tree:
             expected = self.in_tree.unflatten(self._call.avals)
             problems = [
-                f"  {'args' if path[:1] == (0,) else ''}{pytree.keystr(path)}: {problem}"
+                f"  {'kwargs' if path[0].idx else 'args'}{pytree.keystr(path[1:])}: {problem}"
                 for path, problem in _tree_differences(expected, (args, kwargs))
             ]
             raise TypeError(
@@ -452,7 +470,13 @@ class Compiled(_Stage):
                     f"{where} is compiled for fixed types and cannot be traced: argument {names[position]} is a "
                     f"tracer, {leaf!r}. Call the jitted function instead of the compiled one inside transformations."
                 )
-            given = argument_aval(leaf)
+            try:
+                given = argument_aval(leaf)
+            except TypeError:
+                raise TypeError(
+                    f"Argument {names[position]} of {where} is of type {type(leaf).__name__}, which is not a valid "
+                    f"array type. It was compiled for {aval.str_short()}."
+                ) from None
             if not _same_type(given, aval):
                 problems.append(
                     f"  argument {names[position]}: compiled for {aval.str_short()}, called with {given.str_short()}"
