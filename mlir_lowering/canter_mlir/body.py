@@ -354,7 +354,7 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
 
 
 def call_rule(
-    ctx: LoweringRuleContext, rule: Any, operands: Sequence[Any], params: dict[str, Any]
+    ctx: LoweringRuleContext, rule: Any, operands: Sequence[Any], params: dict[str, Any], differs: bool
 ) -> list[Any]:
     """Calls a private function made of one application of a rule; equal applications share it."""
     module = ctx.module_context
@@ -367,7 +367,8 @@ def call_rule(
     except TypeError:  # a parameter that cannot be hashed
         key = symbol = None
     if symbol is None:
-        module.platform  # noqa: B018 (a function made for several platforms would have to know which)
+        if differs:
+            module.platform  # noqa: B018 (a function made for several platforms would have to know which)
         outer_dimensions = module.dimension_values
         sizes = [value.type for value in outer_dimensions.values()]
         in_types = sizes + [types.of(aval) for aval in ctx.avals_in]

@@ -432,11 +432,13 @@ class LoweringRuleContext:
 
         return call_jaxpr(self, closed, operands, name)
 
-    def call_rule(self, rule: Any, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    def call_rule(
+        self, rule: Any, operands: Sequence[Any], params: dict[str, Any], differs: bool = True
+    ) -> list[Any]:
         """Calls a private function made of one application of a rule."""
         from .body import call_rule
 
-        return call_rule(self, rule, operands, params)
+        return call_rule(self, rule, operands, params, differs)
 
     def load_all_dialects(self) -> None:
         """Makes operations of every dialect in jaxlib available to this module."""

@@ -214,14 +214,19 @@ def lower_fun(fun: Callable[..., Any], multiple_results: bool = True) -> Rule:
     return lower
 
 
-def cache_lowering(rule: Rule) -> Rule:
+def cache_lowering(rule: Rule, differs: bool = True) -> Rule:
     """The same rule, lowered once into a private function that every equal application calls.
 
     Two applications are equal when primitive, operand and result avals, and parameters are.
+
+    Args:
+      rule: the rule.
+      differs: whether it may emit something else on another platform; a module for several platforms
+        then has a function for each.
     """
 
     def lower(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
-        return ctx.call_rule(rule, operands, params)
+        return ctx.call_rule(rule, operands, params, differs)
 
     lower.sets_locations = True  # type: ignore[attr-defined]
     return lower

@@ -13,9 +13,9 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
 from ..transforms.rules import broadcast_batch
-from .arithmetic import add, bitwise_or, bitwise_xor, shift_left, shift_right_logical
+from .arithmetic import add, bitwise_and, bitwise_or, bitwise_xor, mul, shift_left, shift_right_logical
 
-__all__ = ["sampler_programs", "threefry2x32_p", "threefry_rounds"]
+__all__ = ["sampler_programs", "threefry2x32_p", "threefry_rounds", "threefry_rounds_cpu"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -44,6 +44,16 @@ def _batch(args: Any, dims: Any) -> Any:
 
 threefry2x32_p.def_abstract_eval(_abstract)
 threefry2x32_p.def_batching(_batch)
+
+
+def threefry_rounds_cpu(key0: Any, key1: Any, x0: Any, x1: Any) -> list[Any]:
+    """The same words by a program that the CPU's compiler is done with several times sooner.
+
+    Where it sees that x1 counts, it tries to strengthen each of the sums that follow. The product of two numbers
+    in a row is even, but it does not know that.
+    """
+    zero = bitwise_and(mul(key0, add(key0, np.uint32(1))), np.uint32(1))
+    return threefry_rounds(key0, key1, x0, bitwise_xor(x1, zero))
 
 
 def threefry_rounds(key0: Any, key1: Any, x0: Any, x1: Any) -> list[Any]:
