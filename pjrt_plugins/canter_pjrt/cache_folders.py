@@ -104,8 +104,14 @@ class LocalFolder:
             return file.read()
 
     def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
-        os.makedirs(self.place, exist_ok=True)
-        self._write(self._path(name), data)
+        for left in (2, 1, 0):
+            try:
+                os.makedirs(self.place, exist_ok=True)
+                self._write(self._path(name), data)
+                break
+            except FileNotFoundError:  # somebody has removed the folder in between
+                if not left:
+                    raise
         with suppress(OSError):  # the entry is there, whatever becomes of the others
             self._evict(max_bytes)
         done(None)
@@ -152,6 +158,10 @@ class LocalFolder:
                     shutil.rmtree(path)
                 else:
                     os.unlink(path)
+        if not self.entries():
+            for file in os.scandir(self.place) if os.path.isdir(self.place) else ():
+                if file.name.endswith(_NOTE):  # they are about entries
+                    _try_to_remove(file.path)
 
     def entries(self) -> list[Entry]:
         found = []
@@ -211,7 +221,7 @@ class RemoteFolder:
     def read(self, name: str) -> bytes:
         if self._silent:
             raise FileNotFoundError(name)
-        return self._ask(lambda: self._store().cat_file(self._path(name)))
+        return self._ask(lambda: bytes(self._store().cat_file(self._path(name))))
 
     def touch(self, name: str) -> None:
         pass
@@ -303,7 +313,8 @@ class RemoteFolder:
             store.mv(unfinished, path)
         else:
             store.pipe_file(path, data)
-        self._remove(_too_many(self._entries(), max_bytes))
+        with suppress(Exception):  # the entry is there, whatever becomes of the others
+            self._remove(_too_many(self._entries(), max_bytes))
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:

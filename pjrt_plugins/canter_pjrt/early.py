@@ -90,7 +90,10 @@ def take(function: str, key: str, devices: Sequence[Any]) -> Any:
     if expected is None or expected.thread is None or expected.key != key or devices != [expected.device]:
         return None
     expected.thread.join()
-    return expected.result.pop() if expected.result else None
+    try:
+        return expected.result.pop()
+    except IndexError:  # it could not be loaded, or another thread has taken it
+        return None
 
 
 def note(function: str, key: str, seconds: float, flags: Sequence[tuple[str, Any]]) -> None:

@@ -167,6 +167,43 @@ def test_a_store_that_hangs_is_left_alone(settings, devices, told, monkeypatch):
     release.set()
 
 
+def test_a_folder_that_is_removed_meanwhile_is_made_again(settings, devices, told, monkeypatch):
+    write, tries = cache_folders.LocalFolder._write, []
+
+    def removed_once(self, path, data):
+        tries.append(path)
+        if len(tries) == 1:
+            os.rmdir(self.place)
+        write(self, path, data)
+
+    monkeypatch.setattr(cache_folders.LocalFolder, "_write", removed_once)
+    compile_all(devices, [3])
+    assert written(settings) == (1, 1, 0) and len(tries) == 2 and not told
+
+
+def test_notes_go_with_the_last_entry(settings, devices):
+    compile_all(devices)
+    folder, (one, two) = (
+        cache.settings().folder(),
+        [entry.name for entry in cache.entries(settings["directory"])],
+    )
+    folder.write_note("abc", b"{}")
+    cache.remove(settings["directory"], [one])
+    assert folder.read_note("abc") == b"{}"
+    cache.remove(settings["directory"], [two])
+    assert os.listdir(settings["directory"]) == []
+
+
+def test_entries_have_the_permissions_of_other_new_files(settings, devices):
+    before = os.umask(0o002)
+    try:
+        compile_all(devices, [3])
+    finally:
+        os.umask(before)
+    (name,) = os.listdir(settings["directory"])
+    assert os.stat(os.path.join(settings["directory"], name)).st_mode & 0o777 == 0o664
+
+
 def test_a_folder_that_cannot_be_written_serves_what_it_has(settings, devices, told, monkeypatch):
     compile_all(devices)
     cache.statistics = cache.Statistics()

@@ -80,7 +80,18 @@ def test_types_of_arguments_have_notes_of_their_own(folder, taken):
 
 
 @pytest.mark.parametrize(
-    "note", [b"", b"[]", b'["key"]', b"[3, []]", b'["nothing", []]', b'{"a": 1}', b"\xff"]
+    "note",
+    [
+        b"",
+        b"[]",
+        b'["key"]',
+        b"[3, []]",
+        b'["nothing", []]',
+        b'{"a": 1}',
+        b"\xff",
+        b"[" * 99999,
+        b'["nothing", [["a", []]]]',
+    ],
 )
 def test_notes_that_lead_nowhere_do_no_harm(folder, taken, note):
     first = run_anew(2.0, 1.0)
