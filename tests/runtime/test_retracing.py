@@ -167,7 +167,23 @@ def methods():
     return f
 
 
+def called_objects():
+    class Model:
+        def __call__(self, x):
+            return x + 1
+
+    for _ in range(2):
+        f = ct.jit(Model())
+        f(X)
+    return f
+
+
 CAUSES = {
+    "called object": (
+        called_objects,
+        "traced",
+        "a new function object: Model(.|\\n)*object that is called: Model",
+    ),
     "shape": (arguments(call(X), call(X[:2])), "traced", r"shape of params\['w'\]: \(3,\) -> \(2,\)"),
     "dtype": (
         arguments(call(X), call(X.astype(np.int32))),
@@ -249,6 +265,21 @@ def test_what_is_known_already_is_not_reported():
     assert not f.why_retraced() and "nothing was prepared twice" in str(f.why_retraced())
     f.clear_cache()
     assert f.cache_info()[:3] == (0, 0, 0)
+
+
+def test_wrapping_and_clearing_make_no_new_function():
+    def f(x):
+        return (x * x).sum()
+
+    with assert_no_retrace():
+        ct.jit(ct.jit(f))(X), ct.jit(ct.grad(ct.jit(f)))(X), ct.jit(ct.vmap(f))(X[:, None])
+        ct.clear_caches()
+        ct.jit(f)(X)
+    g = ct.jit(lambda x: x)
+    g(X)
+    g.clear_cache()
+    g(X)
+    assert not g.why_retraced()
 
 
 def test_the_number_of_traces_can_be_limited():

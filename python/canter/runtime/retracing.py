@@ -8,9 +8,11 @@ it was made for, and where. The reasons are worked out when somebody asks: `f.wh
 from __future__ import annotations
 
 import functools
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from ..core import source
@@ -70,15 +72,23 @@ class Preparation(NamedTuple):
 
 
 class _Identity(NamedTuple):
-    """What tells two functions of the same code apart: what they captured, what a partial has bound."""
+    """What tells two functions of the same code apart: what they captured, what a partial has bound.
 
-    code: Any
+    Attributes:
+      layers: the code of the function, and before it of what is wrapped around it.
+      captured: short texts of values by name.
+      objects: how many functions were traced so far.
+      latest: a weak reference to the last one, or None.
+    """
+
+    layers: tuple[Any, ...]
     captured: dict[str, str]
     objects: int
+    latest: Any
 
 
-# By the identity of the code: equal code of two places is not the same function.
-_identities: OrderedDict[int, _Identity] = OrderedDict()
+# By the identities of the layers: equal code of two places is not the same function, nor is jit(vmap(f)) jit(f).
+_identities: OrderedDict[tuple[int, ...], _Identity] = OrderedDict()
 _watchers: list[Callable[[Any, History], None]] = []
 
 
@@ -241,52 +251,68 @@ def _ordinal(n: int) -> str:
 
 def _origin(function: Any) -> tuple[str, ...]:
     """Why a function is new although its code was traced before."""
-    inner, captured = _captured(function)
-    code = getattr(inner, "__code__", None)
-    if code is None:
+    layers, name, captured = _captured(function)
+    code = layers[-1]
+    if not hasattr(code, "co_filename"):
         return ()
-    known = _identities.pop(id(code), None)
+    key = tuple(map(id, layers))
+    known = _identities.pop(key, None)
     if len(_identities) >= _MOST_CODES:
         _identities.popitem(last=False)
-    _identities[id(code)] = _Identity(code, captured, 1 if known is None else known.objects + 1)
+    owner = function.__self__ if type(function) is MethodType else function
+    before = 0 if known is None else known.objects
+    if known is not None and known.latest is not None and known.latest() is owner:
+        _identities[key] = known
+        return ()  # its traces were cleared
+    try:
+        latest = weakref.ref(owner)
+    except TypeError:
+        latest = None
+    _identities[key] = _Identity(layers, captured, before + 1, latest)
     if known is None:
         return ()
     lines = [
-        f"a new function object: {function_name(inner)}, defined at {code.co_filename}:{code.co_firstlineno}, was "
-        f"traced before as {known.objects} other object{'s' * (known.objects > 1)}; jit it once and keep the result"
+        f"a new function object: {name}, defined at {code.co_filename}:{code.co_firstlineno}, was traced before as "
+        f"{before} other object{'s' * (before > 1)}; jit it once and keep the result"
     ]
     lines += [
-        f"{name}: {known.captured.get(name, 'none')} -> {value}"
-        for name, value in captured.items()
-        if known.captured.get(name) != value
+        f"{what}: {known.captured.get(what, 'none')} -> {value}"
+        for what, value in captured.items()
+        if known.captured.get(what) != value
     ]
     return tuple(lines)
 
 
-def _captured(function: Any) -> tuple[Any, dict[str, str]]:
-    """The plain function inside, and short texts of what partials bind and closures captured."""
+def _captured(function: Any) -> tuple[tuple[Any, ...], str, dict[str, str]]:
+    """The code of all layers of a function, its name, and short texts of what it has bound and captured."""
     found: dict[str, str] = {}
+    layers = []
     while True:
         if isinstance(function, functools.partial):
             found |= {f"argument {i} of the partial": _brief(v) for i, v in enumerate(function.args)}
             found |= {f"argument {k!r} of the partial": _brief(v) for k, v in function.keywords.items()}
-            function = function.func
+            layer, function = function, function.func
         elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
+            layer, function = function, function.__wrapped__
         else:
             break
+        layers.append(getattr(layer, "__code__", type(layer)))
+    name = function_name(function)
+    if not hasattr(function, "__code__") and isinstance(type(function).__call__, FunctionType):
+        found["object that is called"] = _brief(function)
+        name, function = type(function).__name__, type(function).__call__
     if hasattr(function, "__func__"):
         found["object that the method is bound to"] = _brief(function.__self__)
         function = function.__func__
-    code = getattr(function, "__code__", None)
-    for name, cell in zip(
+    code = getattr(function, "__code__", type(function))
+    for variable, cell in zip(
         getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False
     ):
         try:
-            found[f"captured variable {name!r}"] = _brief(cell.cell_contents)
+            found[f"captured variable {variable!r}"] = _brief(cell.cell_contents)
         except ValueError:  # not assigned yet
             continue
-    return function, found
+    return (*layers, code), name, found
 
 
 def _brief(value: Any) -> str:
@@ -296,4 +322,5 @@ def _brief(value: Any) -> str:
     aval = getattr(value, "aval", None)
     if aval is not None:
         return f"an array {aval}"
-    return f"{function_name(value) if callable(value) else type(value).__name__} (object {id(value):#x})"
+    named = callable(value) and hasattr(value, "__name__")
+    return f"{function_name(value) if named else type(value).__name__} (object {id(value):#x})"

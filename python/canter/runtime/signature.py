@@ -26,6 +26,7 @@ __all__ = [
     "positional_names",
 ]
 
+_UNNAMED = "<unnamed function>"
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
 
 
@@ -80,7 +81,7 @@ def _parameters_of_code(code: Any) -> Parameters:
 
 def function_name(function: Any) -> str:
     """The name that a compiled function has in jaxprs, modules and messages."""
-    return calling.function_name(function, "<unnamed function>")
+    return calling.function_name(function, _UNNAMED)
 
 
 def describe_function(function: Any) -> str:
@@ -89,9 +90,12 @@ def describe_function(function: Any) -> str:
     while not hasattr(inner, "__code__") and hasattr(inner, "func"):
         inner = inner.func
     inner = getattr(inner, "__func__", inner)
+    name = function_name(function)
+    if not hasattr(inner, "__code__") and isinstance(getattr(type(inner), "__call__", None), FunctionType):  # noqa: B004
+        name = type(inner).__name__ if name == _UNNAMED else name
+        inner = type(inner).__call__
     code = getattr(inner, "__code__", None)
-    place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
-    return function_name(function) + place
+    return name + (f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else "")
 
 
 class ArgumentSpec(NamedTuple):
