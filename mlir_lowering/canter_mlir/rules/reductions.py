@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -109,6 +110,38 @@ def combine_block(ctx: Any, region: Any, dtype: Any, combine: Combine) -> None:
         _create(end_of(ctx, region), (), (combine(ctx, x, y, scalar),), loc=ctx.location)
 
 
+def _combined(ctx: Any, combine: Combine, aval: Any, x: Any, y: Any) -> Any:
+    return ctx.op(combine, (x, y), aval) if isinstance(combine, str) else combine(ctx, x, y, aval)
+
+
+# What devices can combine their parts with; of anything else the compiler makes an all-reduce that none can run.
+_ALL_REDUCED = frozenset(f"stablehlo.{name}" for name in "add multiply maximum minimum and or".split())
+
+
+def _is_divided(ctx: Any) -> bool:
+    """Whether the compiler divides arrays among devices."""
+    module = ctx.module_context
+    return len(module.device_places or ()) > 1 and module.manual is None
+
+
+def _reduce_gathered(
+    ctx: Any, x: Any, start: Any, axes: Sequence[int], aval_out: Any, combine: Callable[[Any, Any], Any]
+) -> Any:
+    """Reduces an array together with a mask: operands of a reduction of several the compiler gathers before."""
+    flag = ShapedArray((), np.dtype(bool))
+    mask = ctx.full(True, ShapedArray(ctx.avals_in[0].shape, flag.dtype))
+    out_avals = aval_out, ShapedArray(aval_out.shape, flag.dtype)
+    attributes = {"dimensions": ctx.types.ints(axes)}
+    operands = x, mask, start, ctx.constant(True, flag.dtype)
+    operation = ctx.build("stablehlo.reduce", operands, out_avals, attributes, regions=1)
+    region, scalar = operation.regions[0], ShapedArray((), aval_out.dtype)
+    with ctx.block(region, (scalar, flag, scalar, flag)) as (total, counts, x, holds):
+        both = ctx.op("stablehlo.and", (counts, holds), flag)
+        chosen = ctx.op("stablehlo.select", (both, combine(total, x), total), scalar)
+        _create(end_of(ctx, region), (), (chosen, both), loc=ctx.location)
+    return operation.results[0]
+
+
 def end_of(ctx: Any, region: Any) -> str:
     """What ends the block of a region: with symbolic shapes the region of a window is a function's body."""
     symbolic = ctx.module_context.dimension_values
@@ -125,6 +158,9 @@ def jaxpr_block(ctx: Any, region: Any, jaxpr: Any, consts: Sequence[Any] = ()) -
 def reduce_with(ctx: Any, combine: Combine, x: Any, init: Any, axes: Sequence[int], aval_out: Any) -> Any:
     """Reduces dimensions of one array, from the number `init`."""
     start = ctx.constant(init, aval_out.dtype)
+    if combine not in _ALL_REDUCED and _is_divided(ctx):
+        combine_scalars = functools.partial(_combined, ctx, combine, ShapedArray((), aval_out.dtype))
+        return _reduce_gathered(ctx, x, start, axes, aval_out, combine_scalars)
     attributes = ctx.types.named_ints("dimensions", axes)
     operation = ctx.build("stablehlo.reduce", (x, start), (aval_out,), attributes, regions=1)
     combine_block(ctx, operation.regions[0], aval_out.dtype, combine)
@@ -165,6 +201,13 @@ def _named_reduction(name: str) -> Any:
 def _reduce(
     ctx: Any, *operands: Any, jaxpr: Any, dimensions: Any, computation: Any = None, consts: Any = ()
 ) -> Any:
+    if len(operands) == 2 and _is_divided(ctx):
+        closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, consts)
+        return [
+            _reduce_gathered(
+                ctx, *operands, dimensions, ctx.avals_out[0], lambda x, y: ctx.inline(closed, (x, y))[0]
+            )
+        ]
     attributes = {"dimensions": ctx.types.ints(dimensions)}
     operation = ctx.build("stablehlo.reduce", operands, ctx.avals_out, attributes, regions=1)
     jaxpr_block(ctx, operation.regions[0], jaxpr, consts)
