@@ -171,7 +171,9 @@ def test_weights_go_with_the_program(capsys, layers, name):
 
 
 def test_a_bundle_is_inspected_and_verified(capsys, layers, tmp_path):
+    assert wrote(capsys, "inspect", layers / "layer", "--text")["text"].startswith("module @")
     data = wrote(capsys, "inspect", layers / "layer", "--verify")
+    assert data["verified"] is True
     assert (data["kind"], data["function"], data["inputs"]) == (
         "bundle",
         "layer",

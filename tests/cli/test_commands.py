@@ -1,5 +1,6 @@
 """The command `canter`, as a person in a terminal meets it: help, mistakes, doctor, env and cache."""
 
+import io
 import json
 import os
 import pathlib
@@ -223,3 +224,11 @@ def test_doctor_and_the_package_ask_for_the_same_versions():
         for name, (oldest, first_bad) in doctor_checks.REQUIRED.items()
     }
     assert sorted(asked) == sorted(known.values())
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(monkeypatch):
+    for encoding, shown in (("ascii", r"fl\xfcssig"), ("utf-8", "flüssig")):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding, write_through=True))
+        assert main(["env", "flüssig"]) == 2
+        assert f"no variable {shown};" in written.getvalue().decode()

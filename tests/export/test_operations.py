@@ -311,6 +311,19 @@ def test_shardings_come_back(mesh):
     np.testing.assert_allclose(export.from_stablehlo(lowered.as_text())(X[:2]), f(X[:2]), rtol=1e-6)
 
 
+def test_an_expanded_inverse_error_function_has_its_derivative():
+    """chlo's erf_inv, written in StableHLO alone, ends in a choice between x * inf and polynomials."""
+    x = np.array([0.1, -0.5, 0.97, 0.0], np.float32)
+    expanded = export.to_portable(ct.jit(lax.erf_inv).lower(x), mixed=False)
+    function = export.from_stablehlo(expanded)
+    assert "chlo" not in export.to_text(expanded)
+    for derivative in (ct.grad, lambda f: ct.grad(lambda x: ct.grad(f)(x).sum())):
+        found = derivative(lambda x: function(x).sum())(x)
+        expected = derivative(lambda x: lax.erf_inv(x).sum())(x)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(function(x), lax.erf_inv(x), rtol=1e-6)
+
+
 # --- damaged modules ------------------------------------------------------------------------------
 
 

@@ -151,6 +151,16 @@ def test_a_model_of_tensorflow_is_a_function(tmp_path):
     assert any(g.shape == wanted.shape and np.allclose(g, wanted, atol=1e-5) for g in grads)
     with pytest.raises(ValueError, match="no signature 'other'"):
         export.from_saved_model(tmp_path, "other")
+    generator = np.random.default_rng(0)
+    for file in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"):
+        whole = (tmp_path / file).read_bytes()
+        for _ in range(3):
+            (tmp_path / file).write_bytes(whole[: generator.integers(len(whole))])
+            with pytest.raises(export.DamagedFile, match="cannot read the SavedModel"):
+                export.from_saved_model(tmp_path)
+        (tmp_path / file).write_bytes(whole)
+    with pytest.raises(FileNotFoundError, match="no SavedModel"):
+        export.from_saved_model(tmp_path / "variables")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,9 @@ COMPUTING = {
     "convolution_valid": lambda x: lax.conv_general_dilated(
         image(x), KERNEL[:2, :2], (1, 1), "VALID", dimension_numbers=IMAGES
     ),
+    "convolution_without_room": lambda x: lax.conv_general_dilated(
+        x[None], cnp.ones((1, x.shape[1], 5)), (2,), "VALID", dimension_numbers=("NWC", "OIW", "NWC")
+    ),
     "window": lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (2, 1), "SAME"),
     "window_valid": lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (2, 2), "VALID"),
     "spectra": lambda x: (cnp.fft.fftshift(x), cnp.fft.ifftshift(x, 1), cnp.fft.fftfreq(x.shape[0], 0.5)),
@@ -135,6 +138,7 @@ COMPUTING = {
     "normal": lambda x: ct.random.normal(ct.random.key(0), x.shape),
     "choice": lambda x: ct.random.choice(ct.random.key(0), x.shape[0], (3,)),
     "resize": lambda x: ct.image.resize(x, (2 * x.shape[0], x.shape[1]), "linear"),
+    "resize_nearest": lambda x: ct.image.resize(x, (3 * x.shape[0], 2), "nearest"),
     "categorical": lambda x: ct.random.categorical(ct.random.key(0), x),
     "permutation": lambda x: ct.random.permutation(ct.random.key(1), x),
     "split": lambda x: ct.random.key_data(ct.random.split(ct.random.key(0), x.shape[0])),

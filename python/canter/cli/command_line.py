@@ -7,6 +7,7 @@ modules import the framework inside `run` only, so that help is there at once an
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
       CANTER_ENABLE_X64
       0
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not know all letters of a name
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as stopped:  # after help, and after a mistake

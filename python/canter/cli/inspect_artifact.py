@@ -38,10 +38,13 @@ def run(options: Namespace) -> int:
             raise UsageError(f"{options.artifact} is compiled and has no text")
         from canter_mlir import portable
 
-        print(portable.module_to_text(loaded.module))
+        text = portable.module_to_text(loaded.module)
+        show(options, {"text": text}, [text])
         return 0
     data = _describe(loaded)
     data["cost"] = _cost(loaded)
+    if options.verify:
+        data["verified"] = True  # or an error has said what differs
     if options.compile and loaded.module is not None:
         data["memory"] = program.memory(program.compiled(loaded))
     show(options, data, _lines(data))

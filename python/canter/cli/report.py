@@ -30,7 +30,7 @@ def add_json(parser: ArgumentParser) -> None:
 def show(options: Namespace, data: Any, lines: Iterable[str]) -> None:
     """Prints `data` as JSON where the user asked for that, else the lines."""
     if options.json:
-        print(json.dumps(data, indent=2, ensure_ascii=False))
+        print(json.dumps(data, indent=2))
     else:
         for line in lines:
             print(line)

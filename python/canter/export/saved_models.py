@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from ..core import pytree
 from .bundles import exported_with_weights, leaf_names
 from .portable import to_portable
+from .tensor_files import DamagedFile
 
 __all__ = ["from_saved_model", "to_saved_model"]
 
@@ -113,12 +115,14 @@ def from_saved_model(path: Any, signature: str = _SIGNATURE, *specs: Any) -> Any
 
     Raises:
       ImportError: TensorFlow is not installed.
+      FileNotFoundError: there is no SavedModel.
+      DamagedFile: TensorFlow cannot read it.
       ValueError: there is no such signature, or TensorFlow cannot compile it.
     """
     tf = _tensorflow()
     from .stablehlo.function import from_stablehlo
 
-    loaded = tf.saved_model.load(str(path))
+    loaded = _load(tf, str(path))
     if signature not in loaded.signatures:
         listed = ", ".join(loaded.signatures) or "none"
         raise ValueError(f"{path} has no signature '{signature}'; it has {listed}.")
@@ -137,12 +141,23 @@ def from_saved_model(path: Any, signature: str = _SIGNATURE, *specs: Any) -> Any
     zeros = [tf.zeros(types[name].shape, types[name].dtype) for name in names]
     try:
         text = compiled.experimental_get_compiler_ir(*zeros)(stage="stablehlo")
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, tf.errors.OpError) as error:
         raise ValueError(f"TensorFlow cannot compile '{signature}' of {path}: {error}") from error
     function = from_stablehlo(text)
     captured = compiled.get_concrete_function(*zeros).captured_inputs
     weights = [_value(tf, each, concrete) for each in captured]
     return SavedModelFunction(function, names, outputs, weights)
+
+
+def _load(tf: Any, path: str) -> Any:
+    if not tf.saved_model.contains_saved_model(path):
+        raise FileNotFoundError(errno.ENOENT, "there is no SavedModel", path)
+    try:
+        return tf.saved_model.load(path)
+    except Exception as error:  # of damaged files TensorFlow raises what its parsers happen to raise
+        raise DamagedFile(
+            f"TensorFlow cannot read the SavedModel {path}: {type(error).__name__}: {error}. Copy or save it again."
+        ) from error
 
 
 def _value(tf: Any, tensor: Any, concrete: Any) -> np.ndarray:

@@ -139,7 +139,10 @@ def _resample(
 def _nearest(image: Any, *, shape: tuple[int, ...]) -> Any:
     for axis, (size, new) in enumerate(zip(shape_of(image), shape, strict=True)):
         if size != new:
-            places = np.floor((np.arange(new, dtype=np.float32) + 0.5) * np.float32(size) / np.float32(new))
+            # With numbers it is a constant; open sizes are values of the program.
+            xp: Any = cnp if has_symbols((size, new)) else np
+            centres = xp.arange(new, dtype=np.float32) + np.float32(0.5)
+            places = xp.floor(centres * xp.asarray(size, np.float32) / xp.asarray(new, np.float32))
             image = cnp.take(image, places.astype(np.int32), axis=axis)
     return image
 

@@ -241,7 +241,7 @@ def conv_shape_tuple(
     spatial = []
     for size, window, stride, (low, high) in zip(lhs_shape[2:], rhs_shape[2:], strides, pads, strict=True):
         room = size + low + high - window
-        spatial.append(room // stride + 1 if room >= 0 else 0)
+        spatial.append(max_dim(room // stride + 1, 0))
     return (lhs_shape[0] // batch_group_count, rhs_shape[0], *spatial)
 
 

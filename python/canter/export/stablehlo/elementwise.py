@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from canter import lax
-from canter_mlir.reading import Operation
+from canter.transforms.custom_rules import custom_jvp
+from canter_mlir.reading import Operation, Value
 
 from .evaluation import Rule, UnsupportedOperation
+from .regions import constant_of
 
 __all__ = ["RULES", "compare"]
 
@@ -35,7 +38,6 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "stablehlo.xor": lax.bitwise_xor,
     "stablehlo.popcnt": lax.population_count,
     "stablehlo.remainder": lax.rem,
-    "stablehlo.select": lax.select,
     "stablehlo.shift_left": lax.shift_left,
     "stablehlo.shift_right_arithmetic": lax.shift_right_arithmetic,
     "stablehlo.shift_right_logical": lax.shift_right_logical,
@@ -166,6 +168,42 @@ def _convert(run: Any, op: Operation, x: Any) -> Any:
     return convert(x, op.results[0].type.dtype)
 
 
+def _select(run: Any, op: Operation, which: Any, yes: Any, no: Any) -> Any:
+    chosen = lax.select(which, yes, no)
+    argument = _argument_of_erf_inv(op)
+    return chosen if argument is None else _erf_inv(run.value(argument), lax.stop_gradient(chosen))
+
+
+def _argument_of_erf_inv(op: Operation) -> Value | None:
+    """x, if this is `select(|x| == 1, x * inf, polynomials)`: the end of what chlo makes of erf_inv(x).
+
+    Differentiated as it stands it is nan for every x, as nothing times the infinity that was not chosen.
+    """
+    test, product = (value.operation for value in op.operands[:2])
+    if test is None or test.name != "stablehlo.compare" or test.attributes["comparison_direction"] != "EQ":
+        return None
+    if product is None or product.name != "stablehlo.multiply":
+        return None
+    size = test.operands[0].operation
+    if size is None or size.name != "stablehlo.abs" or size.operands[0] is not product.operands[0]:
+        return None
+    one, infinity = constant_of(test.operands[1]), constant_of(product.operands[1])
+    return product.operands[0] if one == 1 and infinity == np.inf else None
+
+
+@custom_jvp
+def _erf_inv(x: Any, known: Any) -> Any:
+    """`known`, which is the inverse error function of x, with the derivative of that."""
+    return known
+
+
+@_erf_inv.defjvp
+def _erf_inv_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    y = _erf_inv(*primals)
+    slope = lax.mul(lax.full_like(y, math.sqrt(math.pi) / 2), lax.exp(lax.square(y)))
+    return y, lax.mul(tangents[0], slope)
+
+
 def _round(method: Any) -> Rule:
     return lambda run, op, x: lax.round(x, method)
 
@@ -198,6 +236,7 @@ RULES: dict[str, Rule] = {
     "stablehlo.add": _logical(lax.add, lax.bitwise_or),
     "stablehlo.multiply": _logical(lax.mul, lax.bitwise_and),
     "stablehlo.power": _power,
+    "stablehlo.select": _select,
     "stablehlo.compare": compare,
     "stablehlo.convert": _convert,
     "stablehlo.real": _part(lax.real, lambda x: x),
