@@ -143,25 +143,28 @@ class LocalFolder:
                 _try_to_remove(file.path)
         for name in _too_many(self.entries(), max_bytes):
             with suppress(OSError):
-                self.remove([name])
+                self._remove(name)
 
     def touch(self, name: str) -> None:
         os.utime(self._path(name))
 
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
-            path = self._path(name)
-            with suppress(FileNotFoundError):
-                if os.path.isdir(path) and not os.path.islink(path):
-                    import shutil
-
-                    shutil.rmtree(path)
-                else:
-                    os.unlink(path)
+            self._remove(name)
         if not self.entries():
             for file in os.scandir(self.place) if os.path.isdir(self.place) else ():
                 if file.name.endswith(_NOTE):  # they are about entries
                     _try_to_remove(file.path)
+
+    def _remove(self, name: str) -> None:
+        path = self._path(name)
+        with suppress(FileNotFoundError):
+            if os.path.isdir(path) and not os.path.islink(path):
+                import shutil
+
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
 
     def entries(self) -> list[Entry]:
         found = []

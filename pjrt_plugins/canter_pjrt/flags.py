@@ -7,6 +7,7 @@ written into the environment after the compiler has read it has no effect.
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 
 from .jaxlib_door import CompileOptions
 from .wire import fields
@@ -25,7 +26,10 @@ def flags_in_force() -> bytes:
     debug = build.debug_options
     for name in dir(debug):
         if name.startswith("xla_dump"):
-            setattr(debug, name, type(getattr(debug, name))())
+            with suppress(
+                AttributeError, TypeError
+            ):  # those that a version does not let one set are part of a name
+                setattr(debug, name, type(getattr(debug, name))())
     message = options.SerializeAsString()
     for _ in range(2):
         message = b"".join(value for number, value in fields(message) if number == _DEBUG_OPTIONS)
