@@ -8,6 +8,7 @@ import pytest
 
 import canter as ct
 import canter.numpy as cnp
+from canter import lax
 
 from .meshes import P, mesh, named, parts
 
@@ -206,7 +207,13 @@ def test_pictures():
 
 def test_what_is_made_after_an_array_is_where_it_is():
     x = ct.device_put(X, named("x", "y"))
-    for made in (cnp.zeros_like(x), cnp.ones_like(x, int), cnp.empty_like(x), cnp.full_like(x, 3)):
+    for made in (
+        cnp.zeros_like(x),
+        cnp.ones_like(x, int),
+        cnp.empty_like(x),
+        cnp.full_like(x, 3),
+        lax.full_like(x, 3),
+    ):
         assert made.sharding == x.sharding
     assert cnp.zeros_like(x, shape=(3,)).sharding.num_devices == 1
     third = ct.devices()[3]

@@ -426,7 +426,7 @@ def full_like(
       fill_value: a number, or an array without dimensions.
       dtype: of the result; None means that of `x`.
       shape: of the result; None means that of `x`.
-      sharding: how the result is laid out over devices; None leaves it to the compiler.
+      sharding: how the result is laid out over devices; None means as `x`, if that is bound to its devices.
 
     Raises:
       TypeError: `fill_value` has dimensions.
@@ -437,8 +437,15 @@ def full_like(
       >>> np.asarray(lax.full_like(np.zeros((2,)), 7)).tolist()
       [7.0, 7.0]
     """
+    same_shape = shape is None or tuple(shape) == np.shape(x)
+    if sharding is None and same_shape and getattr(x, "_committed", False):
+        sharding = x.sharding
     if sharding is not None:
-        return laid_out(lambda: full_like(x, fill_value, dtype, shape), sharding)
+        return laid_out(lambda: _filled_like(x, fill_value, dtype, shape), sharding)
+    return _filled_like(x, fill_value, dtype, shape)
+
+
+def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:
     weak_type = False
     if dtype is not None:
         new_dtype = dtypes.check_user_dtype_supported(dtype, "full_like")
