@@ -8,6 +8,7 @@ The results of a forward pass that a backward pass reads stay stacked between th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -28,12 +29,12 @@ def roll_calls(jaxpr: Jaxpr, at_least: int, most_bytes: float) -> Jaxpr:
       at_least: how many calls in a row make a loop.
       most_bytes: how much a loop may stack, of arguments and of results.
     """
-    functions = list(
-        dict.fromkeys(id(eqn.params["jaxpr"]) for eqn in jaxpr.eqns if eqn.primitive is outlined_call_p)
-    )
+    calls = Counter(id(eqn.params["jaxpr"]) for eqn in jaxpr.eqns if eqn.primitive is outlined_call_p)
     stacks = _Stacks()
     eqns = jaxpr.eqns
-    for function in functions:
+    for function, count in calls.items():
+        if count < at_least:
+            continue
         chain = _longest_chain(eqns, function)
         if chain is None or len(chain.calls) < at_least:
             continue

@@ -118,13 +118,13 @@ class _Tokens:
             return self.numbers.setdefault(id(eqn), len(self.numbers))  # an equation like no other
         key: list[Any] = [eqn.primitive]
         for v in eqn.invars:
-            key.append(v.aval)
-            key.append(type(v) is Literal)  # whatever its value: one that differs becomes an argument
+            # A literal whatever its value: one that differs becomes an argument.
+            key.append((v.aval, None) if type(v) is Literal else v.aval)
         for v in eqn.outvars:
             key.append(v.aval)
         if eqn.primitive.name == "slice" and eqn.params["strides"] is None:
             key.append(_slice_sizes(eqn))  # wherever it starts
-        else:
+        elif eqn.params:
             key.extend(eqn.params.items())
         try:
             return self.numbers.setdefault(tuple(key), len(self.numbers))
@@ -134,18 +134,21 @@ class _Tokens:
 
 def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
     """Repetitions that do not overlap, in their order; longer stretches are preferred."""
-    words = np.array([tokens[i] for i in heavy])
+    words = np.array([tokens[i] for i in heavy], np.int32)
     candidates = []
-    for step in range(1, len(heavy) // MIN_REPETITIONS + 1):
-        if step < MIN_HEAVY:
+    for step in range(MIN_HEAVY, len(heavy) // MIN_REPETITIONS + 1):
+        equal = words[:-step] == words[step:]
+        least = (MIN_REPETITIONS - 1) * step
+        if np.count_nonzero(equal) < least:
             continue
-        for first, length in _runs(words[:-step] == words[step:]):
-            if length >= (MIN_REPETITIONS - 1) * step:
+        for first, length in _runs(equal):
+            if length >= least:
                 candidates.append((-(length + step), step, first, length))
+    places = np.array(heavy)
     taken = np.zeros(len(tokens.eqns), bool)
     found = []
     for _, step, first, length in sorted(candidates):
-        repetition = _extended(tokens, heavy, step, first, length, taken)
+        repetition = _extended(tokens, places, step, first, length, taken)
         if repetition is not None:
             start, period, repeats = repetition
             taken[start : start + period * repeats] = True
@@ -160,12 +163,17 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _extended(
-    tokens: _Tokens, heavy: Sequence[int], step: int, first: int, length: int, taken: np.ndarray
+    tokens: _Tokens, heavy: np.ndarray, step: int, first: int, length: int, taken: np.ndarray
 ) -> Repetition | None:
     """The repetition of all equations around one of the heavy equations, if there is one."""
-    periods = [heavy[i + step] - heavy[i] for i in range(first, first + length)]
-    period = max(set(periods), key=periods.count)
-    middle = heavy[first + periods.index(period)]
+    here = heavy[first : first + length]
+    if taken[here].mean() > 0.5:  # as for the multiples of a step that has been found
+        return None
+    periods = heavy[first + step : first + step + length] - here
+    period = int(np.bincount(periods).argmax())
+    middle = int(here[np.argmax(periods == period)])
+    if taken[middle]:
+        return None
     start = stop = middle
     total = len(tokens.eqns)
     while start > 0 and not taken[start - 1] and tokens[start - 1] == tokens[start - 1 + period]:

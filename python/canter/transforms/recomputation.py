@@ -33,8 +33,11 @@ def recompute_cheap_results(jaxpr: Jaxpr, call: Any) -> Jaxpr:
       jaxpr: a program with outlined calls, without dead code.
       call: the primitive of the calls; those of one function share the parameter `jaxpr`.
     """
-    for n in range(len(_functions(jaxpr, call))):
-        jaxpr = _Rewriting(jaxpr, call, _functions(jaxpr, call)[n]).result()
+    functions = _functions(jaxpr, call)
+    for n in range(len(functions)):
+        rewritten = _Rewriting(jaxpr, call, functions[n]).result()
+        if rewritten is not jaxpr:
+            jaxpr, functions = rewritten, _functions(rewritten, call)
     return jaxpr
 
 
@@ -55,7 +58,8 @@ class _Rewriting:
 
     def __init__(self, jaxpr: Jaxpr, call: Any, function: int):
         self.jaxpr, self.call, self.function = jaxpr, call, function
-        self.calls = [eqn for eqn in jaxpr.eqns if self._is_call(eqn)]
+        self.all_calls = [eqn for eqn in jaxpr.eqns if eqn.primitive is call]
+        self.calls = [eqn for eqn in self.all_calls if self._is_call(eqn)]
         self.body: Jaxpr = self.calls[0].params["jaxpr"].jaxpr
         self.cones = _cones(self.body)
         # Of each result: the call that gives it, and its place.
@@ -65,6 +69,8 @@ class _Rewriting:
         return eqn.primitive is self.call and id(eqn.params["jaxpr"]) == self.function
 
     def result(self) -> Jaxpr:
+        if not self.cones:
+            return self.jaxpr
         readers = self._readers()
         cones = {j: cone for j, cone in self.cones.items() if j not in self._kept(readers)}
         if not cones or not _is_smaller(self.body, cones):
@@ -74,17 +80,15 @@ class _Rewriting:
     def _readers(self) -> dict[int, _Reader]:
         """The other functions whose calls can repeat the arithmetic themselves."""
         calls: dict[int, list[JaxprEqn]] = {}
-        for eqn in self.jaxpr.eqns:
-            if eqn.primitive is self.call and id(eqn.params["jaxpr"]) != self.function:
+        for eqn in self.all_calls:
+            if id(eqn.params["jaxpr"]) != self.function:
                 calls.setdefault(id(eqn.params["jaxpr"]), []).append(eqn)
         return {key: _Reader(group, self.origins, self.cones) for key, group in calls.items()}
 
     def _kept(self, readers: dict[int, _Reader]) -> set[int]:
         """Places of results that the program itself, the next call of the function, or another call needs."""
         kept = {self.origins[v][1] for v in self.jaxpr.outvars if v in self.origins}
-        for eqn in self.jaxpr.eqns:
-            if eqn.primitive is not self.call:
-                continue
+        for eqn in self.all_calls:
             reader = readers.get(id(eqn.params["jaxpr"]))
             for i, v in enumerate(eqn.invars):
                 if v in self.origins and (reader is None or i not in reader.places):
