@@ -26,11 +26,22 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Against:
+    """How one row came out against a further peer."""
+
+    ratio: float
+    interval: tuple[float, float] | None  # as in `Figure`
+    ceiling: float | None
+    passed: bool | None
+
+
+@dataclass(frozen=True)
 class Figure:
     """What one row came to.
 
     Values are in the row's unit. `ratio`, of medians, is what the ceiling bounds; `interval` is where the true one
-    lies with 95 % confidence, and a ceiling counts as broken when all of it is above.
+    lies with 95 % confidence, and a ceiling counts as broken when all of it is above. `torch` is the same against
+    PyTorch, in rows that are measured there too.
     """
 
     name: str
@@ -43,6 +54,7 @@ class Figure:
     passed: bool | None  # None: no ceiling, or nothing to compare with
     detail: dict[str, dict[str, float]]  # framework -> what was measured besides, as sizes or calls
     calls: dict[str, Call]  # by name, dearest first; of a row of many calls
+    torch: Against | None  # None: not measured there
 
 
 def figure_of(row: Row, samples: Samples) -> Figure:
@@ -70,8 +82,20 @@ def figure_of(row: Row, samples: Samples) -> Figure:
     passed = _keeps(row.ceiling, ratio, interval)
     if passed:
         passed = all(call.passed for call in calls.values())
+    torch = _against_torch(row, samples, values)
+    if row.torch_ceiling is not None and passed is not False:
+        passed = torch and torch.passed and passed
     detail = medians if row.growth or row.each else {}
-    return Figure(row.name, row.title, row.unit, row.ceiling, values, ratio, interval, passed, detail, calls)
+    return Figure(
+        row.name, row.title, row.unit, row.ceiling, values, ratio, interval, passed, detail, calls, torch
+    )
+
+
+def _against_torch(row: Row, samples: Samples, values: dict[str, float]) -> Against | None:
+    if row.growth or row.each or not {"canter", "torch"} <= values.keys():
+        return None
+    ratio, interval = values["canter"] / values["torch"], _interval(row.field, samples, "torch")
+    return Against(ratio, interval, row.torch_ceiling, _keeps(row.torch_ceiling, ratio, interval))
 
 
 def _keeps(ceiling: float | None, ratio: float | None, interval: tuple[float, float] | None) -> bool | None:
@@ -94,9 +118,9 @@ def _calls(row: Row, samples: Samples, taken: dict[str, dict[str, float]]) -> di
     return calls
 
 
-def _interval(field: str, samples: Samples) -> tuple[float, float] | None:
+def _interval(field: str, samples: Samples, peer: str = "jax") -> tuple[float, float] | None:
     """Bounds of the median ratio of samples of the same round, by the sign test."""
-    ratios = sorted(a / b for a, b in zip(samples["canter"][field], samples["jax"][field]))
+    ratios = sorted(a / b for a, b in zip(samples["canter"][field], samples[peer][field]))
     count = len(ratios)
     outside, tail = -1, 0.0  # how many of the extreme ratios on either side can be left out
     while (tail := tail + math.comb(count, outside + 1) / 2**count) <= 0.025:
@@ -114,7 +138,7 @@ def _growth(costs: list[float]) -> float:
 
 def table(figures: list[Figure]) -> str:
     """One line a row; a growth row shows how many times dearer an equation gets in a longer program."""
-    header = ("row", "what", "canter", "jax", "torch", "ratio", "ceiling", "")
+    header = ("row", "what", "canter", "jax", "torch", "ratio", "ceiling", "to torch", "ceiling", "")
     lines = [header]
     for f in figures:
         unit = "x" if f.detail and not f.calls else f.unit
@@ -122,9 +146,17 @@ def table(figures: list[Figure]) -> str:
         ratio = "-" if f.ratio is None else f"{f.ratio:.2f}"
         ceiling = "" if f.ceiling is None else f"{f.ceiling:.2f}"
         verdict = {True: "ok", False: "OVER", None: "" if f.ceiling is None else "not measured"}[f.passed]
-        if f.interval and f.passed and f.ratio > f.ceiling:
-            verdict = f"even: {f.interval[0]:.2f} to {f.interval[1]:.2f}"
-        lines.append((f.name, f.title, *cells, ratio, ceiling, verdict))
+        even = [
+            f"even: {low:.2f} to {high:.2f}"
+            for one in (f, f.torch)
+            if one and one.interval and one.passed and one.ratio > one.ceiling
+            for low, high in [one.interval]
+        ]
+        if even and f.passed:
+            verdict = ", ".join(even)
+        torch = "" if f.torch is None else f"{f.torch.ratio:.2f}"
+        torch_ceiling = "" if f.torch is None or f.torch.ceiling is None else f"{f.torch.ceiling:.2f}"
+        lines.append((f.name, f.title, *cells, ratio, ceiling, torch, torch_ceiling, verdict))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     left = (0, 1, len(header) - 1)
     return "\n".join(

@@ -23,6 +23,7 @@ MODULES = {
     "eager": "dispatch",
     "sharded": "sharding",
     "compile": "compiling",
+    "step": "training",
 }
 
 

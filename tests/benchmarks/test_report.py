@@ -23,6 +23,8 @@ def test_rows_are_selected_by_name_and_by_beginning():
         "gpt_step",
         "gpt4_step",
     }
+    assert {row.name for row in select("step")} == {"gpt_step", "gpt4_step", "step_mlp", "step_convnet"}
+    assert [row.name for row in select("step_gpt4")] == ["gpt4_step"]
     assert select("all") == list(ROWS)
     with pytest.raises(ValueError, match="no row 'nonsense'"):
         select("nonsense")
@@ -57,6 +59,20 @@ def test_a_ceiling_is_broken_when_the_noise_cannot_explain_it():
     few = {name: {"value": fields["value"][:4]} for name, fields in near.items()}
     assert figure_of(row, few).interval is None
     assert figure_of(row, few).passed is False
+
+
+def test_a_ceiling_against_torch_is_kept_too():
+    row = Row("speed", "how fast", "us", 0.8, "speed", peers=("jax", "torch"), torch_ceiling=1.0)
+    samples = {"canter": {"value": [2e-6]}, "jax": {"value": [4e-6]}, "torch": {"value": [2.5e-6]}}
+    figure = figure_of(row, samples)
+    assert figure.torch.ratio == pytest.approx(0.8)
+    assert figure.passed is True
+    samples["torch"]["value"] = [1e-6]
+    assert figure_of(row, samples).passed is False
+    assert "OVER" in table([figure_of(row, samples)])
+    del samples["torch"]
+    assert figure_of(row, samples).passed is None
+    assert figure_of(row, samples | {"canter": {"value": [5e-6]}}).passed is False
 
 
 def test_growth_is_a_larger_size_over_a_smaller_one():
