@@ -178,7 +178,31 @@ def called_objects():
     return f
 
 
+@ct.tree_util.register_pytree_node_class
+class Particular:
+    """A container that is made of arrays only."""
+
+    def __init__(self, x):
+        assert hasattr(x, "__float__") or hasattr(x, "__array__")
+        self.x = x
+
+    def tree_flatten(self):
+        return (self.x,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        return cls(*leaves)
+
+
+def particular_containers():
+    f = ct.jit(lambda p, q=None: p.x)
+    f(Particular(X))
+    f(Particular(X), X)
+    return f
+
+
 CAUSES = {
+    "container": (particular_containers, "traced", "structure of the arguments: PyTreeDef.* -> PyTreeDef"),
     "called object": (
         called_objects,
         "traced",

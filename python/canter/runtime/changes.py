@@ -63,9 +63,7 @@ def changed_signature(function: Any, now: Any, positions: Any, then: Any, then_p
         names = ArgumentNames(function, now.tree, positions)
         lines = list(_in_avals(then.avals, now.avals, names.__getitem__))
     else:
-        lines = list(
-            _in_arguments(_arguments(function, then, then_positions), _arguments(function, now, positions))
-        )
+        lines = _in_structure(function, now, positions, then, then_positions)
     lines += _in_statics(function, now.statics, then.statics)
     lines += [
         _in_mesh(was, became)
@@ -89,6 +87,14 @@ def changed_place(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
 
 
 # --- arguments ------------------------------------------------------------------------------------
+
+
+def _in_structure(function: Any, now: Any, positions: Any, then: Any, then_positions: Any) -> list[str]:
+    try:
+        old, new = _arguments(function, then, then_positions), _arguments(function, now, positions)
+        return list(_in_arguments(old, new))
+    except Exception:  # containers of users that refuse types in the place of arrays
+        return [f"structure of the arguments: {brief(then.tree)} -> {brief(now.tree)}"]
 
 
 def _arguments(function: Any, signature: Any, positions: Any) -> dict[str, tuple[str, Any]]:
