@@ -174,6 +174,32 @@ def test_damage_that_checksums_do_not_show(saved, tmp_path):
             export.load_bundle(tmp_path, verify=False)
         except export.DamagedFile:
             pass
+    for key in json.loads(text):
+        for value in (None, 7, "x", [], {}, [[]], {"module.mlirbc": 1}):
+            (tmp_path / "manifest.json").write_text(json.dumps(json.loads(text) | {key: value}))
+            try:
+                export.load_bundle(tmp_path)
+            except export.DamagedFile:
+                pass
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(export.DamagedFile, match="is not JSON"):
+        export.load_bundle(tmp_path)
+
+
+def test_damaged_tensors_are_refused():
+    from canter.export.tensor_files import read_tensors, write_tensors
+
+    whole = write_tensors({"w": np.ones((3, 2), "f"), "b": np.arange(4), "c": np.complex64(1)})
+    generator = random.Random(0)
+    for round_ in range(2000):
+        data = bytearray(whole if round_ % 4 else whole[: generator.randrange(len(whole))])
+        for _ in range(round_ % 4):
+            data[generator.randrange(80)] ^= 1 << generator.randrange(8)
+        try:
+            arrays = read_tensors(bytes(data), "weights")
+        except export.DamagedFile:
+            continue
+        assert sum(x.nbytes for x in arrays.values()) <= len(whole)
 
 
 def test_a_wrong_result_is_told(saved, tmp_path):

@@ -1,5 +1,7 @@
 """Exported programs called: eagerly, inside other programs, differentiated, with wrong arguments."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -234,3 +236,13 @@ def test_wide_numbers():
         assert float(exported.call(1.0)) == 1.0 / 3.0
     with pytest.raises(ValueError, match=r"Dtype mismatch.*expected float64 and called with float32"):
         exported.call(1.0)
+
+
+def test_exported_programs_are_copied_as_they_are():
+    exported = export.export(ct.jit(cnp.sin))(1.0)
+    assert copy.deepcopy({"f": exported})["f"] is exported
+
+
+def test_disabled_checks_are_checks():
+    with pytest.raises(TypeError, match=r"disabled_checks takes .* got 'platform'"):
+        export.export(ct.jit(cnp.sin), disabled_checks=["platform"])

@@ -78,7 +78,7 @@ def test_program_over_a_mesh():
 def test_bad_bytes_are_told_from_good_ones(program):
     data = program[1]
     generator = random.Random(0)
-    for _ in range(60):
+    for _ in range(2000):
         damaged = bytearray(data)
         for _ in range(generator.randint(1, 3)):
             damaged[generator.randrange(len(data))] ^= 1 << generator.randrange(8)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -324,7 +325,9 @@ def load_bundle(path: Any, *, verify: bool = True) -> Bundle:
         bundle = Bundle(path, manifest, files)
         if verify:
             bundle.verify()
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except DamagedFile:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DamagedFile(f"{path}/{_MANIFEST} does not fit the files beside it: {error!r}") from error
     return bundle
 
@@ -341,7 +344,14 @@ def _read(path: Path) -> dict[str, bytes]:
             with zipfile.ZipFile(path) as archive:
                 listed = set(archive.namelist())
                 found = {name: archive.read(name) for name in names if name in listed}
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise DamagedFile(f"{path} is not a bundle, or a damaged one: {error}") from error
     missing = [name for name in needed if name not in found]
     if missing:
@@ -366,7 +376,7 @@ def _checked_manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     where = f"{path}/{_MANIFEST}"
     try:
         manifest = json.loads(files[_MANIFEST])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{where} is not JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         raise DamagedFile(f"{where} does not describe a bundle of Canter.")
@@ -377,7 +387,10 @@ def _checked_manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     absent = [key for key in _KEYS if key not in manifest]
     if absent:
         raise DamagedFile(f"{where} says nothing of {', '.join(absent)}.")
-    for name, said in manifest["files"].items():
+    sums = manifest["files"]
+    if not isinstance(sums, dict) or not all(isinstance(said, dict) for said in sums.values()):
+        raise DamagedFile(f"{where} has no checksums where its files are listed.")
+    for name, said in sums.items():
         data = files.get(name)
         if data is not None and hashlib.sha256(data).hexdigest() != said.get("sha256"):
             raise DamagedFile(

@@ -122,6 +122,9 @@ class Exported:
 
     __repr__ = __str__
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Exported:
+        return self  # nothing of it changes
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function with arguments of the structure and types for which it was exported.
 

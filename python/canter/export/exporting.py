@@ -92,6 +92,11 @@ def export(
         raise TypeError(
             f"platforms takes a sequence of names; got the string {platforms!r}. Write [{platforms!r}]."
         )
+    for check in disabled_checks:
+        if not isinstance(check, DisabledSafetyCheck):
+            raise TypeError(
+                f"disabled_checks takes what DisabledSafetyCheck.platform() and .custom_call(target) give; got {check!r}."
+            )
     jitted = fun_jit._jitted
 
     def exporter(*args: Any, **kwargs: Any) -> Exported:
