@@ -375,6 +375,11 @@ def test_nothing_symbolic_is_loaded_before_it_is_used():
             TypeError,
             "takes ints that all count from its",
         ),
+        (
+            lambda x: x.reshape(x.shape[0] // 2, 2, x.shape[1]),
+            TypeError,
+            r"for all values of the dimension variables: .* or add a constraint such as 'mod\(b, 2\) == 0'",
+        ),
         (cnp.fft.fft, NotImplementedError, "fft_length"),
         (lambda x: ct.scipy.signal.fftconvolve(x, x), NotImplementedError, "fft_length"),
     ],

@@ -95,7 +95,7 @@ def export(
     for check in disabled_checks:
         if not isinstance(check, DisabledSafetyCheck):
             raise TypeError(
-                f"disabled_checks takes what DisabledSafetyCheck.platform() and .custom_call(target) give; got {check!r}."
+                f"disabled_checks takes DisabledSafetyCheck.platform() and .custom_call(target); got {check!r}."
             )
     jitted = fun_jit._jitted
 

@@ -145,9 +145,14 @@ def _resolved_shape(own: tuple[int, ...], shape: Any) -> tuple[int, ...]:
             )
         dims[dims.index(-1)] = total // known
     elif known != total:
+        advice = "The sizes must agree; one dimension may be -1, which stands for what is left."
+        if is_symbolic_dim(known) or is_symbolic_dim(total):
+            advice = (
+                "The sizes must agree for all values of the dimension variables: name the dimension so that they do "
+                "(2*b instead of b), or add a constraint such as 'mod(b, 2) == 0'."
+            )
         raise TypeError(
-            f"cannot reshape array of shape {own} (size {total}) into shape {tuple(dims)} (size {known}). "
-            "The sizes must agree; one dimension may be -1, which stands for what is left."
+            f"cannot reshape array of shape {own} (size {total}) into shape {tuple(dims)} (size {known}). {advice}"
         )
     return tuple(dims)
 
