@@ -83,6 +83,9 @@ _IN_ORDER = "it has ended, and called distributed.shutdown before"
 _GONE = "canter/gone/"
 _DOING = "canter/doing/"
 _TO_DISCONNECT = 0.5  # longer than a message takes
+_abandoned: list[
+    Any
+] = []  # groups that never met: threads are still in their clients, which must not end before
 
 
 class Group:
@@ -99,13 +102,10 @@ class Group:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.service = self._start_service() if self.process_id == 0 else None
-        try:
-            self.client = jaxlib_door.make_coordination_client(
-                settings.address, self.process_id, settings.heartbeat_timeout, settings.start_timeout,
-                settings.shutdown_timeout,
-            )  # fmt: skip
-        except JaxRuntimeError as error:
-            raise self._not_met(error) from None
+        self.client = jaxlib_door.make_coordination_client(
+            settings.address, self.process_id, settings.heartbeat_timeout, settings.shutdown_timeout
+        )
+        self._connect()
         if self.num_processes > 1:
             for ask in (self._ask_who_lives, self._ask_who_has_ended):
                 threading.Thread(
@@ -128,9 +128,11 @@ class Group:
         for place in places:
             try:
                 return jaxlib_door.make_coordination_service(
-                    place, self.num_processes, self.settings.heartbeat_timeout, self.settings.start_timeout,
+                    place,
+                    self.num_processes,
+                    self.settings.heartbeat_timeout,
                     self.settings.shutdown_timeout,
-                )  # fmt: skip
+                )
             except JaxRuntimeError as error:
                 problem = error
         raise RuntimeError(
@@ -139,7 +141,26 @@ class Group:
             "process 0 a coordinator_bind_address."
         ) from problem
 
-    def _not_met(self, error: Exception) -> Exception:
+    def _connect(self) -> None:
+        """Waits for the others, in a thread: jaxlib's own way to give up ends the process."""
+        problems: list[Exception] = []
+        finished = threading.Event()
+
+        def connect() -> None:
+            try:
+                self.client.connect()
+            except Exception as error:
+                problems.append(error)
+            finished.set()
+
+        threading.Thread(target=connect, name="canter-connect", daemon=True).start()
+        if not finished.wait(self.settings.start_timeout):
+            _abandoned.append(self)
+            raise self._not_met("")
+        if problems:
+            raise self._not_met(f" ({_first_line(problems[0])})") from None
+
+    def _not_met(self, detail: str) -> Exception:
         settings = self.settings
         if self.process_id == 0:
             why = "Not all of the other processes have come. See that each is started, with this address"
@@ -148,7 +169,7 @@ class Group:
         return RuntimeError(
             f"Process {self.process_id} of {self.num_processes} could not join the others at {settings.address} "
             f"within {settings.start_timeout} s (initialization_timeout). {why}; that all give the same num_processes; "
-            f"and that each has a process_id of its own. ({_first_line(error)})"
+            f"and that each has a process_id of its own.{detail}"
         )
 
     def own_host(self) -> str | None:

@@ -317,8 +317,13 @@ def make_cpu_client(num_devices: int | None = None, **options: Any) -> Any:
 # --- several processes -------------------------------------------------------------------------
 
 
+# Seconds that jaxlib waits for processes to come: it ends the process that has waited in vain. Whoever waits has to
+# give up before.
+_A_MONTH = 30 * 24 * 3600
+
+
 def make_coordination_service(
-    address: str, num_processes: int, heartbeat_timeout: int, start_timeout: int, shutdown_timeout: int
+    address: str, num_processes: int, heartbeat_timeout: int, shutdown_timeout: int
 ) -> Any:
     """Starts the service through which processes find each other, in this process.
 
@@ -328,7 +333,7 @@ def make_coordination_service(
     quiet(2)  # warns that this is experimental
     try:
         return _jax.get_distributed_runtime_service(
-            address, num_processes, heartbeat_timeout=heartbeat_timeout, cluster_register_timeout=start_timeout,
+            address, num_processes, heartbeat_timeout=heartbeat_timeout, cluster_register_timeout=_A_MONTH,
             shutdown_timeout=shutdown_timeout, recoverable=True,
         )  # fmt: skip
     finally:
@@ -336,16 +341,14 @@ def make_coordination_service(
 
 
 def make_coordination_client(
-    address: str, process_id: int, heartbeat_timeout: int, start_timeout: int, shutdown_timeout: int
+    address: str, process_id: int, heartbeat_timeout: int, shutdown_timeout: int
 ) -> Any:
-    """A client of that service, connected to it."""
+    """A client of that service; `connect()` returns when all processes have come, however long it takes."""
     quiet()
-    client = _jax.get_distributed_runtime_client(
-        address, process_id, init_timeout=start_timeout, heartbeat_timeout=heartbeat_timeout,
+    return _jax.get_distributed_runtime_client(
+        address, process_id, init_timeout=_A_MONTH, heartbeat_timeout=heartbeat_timeout,
         shutdown_timeout=shutdown_timeout, shutdown_on_destruction=False, use_compression=True,
     )  # fmt: skip
-    client.connect()
-    return client
 
 
 # --- values ------------------------------------------------------------------------------------

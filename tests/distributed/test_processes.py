@@ -52,3 +52,13 @@ def test_a_process_that_cannot_leave_a_computation_ends_with_a_message():
         assert "process 0 cannot get out of a computation in train_step with process 1" in first.output, told(
             [first]
         )
+
+
+def test_processes_that_wait_in_vain_are_told_so_and_go_on():
+    ended = run("waiting.py", 2, 1)
+    for number, each in enumerate(ended):
+        assert each.status == 0, told(ended)
+        assert f"not met: Process {number} of 2 could not join the others at 127.0.0.1:" in each.output
+        assert "within 2 s (initialization_timeout)" in each.output and "alone: 6.0" in each.output
+    assert "Not all of the other processes have come" in ended[0].output
+    assert "See that process 0 is running" in ended[1].output
