@@ -7,6 +7,7 @@ import canter as ct
 import canter.numpy as cnp
 from canter.core import config
 from canter.runtime import effort
+from canter_pjrt.jaxlib_door import jaxlib_version
 
 X = np.ones((3, 3), np.float32)
 
@@ -51,7 +52,10 @@ def test_levers_reach_the_compiler(monkeypatch):
         ct.jit(lambda x: f(x) * 4).lower(X).compile()
     plain, fast, own, numbers = seen
     assert list(plain.env_option_overrides) == []
-    assert dict(fast.env_option_overrides) == dict(effort.LEVERS["fast"].cpu)
+    fast_options = dict(fast.env_option_overrides)
+    assert fast_options.items() >= effort.LEVERS["fast"].cpu.items()
+    plain_options = effort.LEVERS["fast"].cpu_plain if jaxlib_version < (0, 11) else {}
+    assert fast_options == {**effort.LEVERS["fast"].cpu, **plain_options}
     assert (
         dict(own.env_option_overrides)["xla_backend_optimization_level"] == 2
     )  # what is asked by name counts
@@ -64,7 +68,45 @@ def test_other_platforms_are_told_the_effort_in_the_compilers_own_terms():
     asked = {name: effort.Effort(name).build_options("cuda") for name in effort.EFFORTS}
     assert [asked[name].get("exec_time_optimization_effort", 0) for name in effort.EFFORTS] == [-1, 0, 1]
     assert effort.Effort("fast", exec_time=0.25).build_options("tpu")["exec_time_optimization_effort"] == 0.25
-    assert effort.Effort("fast").compiler_options("cuda") == {}
+    assert effort.Effort("fast").compiler_options("cuda", None) == {}
+
+
+@pytest.mark.parametrize("dtype", ["int2", "uint4", "int4", "float8_e4m3fn", "float4_e2m1fn"])
+def test_fast_leaves_narrow_numbers_to_the_emitters_that_know_them(dtype):
+    def through(x):
+        return cnp.where(x > 1, x, 0).astype(dtype)
+
+    lowered = ct.jit(through, effort="fast").lower(X)
+    module = lowered.compiler_ir("stablehlo")
+    assert effort.Effort("fast").compiler_options("cpu", module) == dict(effort.LEVERS["fast"].cpu)
+    np.testing.assert_array_equal(np.asarray(lowered.compile()(X)).astype(np.float32), np.zeros((3, 3)))
+
+
+def test_narrow_numbers_are_found_wherever_a_program_has_them():
+    inside = ct.jit(lambda x: ct.lax.map(lambda row: row.astype("int4").astype("float32"), x), effort="fast")
+    exported = ct.export.export(ct.jit(lambda x: x.astype("int4") + 1))(X)
+    for g in (inside, ct.jit(lambda x: exported.call(x).astype("float32"), effort="fast")):
+        module = g.lower(X).compiler_ir("stablehlo")
+        assert effort.Effort("fast").compiler_options("cpu", module) == dict(effort.LEVERS["fast"].cpu)
+    plain = ct.jit(lambda x: x.astype("int8") + x.astype("bfloat16") + 2j).lower(X).compiler_ir("stablehlo")
+    assert not effort._has_narrow_numbers(plain)
+
+
+@pytest.mark.skipif(
+    jaxlib_version >= (0, 11), reason="the option that loops pay with is known of jaxlib 0.10"
+)
+def test_fast_makes_loops_of_a_few_layers():
+    def layers(h, w):
+        for _ in range(10):
+            h = cnp.tanh(cnp.sin(h @ w) @ w) * 2 - cnp.cos(h) + cnp.exp(h) * cnp.sin(h)
+        return h
+
+    counts = [
+        ct.jit(layers, effort=name).lower(X, X).as_text().count("while") for name in ("default", "fast")
+    ]
+    assert counts[0] == 0 < counts[1]
+    results = [ct.jit(layers, effort=name)(X / 9, X / 9) for name in ("default", "fast")]
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
 
 
 def test_other_words_are_refused():

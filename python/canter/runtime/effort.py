@@ -24,23 +24,38 @@ class Levers(NamedTuple):
 
     Attributes:
       cpu: options of the compiler on the CPU.
+      cpu_plain: more of them, for programs of plain types under a jaxlib that they are known of.
       roll: how many calls of an outlined function in a row become a loop; on the CPU.
+      roll_plain: the same under a jaxlib that `cpu_plain` is known of.
       roll_bytes: how much a loop may store side by side that was apart.
       exec_time: `exec_time_optimization_effort` on the other platforms: -1 compiles sooner, 1 runs faster.
     """
 
     cpu: Mapping[str, Any]
+    cpu_plain: Mapping[str, Any]
     roll: int
+    roll_plain: int
     roll_bytes: float
     exec_time: float
 
 
 #: By effort. docs/compile-time.md has what each brought, and what was tried and brought nothing.
 LEVERS = {
-    "fast": Levers({"xla_backend_optimization_level": 0}, 32, float("inf"), -1.0),
-    "default": Levers({}, 32, 2 << 20, 0.0),
-    "max": Levers({}, 32, 2 << 20, 1.0),
+    "fast": Levers(
+        cpu={"xla_backend_optimization_level": 0},
+        cpu_plain={"xla_cpu_use_fusion_emitters": False},
+        roll=32,
+        roll_plain=6,
+        roll_bytes=float("inf"),
+        exec_time=-1.0,
+    ),
+    "default": Levers({}, {}, 32, 32, 2 << 20, 0.0),
+    "max": Levers({}, {}, 32, 32, 2 << 20, 1.0),
 }
+#: Without the fusion emitters, jaxlib 0.10 ends the process over integers of 2 and 4 bits; later versions do not
+#: have them as an option. Floating-point numbers of 4 to 8 bits are left out with them.
+_PLAIN_VERSIONS = ((0, 10),)
+_NARROW = r"[<x][su]?i[24][>,]|[<x]f[468]E"
 
 
 class Effort(NamedTuple):
@@ -66,9 +81,19 @@ class Effort(NamedTuple):
     def levers(self) -> Levers:
         return LEVERS[self.name]
 
-    def compiler_options(self, platform: str) -> dict[str, Any]:
-        """Options of the compiler that the effort stands for on a platform."""
-        return dict(self.levers.cpu) if platform == "cpu" else {}
+    @property
+    def roll(self) -> int:
+        """How many calls of an outlined function in a row become a loop."""
+        return self.levers.roll_plain if _knows_plain_options() else self.levers.roll
+
+    def compiler_options(self, platform: str, module: Any) -> dict[str, Any]:
+        """Options of the compiler that the effort stands for on a platform, for a module."""
+        if platform != "cpu":
+            return {}
+        options = dict(self.levers.cpu)
+        if self.levers.cpu_plain and _knows_plain_options() and not _has_narrow_numbers(module):
+            options.update(self.levers.cpu_plain)
+        return options
 
     def build_options(self, platform: str) -> dict[str, Any]:
         """Values for the compiler's build options; those that are as the compiler has them are left out."""
@@ -89,6 +114,20 @@ class Effort(NamedTuple):
 
 
 DEFAULT_EFFORT = Effort()
+
+
+def _knows_plain_options() -> bool:
+    from canter_pjrt.jaxlib_door import jaxlib_version
+
+    return tuple(jaxlib_version[:2]) in _PLAIN_VERSIONS
+
+
+def _has_narrow_numbers(module: Any) -> bool:
+    """Whether any value of the module, those of exported programs in it as well, has a type below 8 bits or float8."""
+    import re
+
+    text = module.operation.get_asm(large_elements_limit=16)
+    return re.search(_NARROW, text) is not None
 
 
 def option_pairs(effort: str | None, outline: str | None, what: str = "jit") -> tuple[tuple[str, str], ...]:

@@ -38,7 +38,7 @@ def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_E
         return jaxpr
     from .rolling import roll_calls
 
-    return roll_calls(outlined, effort.levers.roll, effort.levers.roll_bytes)
+    return roll_calls(outlined, effort.roll, effort.levers.roll_bytes)
 
 
 def embeds(constant: Any) -> bool:

@@ -203,15 +203,16 @@ class LoweredProgram:
                     thing.mesh = layout.mesh
         try:
             with compiling(self.options.name):
+                module, platform = self._module_of_known_shapes(), platform_of(device)
                 loaded = compile_or_load(
-                    self._module_of_known_shapes(),
+                    module,
                     [device] if layout is None else layout.devices,
-                    options=effort.compiler_options(platform_of(device)) | asked,
+                    options=effort.compiler_options(platform, module) | asked,
                     host_callbacks=self._host_functions(),
                     name=self.options.name,
                     recent=_recent,
                     free_shardings=None if layout is None else layout.kept(self.kept).free(),
-                    build=effort.build_options(platform_of(device)),
+                    build=effort.build_options(platform),
                     lasting=self._is_lasting(),
                 )
         except JaxRuntimeError as error:
