@@ -89,7 +89,7 @@ def test_narrow_numbers_are_found_wherever_a_program_has_them():
         module = g.lower(X).compiler_ir("stablehlo")
         assert effort.Effort("fast").compiler_options("cpu", module) == dict(effort.LEVERS["fast"].cpu)
     plain = ct.jit(lambda x: x.astype("int8") + x.astype("bfloat16") + 2j).lower(X).compiler_ir("stablehlo")
-    assert not effort._has_narrow_numbers(plain)
+    assert effort._is_plain(plain)
 
 
 @pytest.mark.skipif(

@@ -24,7 +24,7 @@ class Levers(NamedTuple):
 
     Attributes:
       cpu: options of the compiler on the CPU.
-      cpu_plain: more of them, for programs of plain types under a jaxlib that they are known of.
+      cpu_plain: more of them, for programs of plain types and no great size, under a jaxlib that they are known of.
       roll: how many calls of an outlined function in a row become a loop; on the CPU.
       roll_plain: the same under a jaxlib that `cpu_plain` is known of.
       roll_bytes: how much a loop may store side by side that was apart.
@@ -43,7 +43,7 @@ class Levers(NamedTuple):
 LEVERS = {
     "fast": Levers(
         cpu={"xla_backend_optimization_level": 0},
-        cpu_plain={"xla_cpu_use_fusion_emitters": False},
+        cpu_plain={"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1},
         roll=32,
         roll_plain=6,
         roll_bytes=float("inf"),
@@ -52,6 +52,8 @@ LEVERS = {
     "default": Levers({}, {}, 32, 32, 2 << 20, 0.0),
     "max": Levers({}, {}, 32, 32, 2 << 20, 1.0),
 }
+#: The emitters generate code once for kernels that are alike, which saves more than they cost in large programs.
+_MOST_PLAIN_LINES = 5000
 #: Without the fusion emitters, jaxlib 0.10 ends the process over integers of 2 and 4 bits; later versions do not
 #: have them as an option. Floating-point numbers of 4 to 8 bits are left out with them.
 _PLAIN_VERSIONS = ((0, 10),)
@@ -91,7 +93,7 @@ class Effort(NamedTuple):
         if platform != "cpu":
             return {}
         options = dict(self.levers.cpu)
-        if self.levers.cpu_plain and _knows_plain_options() and not _has_narrow_numbers(module):
+        if self.levers.cpu_plain and _knows_plain_options() and _is_plain(module):
             options.update(self.levers.cpu_plain)
         return options
 
@@ -122,12 +124,12 @@ def _knows_plain_options() -> bool:
     return tuple(jaxlib_version[:2]) in _PLAIN_VERSIONS
 
 
-def _has_narrow_numbers(module: Any) -> bool:
-    """Whether any value of the module, those of exported programs in it as well, has a type below 8 bits or float8."""
+def _is_plain(module: Any) -> bool:
+    """Whether `cpu_plain` may be and is worth being set: no narrow types, not even in exported programs inside."""
     import re
 
     text = module.operation.get_asm(large_elements_limit=16)
-    return re.search(_NARROW, text) is not None
+    return text.count("\n") <= _MOST_PLAIN_LINES and re.search(_NARROW, text) is None
 
 
 def option_pairs(effort: str | None, outline: str | None, what: str = "jit") -> tuple[tuple[str, str], ...]:
