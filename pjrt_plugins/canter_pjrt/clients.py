@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from . import coordination, jaxlib_door
 
 __all__ = [
+    "EXTRAS",
     "BackendError",
     "ClientOptions",
     "clear",
@@ -176,13 +177,23 @@ def client(platform: str, options: ClientOptions = _DEFAULT) -> Any:
         return known if known is not None else _create(platform, options)
 
 
+#: What installs the plugin of a platform.
+EXTRAS = {
+    "tpu": "canter[tpu]",
+    "cuda": "canter[cuda13]",
+    "gpu": "canter[cuda13]",
+    "rocm": "canter[rocm7]",
+}
+
+
 def _create(platform: str, options: ClientOptions) -> Any:
     known = _platforms.get(platform) or _all_platforms().get(platform)
     if known is None:
         names = ", ".join(map(repr, _all_platforms()))
+        extra = EXTRAS.get(platform)
+        how = f" To install it: pip install '{extra}'" if extra else ""
         raise BackendError(
-            f"There is no platform {platform!r}. Platforms of this installation: {names}. A platform of an "
-            "accelerator comes with an extra of the package, such as pip install 'canter[cuda12]'."
+            f"There is no platform {platform!r}. Platforms of this installation: {names}.{how}"
         )
     if options.platforms is not None and platform not in options.platforms:
         raise BackendError(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from . import jaxlib_door
 from .accelerators import PluginError, load, plugin_for
+from .clients import EXTRAS
 
 __all__ = [
     "GPUS",
@@ -293,9 +294,6 @@ def _runtime_of_plugin() -> tuple[int, int]:
     return (13, 0) if plugin is not None and plugin.name == "cuda13" else (12, 8)
 
 
-_EXTRAS = {"tpu": "canter[tpu]", "cuda": "canter[cuda13]", "rocm": "canter[rocm7]"}
-
-
 def describe(text: str, platform: str | None = None, **options: Any) -> Topology:
     """The devices that a description names.
 
@@ -315,7 +313,7 @@ def describe(text: str, platform: str | None = None, **options: Any) -> Topology
         options = {**parsed, **options}
     plugin = plugin_for(platform)
     if plugin is None:
-        extra = _EXTRAS.get(platform)
+        extra = EXTRAS.get(platform)
         how = f" To install it: pip install '{extra}'" if extra else ""
         raise PluginError(
             f"To compile for {platform} takes its PJRT plugin, which is not installed; the hardware is not needed.{how}"

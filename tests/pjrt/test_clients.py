@@ -50,6 +50,9 @@ def test_devices_and_their_memories():
 def test_unknown_platform_names_the_known_ones():
     with pytest.raises(BackendError, match=r"no platform 'nope'.*'cpu'"):
         clients.client("nope")
+    if "tpu" not in clients.known_platforms():
+        with pytest.raises(BackendError, match=r"pip install 'canter\[tpu\]'"):
+            clients.client("tpu")
 
 
 def test_platform_that_fails_says_why_and_is_tried_once(platforms):
