@@ -92,10 +92,13 @@ def _adam(api, generator):
     return step, (leaves, leaves, squares, leaves, np.float32(0))
 
 
-def _gpt(layers: int):
+def _gpt(layers: int, width: int = 64, scanned: bool = False):
     def program(api, generator):
-        params = gpt.initial_params(layers=layers, width=64, context=64)
-        return gpt.array_step(api, heads=4), (params, gpt.initial_state(api, params), gpt.batch_of(4, 64))
+        params = gpt.initial_params(layers=layers, width=width, context=64)
+        if scanned:
+            params = gpt.stacked(api, params)
+        step = gpt.array_step(api, heads=4, scanned=scanned)
+        return step, (params, gpt.initial_state(api, params), gpt.batch_of(4, 64))
 
     return program
 
@@ -119,8 +122,46 @@ def _measured(program, effort: str | None = None):
     return workload
 
 
+def _side_by_side(**programs):
+    """Of several programs, one field each: the row says by how much the later is dearer than the earlier."""
+
+    def workload(framework: str):
+        measures = {name: _measured(program)(framework) for name, program in programs.items()}
+        return lambda: {name: measure()["value"] for name, measure in measures.items()}
+
+    return workload
+
+
+def compile_outlining(framework: str):
+    """What the search for repetitions in a GPT's step takes beside its trace, the least of several."""
+    from canter.runtime.passes import outline, remove_dead_code
+
+    api = load(framework)
+    fun, args = _gpt(12)(api, np.random.default_rng(0))
+
+    def taken(work):
+        gc.collect()
+        begin = time.process_time()
+        result = work()
+        return time.process_time() - begin, result
+
+    def measure() -> dict[str, float]:
+        traces, searches = [], []
+        for _ in range(5):
+            seconds, traced = taken(lambda: api.ct.jit(lambda *args: fun(*args)).trace(*args))
+            traces.append(seconds)
+            jaxpr, _ = remove_dead_code(traced.jaxpr.jaxpr, keep_unused=False)
+            searches.append(taken(lambda jaxpr=jaxpr: outline(jaxpr, ("cpu",)))[0])
+        return {"trace": min(traces), "search": min(searches)}
+
+    return measure
+
+
 compile_gpt12 = _measured(_gpt(12))
 compile_gpt24 = _measured(_gpt(24))
+compile_wide12 = _measured(_gpt(12, width=256))
+compile_growth = _side_by_side(layers12=_gpt(12), layers24=_gpt(24))
+compile_scan24 = _side_by_side(scan=_gpt(24, scanned=True), loop=_gpt(24))
 compile_fast = _measured(_gpt(12), "fast")
 compile_rnn = _measured(_rnn)
 compile_ode = _measured(_ode)

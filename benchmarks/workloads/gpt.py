@@ -42,8 +42,8 @@ def batch_of(batch: int, context: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, VOCABULARY, (batch, context + 1)).astype(np.int32)
 
 
-def array_loss(api, heads: int):
-    """(params, tokens) -> loss in Canter's or JAX's array code."""
+def array_loss(api, heads: int, scanned: bool = False):
+    """(params, tokens) -> loss in Canter's or JAX's array code; `scanned` takes the layers stacked, as one loop."""
     cnp, nn = api.cnp, api.nn
 
     def norm(x, p):
@@ -60,13 +60,19 @@ def array_loss(api, heads: int):
         weights = nn.softmax(cnp.where(mask, scores, -1e9), axis=-1)
         return cnp.transpose(weights @ v, (0, 2, 1, 3)).reshape(batch, context, width) @ p["out"]
 
+    def block(x, p):
+        x = x + attention(norm(x, p["norm1"]), p)
+        hidden = nn.gelu(norm(x, p["norm2"]) @ p["mlp_in"] + p["bias_in"])
+        return x + hidden @ p["mlp_out"] + p["bias_out"]
+
     def loss(params, tokens):
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
         x = params["tokens"][inputs] + params["positions"]
-        for p in params["layers"]:
-            x = x + attention(norm(x, p["norm1"]), p)
-            hidden = nn.gelu(norm(x, p["norm2"]) @ p["mlp_in"] + p["bias_in"])
-            x = x + hidden @ p["mlp_out"] + p["bias_out"]
+        if scanned:
+            x, _ = api.lax.scan(lambda x, p: (block(x, p), None), x, params["layers"])
+        else:
+            for p in params["layers"]:
+                x = block(x, p)
         logits = norm(x, params["norm"]) @ params["tokens"].T
         log_probabilities = nn.log_softmax(logits, axis=-1)
         return -cnp.mean(cnp.take_along_axis(log_probabilities, targets[..., None], axis=-1))
@@ -74,9 +80,14 @@ def array_loss(api, heads: int):
     return loss
 
 
-def array_step(api, heads: int, compute_dtype: str | None = None):
+def stacked(api, params: dict) -> dict:
+    """The parameters that a loss with `scanned` takes."""
+    return params | {"layers": api.tree.tree_map(lambda *leaves: np.stack(leaves), *params["layers"])}
+
+
+def array_step(api, heads: int, compute_dtype: str | None = None, scanned: bool = False):
     """(params, state, tokens) -> (params, state, loss); the loss takes parameters of another dtype if given."""
-    ct, cnp, full_loss = api.ct, api.cnp, array_loss(api, heads)
+    ct, cnp, full_loss = api.ct, api.cnp, array_loss(api, heads, scanned)
 
     def loss(params, tokens):
         if compute_dtype is not None:
