@@ -34,6 +34,7 @@ __all__ = [
     "DuplicateSpecError",
     "IndivisibleError",
     "NamedSharding",
+    "NoMeshError",
     "TileSharding",
     "check_fits",
     "check_spec",
@@ -70,6 +71,10 @@ class DuplicateSpecError(ValueError):
 
 class IndivisibleError(ValueError):
     """A dimension cannot be cut into equal parts."""
+
+
+class NoMeshError(RuntimeError, ValueError):
+    """A PartitionSpec is given where no mesh is in force."""
 
 
 class DeviceSharding(GSPMDSharding):
@@ -522,13 +527,13 @@ def resolve(given: Any, function: str, option: str) -> Any:
     """A sharding for what a user gave: a sharding, a spec over the mesh in force, a device, or None.
 
     Raises:
-      RuntimeError: a spec, but no mesh is in force.
+      NoMeshError: a spec, but no mesh is in force.
     """
     if isinstance(given, PartitionSpec):
         context = current_context()
         mesh = context.physical or context.concrete or context.abstract
         if mesh is None:
-            raise RuntimeError(
+            raise NoMeshError(
                 f"{function} requires a non-empty mesh in context if you are passing `PartitionSpec`s to {option}. "
                 "You can define a context mesh via `canter.set_mesh(mesh)`. Alternatively, provide `Sharding`s to "
                 f"{option}, NamedSharding(mesh, {given}), and then the mesh context manager is not required."
