@@ -315,6 +315,7 @@ class _SavedFunction:
     def __init__(self, name: str, donated: Sequence[bool]):
         self.name = name
         self._donated = tuple(donated)
+        self.uses_donation = any(donated)
 
         def function(*args: Any, **kwargs: Any) -> Any:
             raise NotImplementedError("A program loaded from bytes has no Python function.")
