@@ -1,6 +1,8 @@
 """Functions that neural networks are made of."""
 
-from . import initializers as initializers
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
 from .activations import (
     celu as celu,
     elu as elu,
@@ -42,6 +44,9 @@ from .scaled import (
     scaled_dot_general as scaled_dot_general,
     scaled_matmul as scaled_matmul,
 )
+
+if TYPE_CHECKING:
+    from . import initializers as initializers
 
 __all__ = [
     "celu",
@@ -85,3 +90,11 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "initializers":  # takes all samplers along
+        return _import_module(f"{__name__}.initializers")
+    from ..core.errors import unknown_attribute
+
+    raise unknown_attribute(__name__, name, __dir__())
