@@ -219,6 +219,23 @@ def test_what_is_made_after_an_array_is_where_it_is():
     third = ct.devices()[3]
     assert cnp.zeros_like(ct.device_put(1.0, third)).devices() == {third}
     assert not cnp.zeros_like(cnp.ones(3)).committed
+    whole = ct.device_put(X, named())
+    for made in (
+        cnp.ones_like(whole, shape=3),
+        cnp.full_like(whole, 3, shape=(2, 3)),
+        lax.full_like(whole, 3, shape=(3,)),
+    ):
+        assert made.sharding == named()
+    explicit = mesh((4, 2), ("x", "y"), (ct.sharding.AxisType.Explicit,) * 2)
+    with ct.set_mesh(explicit):
+        there = ct.device_put(X, third)
+        for made in (
+            cnp.zeros_like(there),
+            cnp.full_like(there, 3),
+            lax.full_like(there, 3),
+            lax.full_like(X, 3, sharding=there.sharding),
+        ):
+            assert made.devices() == {third}
     assert cnp.zeros((8, 2), device=named("x")).sharding == named("x")
     with pytest.raises(ValueError, match="evenly divide"):
         cnp.zeros(7, device=named("x"))

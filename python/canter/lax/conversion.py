@@ -437,12 +437,25 @@ def full_like(
       >>> np.asarray(lax.full_like(np.zeros((2,)), 7)).tolist()
       [7.0, 7.0]
     """
-    same_shape = shape is None or tuple(shape) == np.shape(x)
-    if sharding is None and same_shape and getattr(x, "_committed", False):
-        sharding = x.sharding
+    if sharding is None:
+        sharding = sharding_after(x, np.shape(x) if shape is None else tuple(shape))
     if sharding is not None:
         return laid_out(lambda: _filled_like(x, fill_value, dtype, shape), sharding)
     return _filled_like(x, fill_value, dtype, shape)
+
+
+def sharding_after(x: Any, shape: tuple[int, ...]) -> Any:
+    """Where an array that is bound to its devices has others made after it; None for what is not bound.
+
+    Of another shape they are there if each device holds the whole array: how to divide them would be a guess.
+    """
+    if not getattr(x, "_committed", False):
+        return None
+    sharding = x.sharding
+    if shape == x.shape:
+        return sharding
+    fits = len(getattr(sharding, "spec", ())) <= len(shape)
+    return sharding if fits and sharding.is_fully_replicated else None
 
 
 def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:

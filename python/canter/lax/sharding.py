@@ -181,7 +181,8 @@ def resharded(x: Any, sharding: Any, where: str = "out_sharding") -> Any:
 
 def concerns_explicit_axes(sharding: Any) -> bool:
     """Whether a sharding, or a spec over the mesh in force, is one of types."""
-    mesh = getattr(sharding, "mesh", None) or current_context().abstract
+    is_whole = isinstance(sharding, Sharding)
+    mesh = getattr(sharding, "mesh", None) if is_whole else current_context().abstract
     return mesh is not None and bool(mesh.explicit_axes)
 
 

@@ -16,7 +16,7 @@ from canter.core.partition_spec import PartitionSpec
 from canter.core.sharding import NamedSharding
 from canter.core.trace import Tracer, is_eager
 from canter.lax.common import const
-from canter.lax.conversion import as_array
+from canter.lax.conversion import as_array, sharding_after
 from canter.runtime.array import make_shaped_array
 from canter.runtime.composite import composite
 from canter.runtime.jit import jit
@@ -548,11 +548,11 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
     return tuple(shape_of(a)) if shape is None else canonical_shape(shape), found, weak_type
 
 
-def _layout_of(a: Any) -> Any:
+def _layout_of(a: Any, shape: Any) -> Any:
     """Where an array is bound to be, or how explicit mesh axes split a tracer: so are others made after it."""
     if isinstance(a, ArrayImpl):
-        return a.sharding if a._committed else None
-    return getattr(getattr(a, "aval", None), "layout", None)
+        return sharding_after(a, a.shape if shape is None else canonical_shape(shape))
+    return None if shape is not None else getattr(getattr(a, "aval", None), "layout", None)
 
 
 def full_like(
@@ -587,8 +587,8 @@ def full_like(
       Array([7, 7], dtype=int32)
     """
     check_arraylike("full_like", fill_value)
-    if shape is None and device is None and out_sharding is None:
-        out_sharding = _layout_of(a)
+    if device is None and out_sharding is None:
+        out_sharding = _layout_of(a, shape)
     shape, dtype, weak_type = _like(a, dtype, shape, "full_like")
     _check_broadcasts(shape_of(fill_value), shape)
     return place(_full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type), device, out_sharding)
@@ -596,8 +596,8 @@ def full_like(
 
 def _like_function(name: str, value: int, what: str, printed: str, first: str = "a") -> Callable[..., Any]:
     def build(a: Any, dtype: Any, shape: Any, device: Any, out_sharding: Any) -> Any:
-        if shape is None and device is None and out_sharding is None:
-            out_sharding = _layout_of(a)
+        if device is None and out_sharding is None:
+            out_sharding = _layout_of(a, shape)
         shape, dtype, weak_type = _like(a, dtype, shape, name)
         if not weak_type:
             return _filled(shape, dtype, value, device, out_sharding)
