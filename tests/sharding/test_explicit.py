@@ -15,6 +15,7 @@ from canter.core.errors import ShardingTypeError
 from canter.core.primitive import Primitive
 
 from . import explicit_cases as cases
+from .meshes import mesh as mesh_of
 
 EXPLICIT = ct.sharding.AxisType.Explicit
 SHARDING_ERRORS = {"ShardingTypeError", "DuplicateSpecError"}
@@ -211,6 +212,18 @@ def test_shard_map_over_explicit_axes(mesh):
     np.testing.assert_allclose(out, 2 * np.asarray(x))
     with pytest.raises(ValueError, match=r"does not match the specs of the input.*reshard"):
         ct.shard_map(f, in_specs=P("y", "x"), out_specs=P("y", "x"))(x)
+    with pytest.raises(ValueError, match=r"P\(None, None\) for args\[0\].*reshard"):
+        ct.shard_map(f, in_specs=P("x"), out_specs=P("x"))(np.ones((8, 4)))
+
+
+def test_derivatives_without_jit_under_one_mesh_after_another():
+    x = np.arange(6.0, dtype=np.float32)
+    for types in ((EXPLICIT,), (ct.sharding.AxisType.Auto,)):
+        for names in (("x",), ("y",)):
+            with ct.set_mesh(mesh_of((8,), names, types)):
+                gradient = ct.grad(lambda x: (cnp.sin(x) * x).sum())(x)
+                assert gradient.sharding.mesh == ct.sharding.get_mesh()
+            np.testing.assert_allclose(gradient, np.cos(x) * x + np.sin(x), rtol=1e-5)
 
 
 def test_abstract_meshes_need_no_devices():

@@ -188,6 +188,20 @@ def test_other_classes_of_errors():
         ct.shard_map(lambda a: a, mesh=3, in_specs=P(), out_specs=P())
 
 
+@pytest.mark.parametrize("other", ["types", "names", "order"])
+def test_the_mesh_is_the_one_in_force(other):
+    explicit = (ct.sharding.AxisType.Explicit,) * 2
+    given = {"types": mesh(types=explicit), "names": mesh(names=("x", "z")), "order": mesh(reverse=True)}[
+        other
+    ]
+    doubled = ct.shard_map(lambda a: a * 2, mesh=given, in_specs=P("x"), out_specs=P("x"))
+    with (
+        ct.set_mesh(mesh()),
+        pytest.raises(ValueError, match=r"context mesh .* should match the mesh passed"),
+    ):
+        doubled(np.ones((8, 4)))
+
+
 def test_a_mesh_of_one_device():
     one = ct.sharding.Mesh(ct.devices()[:1], "x")
 

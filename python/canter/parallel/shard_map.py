@@ -14,7 +14,7 @@ from typing import Any
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.explicit import local_layout
-from ..core.mesh import AxisType, BaseMesh, current_context
+from ..core.mesh import AxisType, BaseMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
 from ..core.trace import Tracer
@@ -232,15 +232,11 @@ class _ShardMap:
                     "The context mesh cannot be empty. Use `canter.set_mesh(mesh)` to enter into a mesh context, or "
                     f"give shard_map of {self.name} a mesh: shard_map(..., mesh=mesh)."
                 )
-        elif outer and context.abstract is not None:
-            if mesh.shape_tuple != context.abstract.shape_tuple:
-                raise ValueError(
-                    f"shard_map of {self.name} inside another: its mesh {mesh} is not the mesh of the outer one, "
-                    f"{context.abstract}. Leave out mesh=."
-                )
+        elif context.abstract is not None:
             # The types of the outer manual axes are those in force.
             types = [AxisType.Manual if name in outer else kind for name, kind in mesh._name_to_type.items()]
-            mesh = mesh.update(axis_types=tuple(types))
+            mesh = mesh.update(axis_types=tuple(types)) if outer else mesh
+            self._check_in_force(mesh, context)
         if not self.axis_names <= set(mesh.axis_names):
             raise ValueError(
                 f"shard_map requires axis_names={self.axis_names} to be a subset of "
@@ -252,6 +248,21 @@ class _ShardMap:
                 f"shard_map of {self.name}: the axes {sorted(map(str, both))} are manual here already."
             )
         return mesh, self.axis_names or frozenset(mesh.axis_names) - frozenset(outer)
+
+    def _check_in_force(self, mesh: Any, context: Any) -> None:
+        """The mesh that was given has to be the one in force, with its types of axes and its devices."""
+        same = (mesh.shape_tuple, mesh.axis_types) == (
+            context.abstract.shape_tuple,
+            context.abstract.axis_types,
+        )
+        if same and isinstance(mesh, Mesh) and context.concrete is not None:
+            same = mesh._flat_devices_tuple == context.concrete._flat_devices_tuple
+        if not same:
+            in_force = context.abstract if context.concrete is None else context.concrete
+            raise ValueError(
+                f"The context mesh {in_force} should match the mesh passed to shard_map {mesh} (of {self.name}). "
+                "Leave out mesh=, or set that mesh with canter.set_mesh."
+            )
 
     # ---- specs ----
 
@@ -278,16 +289,16 @@ class _ShardMap:
         return specs
 
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
-        """Along explicit axes the argument is laid out as its type says, which the spec can only repeat."""
-        if aval.layout is None:
+        """Where all axes are explicit an argument is laid out as its type says, which the spec can only repeat."""
+        if set(mesh.axis_types) != {AxisType.Explicit}:
             return
-        explicit = axes & set(mesh.explicit_axes)
-        own = [tuple(n for n in entry if n in explicit) for entry in aval.layout.spec.axes()]
-        given = [tuple(n for n in entry if n in explicit) for entry in spec.axes()]
+        laid_out = PartitionSpec(*[None] * aval.ndim) if aval.layout is None else aval.layout.spec
+        own = [tuple(n for n in entry if n in axes) for entry in laid_out.axes()]
+        given = list(spec.axes())
         if own != given + [()] * (len(own) - len(given)):
             raise ValueError(
                 f"in_specs passed to shard_map of {self.name}: {spec} does not match the specs of the input: "
-                f"{aval.layout.spec} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
+                f"{laid_out} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
                 "off the arguments, or bring the argument there with canter.reshard."
             )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.avals import get_aval
+from ..core.config import trace_context
 from ..core.errors import ConcretizationTypeError
 from ..core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
@@ -95,6 +96,7 @@ def linearize_eagerly(
         (*params.items(),) if params else (),
         tuple(map(get_aval, primals)),
         tuple([type(t) is Zero for t in tangents]),
+        trace_context(),
     )
     try:
         template = _templates[key]
@@ -121,7 +123,7 @@ def linearize_eagerly(
 
 
 def _make_template(key: Any, params: dict[str, Any]) -> _Template | None:
-    primitive, _, avals, zeros = key
+    primitive, _, avals, zeros, _ = key
     if primitive.effectful:
         return None
     if any(type(value) is ClosedJaxpr for value in params.values()):

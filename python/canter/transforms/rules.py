@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core import config, dtypes
 from ..core.avals import get_aval
+from ..core.config import trace_context
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace, state
 from .zeros import UndefinedPrimal, Zero, is_undefined_primal
@@ -158,7 +159,7 @@ def seed_of(aval: Any) -> Any:
     """
     if state.trace is not eval_trace:
         return ones_like_aval(aval)
-    key = aval, config.default_device.value
+    key = aval, config.default_device.value, trace_context()
     seed = _arrays_of_one.get(key)
     if seed is None or seed.is_deleted():  # it may have become a result, which its owner may give away
         seed = _arrays_of_one[key] = array_ops.as_array(ones_like_aval(aval))
