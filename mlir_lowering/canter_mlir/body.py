@@ -9,12 +9,12 @@ from typing import Any
 from canter.core.avals import ShapedArray
 from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
+from canter.core.structure import structure_key
 
 from .context import LoweringRuleContext, ModuleContext, PlatformNeeded
 from .mlir_door import ir, load_all_dialects
 from .narrow_integers import NOT_NARROW, in_bytes
 from .registry import ElementwiseOp, find_rule, has_own_rule, registered_platforms
-from .structure import structure_key
 
 __all__ = [
     "call_jaxpr",

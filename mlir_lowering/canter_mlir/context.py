@@ -10,10 +10,11 @@ import numpy as np
 
 from canter.core.avals import ShapedArray, get_aval
 from canter.core.effects import Effect, ordered_effects
+from canter.core.structure import value_key
 
 from .mlir_door import ir, load_all_dialects
 from .registry import constant_handlers
-from .types import TypeTable, compare_type_name, element_shape, physical_aval, physical_dtype, value_key
+from .types import TypeTable, compare_type_name, element_shape, physical_aval, physical_dtype
 
 __all__ = ["LoweringRuleContext", "ModuleContext"]
 

@@ -14,6 +14,7 @@ import numpy as np
 from canter.core import dtypes
 from canter.core.avals import AbstractToken, ShapedArray
 from canter.core.dimensions import is_symbolic_dim
+from canter.core.structure import value_key
 
 from .mlir_door import ir, stablehlo_attributes
 from .registry import ir_type_handlers
@@ -25,7 +26,6 @@ __all__ = [
     "element_shape",
     "physical_aval",
     "physical_dtype",
-    "value_key",
 ]
 
 
@@ -113,17 +113,6 @@ def compare_type_name(dtype: Any) -> str:
     if dtype.kind in "bu" or dtype.name.startswith("uint"):
         return "UNSIGNED"
     return "SIGNED" if dtype.kind == "i" or dtype.name.startswith("int") else "FLOAT"
-
-
-def value_key(value: Any) -> Any:
-    """A hashable stand-in for a scalar that tells 0.0 from -0.0 and equals itself for NaN."""
-    kind = type(value)
-    if kind is float:
-        return value.hex()
-    if kind is int or kind is bool:
-        return value
-    array = np.asarray(value)
-    return array.tobytes(), array.dtype
 
 
 class SymbolicInts(NamedTuple):

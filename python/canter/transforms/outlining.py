@@ -16,6 +16,8 @@ import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
+from ..core.structure import structure_key
+from .partial_evaluation import convert_constvars
 from .recomputation import recompute_cheap_results
 from .rules import array_ops
 
@@ -25,6 +27,14 @@ MIN_REPETITIONS = 4
 MIN_HEAVY = 2  # in one repetition; lighter ones are better fused than called
 MIN_EQUATIONS = 8
 _HEAVY = frozenset(("dot_general", "conv_general_dilated", "ragged_dot_general"))
+
+# What lowering does not read: rules for derivatives and batching, of which each call has new ones.
+_UNREAD = {
+    "custom_jvp_call": frozenset(("jvp_jaxpr_fun",)),
+    "custom_vjp_call": frozenset(("fwd_jaxpr_thunk", "bwd")),
+    "remat2": frozenset(("policy",)),
+}
+_RULES_ONLY = frozenset(("custom_jvp_call", "custom_vjp_call"))  # as light as their bodies
 
 outlined_call_p = Primitive("outlined_call", multiple_results=True)
 outlined_call_p.call_primitive = True
@@ -47,7 +57,7 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         derivative or batching rules.
     """
     eqns = jaxpr.eqns
-    heavy = [i for i, eqn in enumerate(eqns) if eqn.primitive.name in _HEAVY or eqn.primitive.call_primitive]
+    heavy = [i for i, eqn in enumerate(eqns) if _is_heavy(eqn)]
     inner = {i: _outline_inside(eqns[i]) for i in heavy if eqns[i].primitive.call_primitive}
     if any(new is not eqns[i] for i, new in inner.items()):
         eqns = [inner.get(i, eqn) for i, eqn in enumerate(eqns)]
@@ -68,6 +78,13 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         position = repetition.start + repetition.period * repetition.repeats
     new_eqns.extend(eqns[position:])
     return recompute_cheap_results(jaxpr.replace(eqns=new_eqns), outlined_call_p)
+
+
+def _is_heavy(eqn: JaxprEqn) -> bool:
+    name = eqn.primitive.name
+    if name in _RULES_ONLY:
+        return any(map(_is_heavy, eqn.params["call_jaxpr"].jaxpr.eqns))
+    return name in _HEAVY or eqn.primitive.call_primitive
 
 
 def _outline_inside(eqn: JaxprEqn) -> JaxprEqn:
@@ -106,6 +123,7 @@ class _Tokens:
         self.eqns = eqns
         self.numbers: dict[Any, int] = {}
         self.known: list[int] = [-1] * len(eqns)
+        self.programs: dict[int, int] = {}  # of inner programs, by their identity
 
     def __getitem__(self, index: int) -> int:
         token = self.known[index]
@@ -125,11 +143,31 @@ class _Tokens:
         if eqn.primitive.name == "slice" and eqn.params["strides"] is None:
             key.append(_slice_sizes(eqn))  # wherever it starts
         elif eqn.params:
-            key.extend(eqn.params.items())
+            unread = _UNREAD.get(eqn.primitive.name, ())
+            key.extend((name, self._value(x)) for name, x in eqn.params.items() if name not in unread)
         try:
             return self.numbers.setdefault(tuple(key), len(self.numbers))
         except TypeError:  # a parameter that cannot be hashed
             return self.numbers.setdefault(id(eqn), len(self.numbers))
+
+    def _value(self, value: Any) -> Any:
+        """A parameter, with a number that is equal for inner programs of equal structure in their places."""
+        kind = type(value)
+        if kind is tuple:
+            return tuple(map(self._value, value)) if any(map(_is_program, value)) else value
+        if not _is_program(value):
+            return value
+        number = self.programs.get(id(value))
+        if number is None:
+            closed = value if kind is ClosedJaxpr else ClosedJaxpr(convert_constvars(value), ())
+            key = structure_key(closed, unread=_UNREAD)
+            key = id(value) if key is None else (kind, key)
+            number = self.programs[id(value)] = self.numbers.setdefault(key, len(self.numbers))
+        return "program", number
+
+
+def _is_program(value: Any) -> bool:
+    return type(value) is ClosedJaxpr or type(value) is Jaxpr
 
 
 def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
