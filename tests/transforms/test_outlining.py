@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import canter as ct
-from canter import lax
+from canter import lax, nn
 from canter.transforms.outlining import outline_repetitions
 
 RNG = np.random.default_rng(0)
@@ -67,6 +67,64 @@ def test_calls_are_kept_apart_by_the_compiler():
 def test_inner_programs_are_searched_too():
     f = ct.jit(lambda layers, x: ct.jit(model)(layers, x))
     assert 'inlineable = "false"' in f.lower(params(4), RNG.normal(size=(3, WIDTH))).as_text()
+
+
+def _with_rules_of_its_own(x, w):
+    @ct.custom_vjp
+    def bent(y):
+        return lax.tanh(y)
+
+    bent.defvjp(lambda y: (bent(y), y), lambda y, g: (lax.mul(g, lax.cos(y)),))
+    return bent(matmul(x, w))
+
+
+# What each layer makes anew: functions, and with them jaxprs, that are equal in structure alone.
+INNER = {
+    "jit": lambda x, w: ct.jit(lambda x, w: nn.relu(matmul(x, w)))(x, w),
+    "checkpoint": lambda x, w: ct.checkpoint(lambda x, w: nn.gelu(matmul(x, w)))(x, w),
+    "custom_jvp": lambda x, w: nn.silu(nn.relu(matmul(x, w))),
+    "custom_vjp": _with_rules_of_its_own,
+    "scan": lambda x, w: lax.scan(lambda c, _: (lax.sin(matmul(c, w)), None), x, None, length=3)[0],
+    "cond": lambda x, w: lax.cond(lax.gt(x[0, 0], 0.0), lambda: matmul(x, w), lambda: x),
+}
+
+
+@pytest.mark.parametrize("inner", INNER)
+def test_layers_that_make_their_inner_programs_anew(inner):
+    part = INNER[inner]
+
+    def deep(weights, x):
+        for w in weights:
+            x = lax.tanh(lax.cos(part(part(lax.mul(lax.sin(x), 0.9), w), w))) + lax.mul(lax.neg(x), 0.1)
+        return lax.reduce_sum(lax.mul(x, x), (0, 1))
+
+    with ct.enable_x64(True):
+        weights, x = list(RNG.normal(size=(6, WIDTH, WIDTH)) / 2), RNG.normal(size=(3, WIDTH))
+        for f in (deep, ct.grad(deep)):
+            count, functions = calls(f, weights, x)
+            assert count >= 5 and functions <= 4
+            outlined, plain = (ct.jit(f, outline=how, effort="fast")(weights, x) for how in ("auto", "off"))
+            for a, b in zip(ct.tree.leaves(outlined), ct.tree.leaves(plain), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_inner_programs_with_other_numbers_are_not_taken_for_equal():
+    def deep(ws, x):
+        for i, w in enumerate(ws):
+            factor = 1.0 + i % 3
+            x = lax.tanh(ct.jit(lambda x, w, factor=factor: lax.mul(lax.sin(matmul(x, w)), factor))(x, w))
+            x = lax.add(lax.mul(lax.cos(x), 0.5), lax.mul(lax.exp(lax.neg(x)), 0.1))
+            x = lax.sub(lax.tanh(matmul(x, w)), lax.mul(x, 0.2))
+        return x
+
+    weights, x = list(RNG.normal(size=(9, WIDTH, WIDTH)) / 2), RNG.normal(size=(3, WIDTH))
+    by_hand = x
+    for i, w in enumerate(weights):
+        by_hand = np.tanh(np.sin(by_hand @ w) * (1.0 + i % 3))
+        by_hand = np.cos(by_hand) * 0.5 + np.exp(-by_hand) * 0.1
+        by_hand = np.tanh(by_hand @ w) - by_hand * 0.2
+    with ct.enable_x64(True):
+        np.testing.assert_allclose(ct.jit(deep)(weights, x), by_hand, rtol=1e-11)
 
 
 def test_short_light_and_irregular_programs_stay_as_they_are():

@@ -289,16 +289,15 @@ class _ShardMap:
         return specs
 
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
-        """Where all axes are explicit an argument is laid out as its type says, which the spec can only repeat."""
-        if set(mesh.axis_types) != {AxisType.Explicit}:
+        """Where all axes are explicit, an argument that they split can only be taken as its type says."""
+        if aval.layout is None or set(mesh.axis_types) != {AxisType.Explicit}:
             return
-        laid_out = PartitionSpec(*[None] * aval.ndim) if aval.layout is None else aval.layout.spec
-        own = [tuple(n for n in entry if n in axes) for entry in laid_out.axes()]
+        own = [tuple(n for n in entry if n in axes) for entry in aval.layout.spec.axes()]
         given = list(spec.axes())
         if own != given + [()] * (len(own) - len(given)):
             raise ValueError(
                 f"in_specs passed to shard_map of {self.name}: {spec} does not match the specs of the input: "
-                f"{laid_out} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
+                f"{aval.layout.spec} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
                 "off the arguments, or bring the argument there with canter.reshard."
             )
 
