@@ -178,7 +178,9 @@ def _plugin_version(platform: str) -> str:
     return " ".join(str(plugin.version) for plugin in discover().plugins if plugin.platform == platform)
 
 
-def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) -> str | None:
+def key(
+    module: Any, devices: Sequence[Any], options: Any, lines: bool = False, choice: bytes = b""
+) -> str | None:
     """The name of a program's entry; None if programs of this platform cannot be kept.
 
     Args:
@@ -186,6 +188,7 @@ def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) 
       devices: where it is to run.
       options: from `compile.compile_options`.
       lines: whether source locations count.
+      choice: among what the executable is chosen, if it is.
     """
     client = devices[0].client
     if not getattr(client, "supports_executable_serialization", True):
@@ -216,6 +219,7 @@ def key(module: Any, devices: Sequence[Any], options: Any, lines: bool = False) 
     ):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
+    digest.update(choice)
     return digest.hexdigest()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .jaxlib_door import CompileOnlyPyClient, CompileOptions, DeviceAssignment, 
 from .wire import field
 
 __all__ = [
+    "Choice",
     "CompilerOptionError",
     "compile_module",
     "compile_options",
@@ -29,6 +31,18 @@ OptionValue = bool | int | float | str
 
 class CompilerOptionError(JaxRuntimeError, ValueError):
     """An option is not one that the compiler has, or does not take the value."""
+
+
+class Choice(NamedTuple):
+    """How one of several executables of a program is chosen.
+
+    Attributes:
+      marker: what it is chosen among: a part of the program's name on disk.
+      choose: is given a function that compiles a module with compiler options, and returns an executable.
+    """
+
+    marker: bytes
+    choose: Callable[[Callable[[Any, Mapping[str, OptionValue]], Any]], Any]
 
 
 def compile_options(
@@ -200,6 +214,7 @@ def compile_or_load(
     free_shardings: tuple[Sequence[bool], Sequence[bool]] | None = None,
     lasting: bool = True,
     build: Mapping[str, float | int] | None = None,
+    choice: Choice | None = None,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -217,6 +232,7 @@ def compile_or_load(
       build: see `compile_options`.
       lasting: False for a program that refers to objects of this process, or that the compiler has to call back
         for: it is compiled, whatever has been kept.
+      choice: how to choose among several executables. The chosen one is kept however soon it was found.
 
     Raises:
       CompilerOptionError: an unknown option, or a value that the option does not take.
@@ -225,28 +241,38 @@ def compile_or_load(
     made = compile_options(
         devices, options, num_replicas=num_replicas, spmd=spmd, free_shardings=free_shardings, build=build
     )
+
+    def variant(module: Any, options: Mapping[str, OptionValue]) -> Any:
+        return compile_module(module, devices, compile_options(devices, options, build=build), host_callbacks)
+
+    def compiled() -> Any:
+        if choice is None or elsewhere:
+            return compile_module(module, devices, made, host_callbacks)
+        return choice.choose(variant)
+
     settings = cache.settings()
     if host_callbacks:
         recent = None
     elsewhere = isinstance(devices[0].client, CompileOnlyPyClient)
     if elsewhere or not lasting or not (settings.enabled or recent is not None):
-        return compile_module(module, devices, made, host_callbacks)
+        return compiled()
     cache.use_xla_caches(devices, made, settings)
-    key = cache.key(module, devices, made, settings.lines_in_key)
+    key = cache.key(module, devices, made, settings.lines_in_key, choice.marker if choice else b"")
     if key is None:
-        return compile_module(module, devices, made, host_callbacks)
+        return compiled()
+    make = (compiled, choice is not None)
     if recent is None:
-        return _compile_or_load(module, devices, made, settings, key, name, host_callbacks)
+        return _compile_or_load(make, devices, made, settings, key, name, host_callbacks)
     # One entry on disk serves any device, an executable in memory only the devices it was loaded for.
     here = (key, *devices)
     loaded = recent.get(here)
     if loaded is None:
-        loaded = recent[here] = _compile_or_load(module, devices, made, settings, key, name)
+        loaded = recent[here] = _compile_or_load(make, devices, made, settings, key, name)
     return loaded
 
 
 def _compile_or_load(
-    module: Any,
+    make: tuple[Callable[[], Any], bool],
     devices: Sequence[Any],
     made: Any,
     settings: cache.CacheSettings,
@@ -254,39 +280,33 @@ def _compile_or_load(
     name: str,
     host_callbacks: Sequence[Any] = (),
 ) -> Any:
+    compiled, measured = make
     if not (settings.enabled and settings.max_bytes):
-        return compile_module(module, devices, made, host_callbacks)
+        return compiled()
     noted = len(devices) == 1 and not host_callbacks
     start = time.perf_counter()
     loaded = cache.load(key, devices, made, settings, name, host_callbacks)
     if loaded is not None:
         if noted:
             early.note(name, key, time.perf_counter() - start, made.env_option_overrides)
-        if not settings.check_contents or not cache.is_first_check(key):
+        if measured or not settings.check_contents or not cache.is_first_check(key):
             return loaded
-        return _compared(loaded, module, devices, made, settings, key, name, host_callbacks)
+        return _compared(loaded, compiled, settings, key, name)
     start = time.perf_counter()
-    executable = compile_module(module, devices, made, host_callbacks)
+    executable = compiled()
     seconds = time.perf_counter() - start
-    cache.store(key, executable, seconds, settings, name)
+    cache.store(key, executable, math.inf if measured else seconds, settings, name)
     if noted:
         early.note(name, key, seconds, made.env_option_overrides)
     return executable
 
 
 def _compared(
-    loaded: Any,
-    module: Any,
-    devices: Sequence[Any],
-    made: Any,
-    settings: cache.CacheSettings,
-    key: str,
-    name: str,
-    host_callbacks: Sequence[Any],
+    loaded: Any, compiled: Callable[[], Any], settings: cache.CacheSettings, key: str, name: str
 ) -> Any:
     """What was found, if compiling gives the same program; else what compiling gives."""
     start = time.perf_counter()
-    executable = compile_module(module, devices, made, host_callbacks)
+    executable = compiled()
     if _programs(executable) == _programs(loaded):
         return loaded
     cache.report_difference(key, settings, name)

@@ -6,7 +6,7 @@ import pytest
 import canter as ct
 import canter.numpy as cnp
 from canter.core import config
-from canter.runtime import effort
+from canter.runtime import autotuning, effort
 from canter_pjrt.jaxlib_door import jaxlib_version
 
 X = np.ones((3, 3), np.float32)
@@ -107,6 +107,113 @@ def test_fast_makes_loops_of_a_few_layers():
     assert counts[0] == 0 < counts[1]
     results = [ct.jit(layers, effort=name)(X / 9, X / 9) for name in ("default", "fast")]
     np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+
+
+@pytest.fixture
+def tuned(monkeypatch, caplog):
+    """What effort="max" said of a call, if "in order" is the fastest way; and the options it compiled with."""
+    from canter_pjrt import compile as compiler
+
+    seen = []
+    original = compiler.compile_options
+
+    def spy(devices, options=None, **rest):
+        seen.append(dict(options or {}))
+        return original(devices, options, **rest)
+
+    def measured(executables, run, times):
+        assert all(run(executable, 2) > 0 for executable in executables.values())
+        return {label: 1.0 - 0.5 * (label == "in order") for label in executables}
+
+    monkeypatch.setattr(compiler, "compile_options", spy)
+    monkeypatch.setattr(autotuning, "_measured", measured)
+    monkeypatch.setattr(autotuning, "_TOO_SHORT", 0.0)
+
+    def call(f, *args, **options):
+        seen.clear()
+        caplog.clear()
+        with config.log_compiles(True), caplog.at_level("DEBUG"):
+            result = ct.jit(f, effort="max", **options)(*args)
+        return result, [m for m in caplog.messages if "effort='max'" in m], list(seen)
+
+    return call
+
+
+def test_max_compiles_in_several_ways_and_keeps_the_fastest(tuned, monkeypatch):
+    x, index, flag = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4), np.int32(2), np.bool_(True)
+    kept = []
+    original = autotuning.fastest
+    monkeypatch.setattr(autotuning, "fastest", lambda *args: kept.append(original(*args)) or kept[-1])
+
+    def g(x, index, flag, key, empty):
+        return cnp.where(flag, cnp.sin(x)[index], 0) + ct.random.key_data(key)[0] * 0 + empty.sum()
+
+    args = (x, index, flag, ct.random.key(0), np.zeros((0, 2), np.float32))
+    result, told, seen = tuned(g, *args)
+    np.testing.assert_allclose(result, np.sin(x)[2], rtol=1e-6)
+    assert len(told) == 1 and "chose 'in order' for jit(g): default 1e+03 ms" in told[0]
+    asked = [options for options in seen if options]
+    assert asked == [options for options in autotuning.VARIANTS.values() if options] and len(kept) == 1
+
+    donated = ct.device_put(x)
+    result, told, _ = tuned(lambda x: x * 3, donated, donate_argnums=0)
+    np.testing.assert_allclose(result, x * 3)
+    assert "chose" in told[0] and donated.is_deleted()
+    _, told, seen = tuned(lambda x: x * 4, x, compiler_options=dict(autotuning.VARIANTS["memory scheduler"]))
+    assert all("xla_cpu_scheduler_type" in options for options in seen) and "memory" not in told[0]
+
+
+def test_max_leaves_layers_as_they_are_where_that_is_faster(monkeypatch):
+    def layers(h, w):
+        for _ in range(8):
+            h = cnp.tanh(cnp.sin(h @ w) @ w) * 2 - cnp.cos(h) + cnp.exp(h) * cnp.sin(h)
+        return h
+
+    monkeypatch.setattr(autotuning, "VARIANTS", {"default": {}})
+    monkeypatch.setattr(autotuning, "_TOO_SHORT", 0.0)
+    names = []
+    monkeypatch.setattr(
+        autotuning,
+        "_measured",
+        lambda executables, *_: names.extend(executables) or dict.fromkeys(names, 1.0),
+    )
+    result = ct.jit(layers, effort="max")(X / 9, X / 9)
+    assert names == ["default", "no outlining"]
+    np.testing.assert_allclose(result, ct.jit(layers, effort="fast")(X / 9, X / 9), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reason", "f"),
+    {
+        "while": lambda x: ct.lax.while_loop(lambda c: c.sum() < 50, lambda c: c * 2, x),
+        "calls Python": lambda x: ct.pure_callback(lambda x: np.asarray(x) * 2, x, x),
+        "has effects": lambda x: [x * 2, ct.debug.print("{}", x.sum())][0],
+        "which takes": lambda x: x + 1,
+    }.items(),
+)
+def test_max_runs_only_what_nobody_notices(tuned, reason, f, monkeypatch):
+    if reason == "which takes":
+        monkeypatch.setattr(autotuning, "_TOO_SHORT", 10.0)
+    result, told, seen = tuned(f, X)
+    np.testing.assert_allclose(result, ct.jit(f)(X))
+    assert len(told) == 1 and reason in told[0] and not any(seen)
+
+
+def test_the_choice_of_max_is_kept_on_disk(tuned, tmp_path):
+    settings = {
+        name: config.flags[name].value for name in ("enable_compilation_cache", "compilation_cache_dir")
+    }
+    try:
+        ct.config.update("compilation_cache_dir", str(tmp_path))
+        ct.config.update("enable_compilation_cache", True)
+        _, told, _ = tuned(lambda x: f(x) * 5, X)
+        ct.clear_caches()
+        result, again, _ = tuned(lambda x: f(x) * 5, X)
+    finally:
+        for name, value in settings.items():
+            ct.config.update(name, value)
+    assert told and not again
+    np.testing.assert_allclose(result, np.sin(X) @ X * 5, rtol=1e-6)
 
 
 def test_other_words_are_refused():

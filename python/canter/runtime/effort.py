@@ -2,7 +2,7 @@
 
 An effort is a row of `LEVERS`. It reaches a program as pairs among its compiler options, `("effort", "fast")`
 and `("outline", "off")`, which name no option of the compiler: `split` takes them out again. So whatever
-carries, compares or prints compiler options carries them too.
+carries, compares or prints compiler options carries them too. What "max" does on the CPU is in `autotuning`.
 """
 
 from __future__ import annotations

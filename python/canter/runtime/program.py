@@ -7,6 +7,7 @@ so that equal calls compile once and nothing outlives the program.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import time
@@ -155,7 +156,7 @@ class LoweredProgram:
 
     __slots__ = (
         "argument_names", "donated", "effects", "host_callbacks", "in_avals", "jaxpr", "keepalives", "kept", "layout",
-        "module", "options", "out_avals", "platforms",
+        "module", "options", "out_avals", "platforms", "unoutlined",
     )  # fmt: skip
 
     def __init__(
@@ -173,7 +174,9 @@ class LoweredProgram:
         layout: Layout | None = None,
         jaxpr: Jaxpr | None = None,
         argument_names: Sequence[str] | None = None,
+        unoutlined: Callable[[], LoweredProgram] | None = None,
     ):
+        self.unoutlined = unoutlined  # lowers it as it is written, where outlining has changed it
         self.jaxpr = jaxpr
         self.argument_names = argument_names
         self.layout = layout
@@ -202,18 +205,22 @@ class LoweredProgram:
                 if hasattr(thing, "mesh"):
                     thing.mesh = layout.mesh
         try:
-            with compiling(self.options.name):
+            with compiling(self.options.name) as tell:
                 module, platform = self._module_of_known_shapes(), platform_of(device)
+                options = effort.compiler_options(platform, module) | asked
                 loaded = compile_or_load(
                     module,
                     [device] if layout is None else layout.devices,
-                    options=effort.compiler_options(platform, module) | asked,
+                    options=options,
                     host_callbacks=self._host_functions(),
                     name=self.options.name,
                     recent=_recent,
                     free_shardings=None if layout is None else layout.kept(self.kept).free(),
                     build=effort.build_options(platform),
                     lasting=self._is_lasting(),
+                    choice=self._choice(device, options, tell)
+                    if effort.name == "max" and platform == "cpu" and module is self.module
+                    else None,
                 )
         except JaxRuntimeError as error:
             blame(error, self)
@@ -229,6 +236,17 @@ class LoweredProgram:
         from .spmd import MeshExecutable
 
         return MeshExecutable(loaded, self)
+
+    def _choice(self, device: Any, options: Any, tell: Callable[[str], None]) -> Any:
+        """How the fastest of several executables is found."""
+        from canter_pjrt.compile import Choice
+
+        from . import autotuning
+
+        def choose(compiled: Callable[[Any, Any], Any]) -> Any:
+            return autotuning.fastest(self, device, options, compiled, _log, tell)
+
+        return Choice(autotuning.marker(self), choose)
 
     def _is_lasting(self) -> bool:
         """Whether the module may be found again: not if it has addresses of objects, or the compiler calls them."""
@@ -285,8 +303,12 @@ def lower(
     # Sizes may be known from the shape of an argument that nothing reads.
     symbolic = has_symbolic_shapes(closed.in_avals)
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused or symbolic)
+    unoutlined = None
     if layout is None and not symbolic:
-        jaxpr = outline(jaxpr, platforms, options.effort)
+        written_out, jaxpr = jaxpr, outline(jaxpr, platforms, options.effort)
+        if options.effort.name == "max" and jaxpr is not written_out:
+            plain = options._replace(effort=options.effort._replace(outline="off"))
+            unoutlined = functools.partial(lower, closed, plain, platforms, arg_names, result_names)
     elif layout is not None and len(layout.devices) > 1:
         ordered = shardable_ordered_effects.filter_not_in(ordered_effects.filter_in(jaxpr.effects))
         if ordered:
@@ -331,6 +353,7 @@ def lower(
         layout,
         jaxpr,
         arg_names,
+        unoutlined,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,28 +20,30 @@ _INTERVAL = 1.0
 
 
 @contextmanager
-def compiling(name: str) -> Iterator[None]:
+def compiling(name: str) -> Iterator[Callable[[str], None]]:
     """Shows what compiles while the block runs, if it runs for long and in a terminal.
+
+    Gives a function that changes what is said of it, "compiling" at first.
 
     Args:
       name: of the function.
     """
     stream = sys.stderr
     if stream is None or not _is_terminal(stream):
-        yield
+        yield lambda doing: None
         return
     import threading
 
     from ..core.source import current_traceback
 
-    done = threading.Event()
+    done, doing = threading.Event(), ["compiling"]
     called, start = current_traceback(), time.perf_counter()
     watcher = threading.Thread(
-        target=_watch, args=(stream, name, called, start, done), name="canter-progress", daemon=True
+        target=_watch, args=(stream, name, called, start, done, doing), name="canter-progress", daemon=True
     )
     watcher.start()
     try:
-        yield
+        yield lambda what: doing.__setitem__(0, what)
     finally:
         done.set()
         watcher.join()
@@ -54,7 +56,7 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
-def _watch(stream: Any, name: str, called: Any, start: float, done: Any) -> None:
+def _watch(stream: Any, name: str, called: Any, start: float, done: Any, doing: list[str]) -> None:
     if done.wait(PATIENCE):
         return
     from ..core.source import user_frame
@@ -63,7 +65,7 @@ def _watch(stream: Any, name: str, called: Any, start: float, done: Any) -> None
     where = "" if frame is None else f" for {frame.file_name}:{frame.line_number}"
     try:
         while True:
-            text = _fitted(f"compiling {name}{where}, {time.perf_counter() - start:.0f} s", stream)
+            text = _fitted(f"{doing[0]} {name}{where}, {time.perf_counter() - start:.0f} s", stream)
             stream.write("\r" + text.ljust(shown))
             stream.flush()
             shown = len(text)
