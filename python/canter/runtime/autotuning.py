@@ -20,6 +20,7 @@ from canter_pjrt.compile import CompilerOptionError
 from ..core import config, dtypes
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Jaxpr, subjaxprs
+from .device_put import block_until_ready
 from .placement import place
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def fastest(
     if reason is not None:
         log("effort='max' does not measure jit(%s): %s. It has the options of the default.", name, reason)
         return default
-    run = _runner(program, device)
+    run = _runner(program, device, default)
     seconds = run(default, 1)
     if seconds < 1.0:
         seconds = min(seconds, run(default, 3))
@@ -139,8 +140,11 @@ def _variants(
         yield _NO_LOOPS, program.unoutlined().module, asked
 
 
-def _runner(program: LoweredProgram, device: Any) -> Callable[[Any, int], float]:
+def _runner(program: LoweredProgram, device: Any, default: Any) -> Callable[[Any, int], float]:
     """A function that runs an executable some times, and returns the seconds that one run takes."""
+    from .program import Executable
+
+    handlers = Executable(default, program, device).handlers(True)
     values, donates = [_made_up(aval) for aval in program.in_avals], any(program.donated)
     operands = [place(value, device) for value in values]
 
@@ -149,10 +153,8 @@ def _runner(program: LoweredProgram, device: Any) -> Callable[[Any, int], float]
         times = 1 if donates else times
         start = _clock()
         for _ in range(times):
-            results = executable.execute_sharded(operands).disassemble_into_single_device_arrays()
-        for shards in results:
-            for array in shards:
-                array.block_until_ready()
+            results = executable.execute_sharded(operands).consume_with_handlers(handlers)
+        block_until_ready(results)
         seconds = (_clock() - start) / times
         if donates:
             operands = [place(value, device) for value in values]
