@@ -9,7 +9,7 @@ inner programs), then extended to all equations around them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,10 +81,12 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
 
 
 def _is_heavy(eqn: JaxprEqn) -> bool:
-    name = eqn.primitive.name
-    if name in _RULES_ONLY:
+    primitive = eqn.primitive
+    if not primitive.call_primitive:
+        return primitive.name in _HEAVY
+    if primitive.name in _RULES_ONLY:
         return any(map(_is_heavy, eqn.params["call_jaxpr"].jaxpr.eqns))
-    return name in _HEAVY or eqn.primitive.call_primitive
+    return True
 
 
 def _outline_inside(eqn: JaxprEqn) -> JaxprEqn:
@@ -123,7 +125,9 @@ class _Tokens:
         self.eqns = eqns
         self.numbers: dict[Any, int] = {}
         self.known: list[int] = [-1] * len(eqns)
+        self.types: dict[int, int] = {}  # of types, by their identity; from 1, negative for literals
         self.programs: dict[int, int] = {}  # of inner programs, by their identity
+        self.plain: set[Primitive] = set()  # those seen without inner programs
 
     def __getitem__(self, index: int) -> int:
         token = self.known[index]
@@ -134,27 +138,41 @@ class _Tokens:
     def _number(self, eqn: JaxprEqn) -> int:
         if eqn.effects:
             return self.numbers.setdefault(id(eqn), len(self.numbers))  # an equation like no other
+        types = self.types
         key: list[Any] = [eqn.primitive]
         for v in eqn.invars:
+            number = types.get(id(v.aval)) or self._type(v.aval)
             # A literal whatever its value: one that differs becomes an argument.
-            key.append((v.aval, None) if type(v) is Literal else v.aval)
+            key.append(-number if type(v) is Literal else number)
         for v in eqn.outvars:
-            key.append(v.aval)
-        if eqn.primitive.name == "slice" and eqn.params["strides"] is None:
-            key.append(_slice_sizes(eqn))  # wherever it starts
-        elif eqn.params:
-            unread = _UNREAD.get(eqn.primitive.name, ())
-            key.extend((name, self._value(x)) for name, x in eqn.params.items() if name not in unread)
+            key.append(types.get(id(v.aval)) or self._type(v.aval))
+        if eqn.params:
+            key.extend(self._parameters(eqn.primitive, eqn.params))
         try:
             return self.numbers.setdefault(tuple(key), len(self.numbers))
         except TypeError:  # a parameter that cannot be hashed
             return self.numbers.setdefault(id(eqn), len(self.numbers))
 
+    def _type(self, aval: Any) -> int:
+        number = self.types[id(aval)] = self.numbers.setdefault(("type", aval), len(self.numbers)) + 1
+        return number
+
+    def _parameters(self, primitive: Primitive, params: dict[str, Any]) -> Iterable[Any]:
+        if primitive in self.plain:
+            return params.values()
+        if primitive.name == "slice":
+            if params["strides"] is None:
+                return _slice_sizes(params)  # wherever it starts
+        elif not any(map(_holds_programs, params.values())):
+            self.plain.add(primitive)
+        unread = _UNREAD.get(primitive.name, ())
+        return (*(self._value(value) for name, value in params.items() if name not in unread),)
+
     def _value(self, value: Any) -> Any:
         """A parameter, with a number that is equal for inner programs of equal structure in their places."""
         kind = type(value)
         if kind is tuple:
-            return tuple(map(self._value, value)) if any(map(_is_program, value)) else value
+            return tuple(map(self._value, value)) if _holds_programs(value) else value
         if not _is_program(value):
             return value
         number = self.programs.get(id(value))
@@ -168,6 +186,10 @@ class _Tokens:
 
 def _is_program(value: Any) -> bool:
     return type(value) is ClosedJaxpr or type(value) is Jaxpr
+
+
+def _holds_programs(value: Any) -> bool:
+    return any(map(_is_program, value)) if type(value) is tuple else _is_program(value)
 
 
 def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
@@ -229,11 +251,11 @@ def _extended(
 
 def _last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
     """The place of the last equation that reads a variable; the end for results of the program."""
-    last: dict[Any, int] = {}
+    last: dict[Any, int] = {}  # literals have entries too, which nobody asks for
     for i, eqn in enumerate(jaxpr.eqns):
         for v in eqn.invars:
-            last[v] = i  # literals have entries too, which nobody asks for
-    last.update((v, len(jaxpr.eqns)) for v in jaxpr.outvars)
+            last[v] = i
+    last.update(dict.fromkeys(jaxpr.outvars, len(jaxpr.eqns)))
     return last
 
 
@@ -361,12 +383,12 @@ class _Lifted:
         return changed
 
 
-def _slice_sizes(eqn: JaxprEqn) -> tuple[int, ...]:
-    starts, limits = eqn.params["start_indices"], eqn.params["limit_indices"]
+def _slice_sizes(params: dict[str, Any]) -> tuple[int, ...]:
+    starts, limits = params["start_indices"], params["limit_indices"]
     return tuple(limit - start for start, limit in zip(starts, limits, strict=True))
 
 
 def _dynamic_slice(eqn: JaxprEqn) -> JaxprEqn:
     starts = [Literal(np.int32(start)) for start in eqn.params["start_indices"]]
-    params = {"slice_sizes": _slice_sizes(eqn)}
+    params = {"slice_sizes": _slice_sizes(eqn.params)}
     return eqn.replace(primitive=array_ops.dynamic_slice_p, invars=[*eqn.invars, *starts], params=params)

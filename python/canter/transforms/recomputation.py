@@ -72,7 +72,8 @@ class _Rewriting:
         if not self.cones:
             return self.jaxpr
         readers = self._readers()
-        cones = {j: cone for j, cone in self.cones.items() if j not in self._kept(readers)}
+        kept = self._kept(readers)
+        cones = {j: cone for j, cone in self.cones.items() if j not in kept}
         if not cones or not _is_smaller(self.body, cones):
             return self.jaxpr
         return _Rewritten(self, readers, cones).jaxpr()
@@ -191,7 +192,8 @@ class _Rewritten:
 
     def jaxpr(self) -> Jaxpr:
         eqns: list[JaxprEqn] = []
-        made: set[Var] = set()
+        origins = self.old.origins
+        dropped: set[Any] = {v for v, (_, place) in origins.items() if place in self.cones}
         number = 0
         for eqn in self.old.jaxpr.eqns:
             if self.old._is_call(eqn):
@@ -201,17 +203,15 @@ class _Rewritten:
             elif eqn.primitive is self.old.call:
                 eqns.append(self._reading_call(eqn))
             else:
-                for v in eqn.invars:
-                    if type(v) is not Literal and v not in made and self._place(v) in self.cones:
-                        made.add(v)
-                        eqns.extend(self._in_place(v))
+                if not dropped.isdisjoint(eqn.invars):
+                    for v in dict.fromkeys(eqn.invars):
+                        if v in dropped:
+                            dropped.remove(v)
+                            eqns.extend(self._in_place(v))
                 eqns.append(eqn)
-        used = {v for eqn in eqns for v in eqn.invars if type(v) is not Literal} | set(self.old.jaxpr.outvars)
+        used = set(self.old.jaxpr.outvars).union(*[eqn.invars for eqn in eqns])
         eqns = [self._dropping(eqn, used) if eqn.primitive is self.old.call else eqn for eqn in eqns]
         return self.old.jaxpr.replace(eqns=eqns)
-
-    def _place(self, v: Var) -> int:
-        return self.old.origins.get(v, (0, -1))[1]
 
     def _in_place(self, v: Var) -> list[JaxprEqn]:
         """The equations that make a dropped result in the program itself."""
@@ -245,7 +245,7 @@ class _Rewritten:
         eqns = _copied(sorted(made, key=lambda eqn: order[id(eqn)]), names)
         return ClosedJaxpr(body.replace(invars=invars, eqns=[*eqns, *body.eqns]), ())
 
-    def _dropping(self, eqn: JaxprEqn, used: set[Var]) -> JaxprEqn:
+    def _dropping(self, eqn: JaxprEqn, used: set[Any]) -> JaxprEqn:
         outvars = [v if v in used or type(v) is DropVar else DropVar(v.aval) for v in eqn.outvars]
         return eqn.replace(outvars=outvars)
 
