@@ -73,6 +73,7 @@ class ModuleContext:
         self._rules_of: dict[str, dict[Any, Any]] = {}
         self.has_outside_rules = False
         self.typed = False  # whether types may have layouts, which values are then to have
+        self.has_outlined_calls = False
         self.small_loops = False  # whether the CPU is to run all loops as one piece of code each
         # Constants of the block under construction: (value, dtype, shape) -> MLIR value. A nested
         # block starts with none: what it emits is out of sight afterwards.

@@ -183,6 +183,8 @@ def lower_jaxpr_to_module(
         )
         if builder.small_loops:
             attributes[small_loops_attribute] = builder.types.integer(small_loop_bytes, 32)
+        if builder.has_outlined_calls:
+            attributes["canter.outlined"] = ir.UnitAttr.get()
         # The compiler verifies what it gets, so this is for programs that may not get there.
         if builder.has_outside_rules or config.enable_checks.value:
             _verify(module)

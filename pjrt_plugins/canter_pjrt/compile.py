@@ -130,7 +130,7 @@ def compile_module(
     if isinstance(client, CompileOnlyPyClient):
         return _compile_for_elsewhere(module, devices, options, host_callbacks)
     if client.platform == "cpu":
-        options = _with_bound_of_small_loops(module, options)
+        options = _with_marked_options(module, options)
     try:
         if isinstance(module, (str, bytes)) and not host_callbacks:
             return client.compile_and_load(module, list(devices), options)  # needs no MLIR bindings
@@ -165,23 +165,38 @@ def _compile_for_elsewhere(
         raise
 
 
-def _with_bound_of_small_loops(module: Any, options: Any) -> Any:
-    """Options with the bound under which a loop becomes one piece of code, where the module is marked with one.
+def _with_marked_options(module: Any, options: Any) -> Any:
+    """Options with those of the CPU's backend that marks on the module stand for.
 
-    The bound is among the backend's extra options, which can be set in the serialised form only. Fields of
-    messages that are written twice are merged: the addition is `executable_build_options` (3), in it
-    `debug_options` (3), in it an entry of the map `xla_backend_extra_options` (500).
+    They are among the backend's extra options, which can be set in the serialised form only, and of which it ignores
+    those that it does not know. Fields of messages that are written twice are merged: the addition is
+    `executable_build_options` (3), in it `debug_options` (3), in it entries of the map `xla_backend_extra_options`
+    (500).
     """
     operation = getattr(module, "operation", None)
-    if operation is None or _SMALL_LOOPS not in operation.attributes:
+    if operation is None:
         return options
-    bound = str(operation.attributes[_SMALL_LOOPS].value).encode()
-    entry = field(1, b"xla_cpu_small_while_loop_byte_threshold") + field(2, bound)
-    addition = field(3, field(3, field(500, entry)))
+    found = operation.attributes
+    values = {
+        name: str(found[mark].value) if value is None else value
+        for mark, marked in _MARKS.items()
+        if mark in found
+        for name, value in marked.items()
+    }
+    if not values:
+        return options
+    entries = [field(1, name.encode()) + field(2, value.encode()) for name, value in values.items()]
+    addition = field(3, field(3, b"".join(field(500, entry) for entry in entries)))
     return CompileOptions.ParseFromString(options.SerializeAsString() + addition)
 
 
-_SMALL_LOOPS = "canter.small_loops"
+#: Attributes of modules, and the options that each stands for; None: the value is the attribute's.
+_MARKS: dict[str, dict[str, str | None]] = {
+    # The bound under which a loop becomes one piece of code.
+    "canter.small_loops": {"xla_cpu_small_while_loop_byte_threshold": None},
+    # What is called many times is optimized once, and copied for its calls afterwards.
+    "canter.outlined": {"xla_cpu_flatten_after_fusion": "true", "xla_cpu_disable_tiled_emitter": "true"},
+}
 
 
 def _explain_option_error(message: str, options: Any) -> str | None:

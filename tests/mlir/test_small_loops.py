@@ -8,7 +8,7 @@ import canter.numpy as cnp
 from canter import debug, lax
 from canter_mlir.driver import lower_jaxpr_to_module
 from canter_mlir.small_loops import small_loops_attribute
-from canter_pjrt.compile import _with_bound_of_small_loops, compile_options
+from canter_pjrt.compile import _with_marked_options, compile_options
 
 
 def scalars(leaves):
@@ -65,11 +65,11 @@ def test_marked_are_modules_all_of_whose_loops_are_small(fun, argument, marked):
 def test_the_mark_becomes_an_option_of_the_compiler():
     module = lower_jaxpr_to_module(ct.make_jaxpr(scalars)(LEAVES))
     plain = compile_options(ct.devices()[:1], {"xla_cpu_enable_fast_math": False})
-    made = _with_bound_of_small_loops(module, plain)
+    made = _with_marked_options(module, plain)
     assert b"xla_cpu_small_while_loop_byte_threshold" in made.SerializeAsString()
     assert made.env_option_overrides == plain.env_option_overrides
     assert made.num_replicas == plain.num_replicas
-    assert _with_bound_of_small_loops("module {}", plain) is plain
+    assert _with_marked_options("module {}", plain) is plain
 
 
 def test_results_are_those_of_the_loop():

@@ -79,6 +79,7 @@ def _remat_opt(ctx: Any, *operands: Any, num_consts: tuple[int, int], fwd_jaxpr:
 def _outlined(ctx: Any, *operands: Any, jaxpr: Any, name: str) -> Any:
     """A call that the compiler keeps: it is the wall across which nothing is fused."""
     results = ctx.call(jaxpr, operands, name)
+    ctx.module_context.has_outlined_calls = True
     if results:
         kept = ir.DictAttr.get({"inlineable": ir.StringAttr.get("false")})
         results[0].owner.attributes["mhlo.frontend_attributes"] = kept

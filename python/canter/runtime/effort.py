@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core import config
+from ..core.jaxpr import Jaxpr
 
 __all__ = ["DEFAULT_EFFORT", "EFFORTS", "LEVERS", "Effort", "Levers", "current", "option_pairs", "split"]
 
@@ -25,6 +26,7 @@ class Levers(NamedTuple):
     Attributes:
       cpu: options of the compiler on the CPU.
       cpu_plain: more of them, for programs of plain types and no great size, under a jaxlib that they are known of.
+      cpu_simple: the same for those of a few simple operations, see `simple_programs`.
       roll: how many calls of an outlined function in a row become a loop; on the CPU.
       roll_plain: the same under a jaxlib that `cpu_plain` is known of.
       roll_bytes: how much a loop may store side by side that was apart.
@@ -33,6 +35,7 @@ class Levers(NamedTuple):
 
     cpu: Mapping[str, Any]
     cpu_plain: Mapping[str, Any]
+    cpu_simple: Mapping[str, Any]
     roll: int
     roll_plain: int
     roll_bytes: float
@@ -44,13 +47,14 @@ LEVERS = {
     "fast": Levers(
         cpu={"xla_backend_optimization_level": 0},
         cpu_plain={"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1},
+        cpu_simple={},
         roll=32,
         roll_plain=6,
         roll_bytes=float("inf"),
         exec_time=-1.0,
     ),
-    "default": Levers({}, {}, 32, 32, 2 << 20, 0.0),
-    "max": Levers({}, {}, 32, 32, 2 << 20, 1.0),
+    "default": Levers({}, {}, {"xla_cpu_use_fusion_emitters": False}, 32, 32, 2 << 20, 0.0),
+    "max": Levers({}, {}, {}, 32, 32, 2 << 20, 1.0),
 }
 #: The emitters generate code once for kernels that are alike, which saves more than they cost in large programs.
 _MOST_PLAIN_LINES = 5000
@@ -88,13 +92,20 @@ class Effort(NamedTuple):
         """How many calls of an outlined function in a row become a loop."""
         return self.levers.roll_plain if _knows_plain_options() else self.levers.roll
 
-    def compiler_options(self, platform: str, module: Any) -> dict[str, Any]:
-        """Options of the compiler that the effort stands for on a platform, for a module."""
+    def compiler_options(self, platform: str, module: Any, jaxpr: Jaxpr | None = None) -> dict[str, Any]:
+        """Options of the compiler that the effort stands for on a platform, for a module and its program."""
         if platform != "cpu":
             return {}
-        options = dict(self.levers.cpu)
-        if self.levers.cpu_plain and _knows_plain_options() and _is_plain(module):
-            options.update(self.levers.cpu_plain)
+        levers = self.levers
+        options = dict(levers.cpu)
+        if (levers.cpu_plain or levers.cpu_simple) and _knows_plain_options():
+            if levers.cpu_plain and _is_plain(module):
+                options.update(levers.cpu_plain)
+            if levers.cpu_simple and jaxpr is not None:
+                from .simple_programs import is_simple
+
+                if is_simple(jaxpr):
+                    options.update(levers.cpu_simple)
         return options
 
     def build_options(self, platform: str) -> dict[str, Any]:

@@ -207,7 +207,9 @@ class LoweredProgram:
         try:
             with compiling(self.options.name) as tell:
                 module, platform = self._module_of_known_shapes(), platform_of(device)
-                options = effort.compiler_options(platform, module) | asked
+                options = (
+                    effort.compiler_options(platform, module, self.jaxpr if layout is None else None) | asked
+                )
                 loaded = compile_or_load(
                     module,
                     [device] if layout is None else layout.devices,
