@@ -6,6 +6,7 @@ import pytest
 import canter as ct
 from canter import lax, nn
 from canter.transforms.outlining import outline_repetitions
+from canter_pjrt.compile import _with_marked_options, compile_options
 
 RNG = np.random.default_rng(0)
 WIDTH = 4
@@ -62,6 +63,16 @@ def test_forward_and_backward_layers_are_calls_with_the_same_results(depth):
 def test_calls_are_kept_apart_by_the_compiler():
     text = ct.jit(model).lower(params(5), RNG.normal(size=(3, WIDTH))).as_text()
     assert text.count('inlineable = "false"') == 5 and text.count("func.func private") == 1
+
+
+def test_the_compiler_is_asked_to_optimize_them_once():
+    layers, x = params(5), RNG.normal(size=(3, WIDTH))
+    outlined = ct.jit(model).lower(layers, x)
+    assert "canter.outlined" in outlined.as_text()
+    assert "canter.outlined" not in ct.jit(model, outline="off").lower(layers, x).as_text()
+    plain = compile_options(ct.devices()[:1])
+    made = _with_marked_options(outlined.compiler_ir(), plain).SerializeAsString()
+    assert b"xla_cpu_flatten_after_fusion" in made and b"small_while_loop" not in made
 
 
 def test_inner_programs_are_searched_too():

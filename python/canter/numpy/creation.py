@@ -10,6 +10,7 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.avals import ShapedArray
 from canter.core.config import mesh_context
 from canter.core.mesh import get_mesh
 from canter.core.partition_spec import PartitionSpec
@@ -19,6 +20,7 @@ from canter.lax.common import const
 from canter.lax.conversion import as_array, sharding_after
 from canter.runtime.array import make_shaped_array
 from canter.runtime.composite import composite
+from canter.runtime.host_constants import full_on_host, host_first
 from canter.runtime.jit import jit
 from canter_pjrt.jaxlib_door import ArrayImpl
 
@@ -416,7 +418,10 @@ def _constant(shape: tuple[int, ...], dtype: Any, value: int, sharding: Any = No
     def constant() -> Any:
         return lax.full(shape, value, dtype)
 
-    return composite(constant) if sharding is None else jit(constant, out_shardings=sharding)
+    if sharding is not None:
+        return jit(constant, out_shardings=sharding)
+    like = ShapedArray((), dtype)
+    return host_first(lambda: full_on_host(shape, value, like), shape, composite(constant))
 
 
 def _filled(shape: tuple[int, ...], dtype: Any, value: int, device: Any, out_sharding: Any) -> Any:

@@ -24,6 +24,7 @@ from ..transforms.eager_linearize import forget_templates
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from .array import check_not_deleted
 from .effort import current
+from .host_constants import host_first, primitive_on_host
 from .jit import shard_arg
 from .nonfinite import checks_are_on, explain
 from .program import (
@@ -78,7 +79,11 @@ def _function_for(primitive: Primitive, params: dict[str, Any], key: Any) -> Any
         known = owner.memo.setdefault(primitive, {})
     function = known.get(key)
     if function is None:
-        function = known[key] = _PrimitiveCall(primitive, params).dispatcher()
+        function = _PrimitiveCall(primitive, params).dispatcher()
+        make = primitive_on_host(primitive.name, params)
+        if make is not None:
+            function = host_first(make, params["shape"], function)
+        known[key] = function
     return function
 
 
