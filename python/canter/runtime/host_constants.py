@@ -37,10 +37,10 @@ def host_first(
 
     Args:
       make: makes it there, or returns None where it has to be compiled.
-      shape: of the constant; where that is large, `compiled` is returned as it is.
+      shape: of the constant; where that is large or symbolic, `compiled` is returned as it is.
       compiled: makes it by a compiled program, or in a trace.
     """
-    if math.prod(shape) > _MOST_ELEMENTS:
+    if not all(type(size) is int for size in shape) or math.prod(shape) > _MOST_ELEMENTS:
         return compiled
     left = _FEW
 
@@ -73,6 +73,8 @@ def full_on_host(shape: tuple[int, ...], value: Any, like: Any) -> Any:
 
 def _iota(params: dict[str, Any]) -> Any:
     dtype, shape, dimension = params["dtype"], params["shape"], params["dimension"]
+    if dtype == np.bool_ or not 0 <= dimension < len(shape):
+        return None  # tracing says what is wrong
     others = [d for d in range(len(shape)) if d != dimension]
 
     def values() -> np.ndarray:
