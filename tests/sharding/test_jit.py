@@ -242,3 +242,28 @@ def test_operations_that_lay_out_their_results():
                     np.testing.assert_allclose(out, plain[name], rtol=1e-5, atol=1e-5, err_msg=name)
     with pytest.raises(TypeError, match="takes a sharding"):
         lax.full((8,), 1.0, sharding=3)
+
+
+@pytest.mark.parametrize("kind", [ct.sharding.AxisType.Auto, ct.sharding.AxisType.Explicit])
+def test_arguments_are_where_the_mesh_in_force_is(kind):
+    here = mesh((4,), ("x",), (kind,))
+    turned = mesh((4,), ("x",), (kind,), reverse=True)
+    single = ct.device_put(X, ct.devices()[0])
+    elsewhere = {
+        "one device": single,
+        "another order": ct.device_put(X, ct.NamedSharding(turned, P("x"))),
+        "one of those devices": ct.device_put(X, ct.devices()[3]),
+    }
+    with ct.set_mesh(here):
+        for name, array in elsewhere.items():
+            for f in (ct.jit(lambda a: a + 1), cnp.sin, lambda a: a.sum()):
+                with pytest.raises(ValueError, match=r"incompatible devices.*jit's context mesh"):
+                    f(array)
+                    pytest.fail(name)
+        # What makes arrays on a device, and what moves them, names its own place.
+        assert cnp.zeros(3, device=ct.devices()[5]).devices() == {ct.devices()[5]}
+        assert cnp.zeros_like(single).devices() == {ct.devices()[0]}
+        moved = ct.device_put(single, ct.NamedSharding(here, P("x")))
+        np.testing.assert_array_equal(cnp.sin(moved), np.asarray(cnp.sin(X)))
+        assert float(ct.device_put(np.float32(2), ct.devices()[1])) == 2
+    np.testing.assert_array_equal(single + 1, np.asarray(X) + 1)

@@ -101,29 +101,41 @@ _MOVES = {"device_put", "reshard", "copy", "layout_constraint"}
 
 
 def _check_one_mesh(args: Sequence[Any], describe: Callable[[int], str], closed: ClosedJaxpr) -> None:
-    """Checks that work is done over one mesh, where axes of type Explicit are in play.
+    """Checks that work is done over one mesh: that in force, or that of arguments with axes of type Explicit.
 
     Raises:
-      ValueError: arguments are over another mesh than the one in force, or over different ones.
+      ValueError: arguments are committed to other devices than the mesh in force has, or in another order; or they are
+        over different meshes where axes are of type Explicit.
     """
     context = current_context().concrete
-    meshes = {} if context is None else {context: "The mesh in force"}
-    for position, arg in enumerate(args):
-        own = _tied_to(arg)
-        if type(own) is NamedSharding and own.mesh not in meshes:
-            meshes[own.mesh] = f"{describe(position)}, of type {_shape_text(arg)}, is over"
-    # Along one grid, arrays leave regions of automatic axes, `auto_axes`, with another type of the same axes.
-    if len({mesh.shape_tuple for mesh in meshes}) < 2 or not any(mesh.explicit_axes for mesh in meshes):
-        return
+    places = [(position, own) for position, arg in enumerate(args) if (own := _tied_to(arg)) is not None]
     if program_shardings(closed) or all(eqn.primitive.name in _MOVES for eqn in closed.jaxpr.eqns):
         return  # programs with meshes of their own bring arrays there
-    first = next(iter(meshes.items()))
-    second = next(pair for pair in meshes.items() if pair[0].shape_tuple != first[0].shape_tuple)
-    raise ValueError(
-        f"The meshes of all arguments and the context mesh should match where axes are of type Explicit. {first[1]} "
-        f"{first[0]}, while {second[1]} {second[0]}. Bring arrays to one mesh with canter.reshard or "
-        "canter.device_put, or set that mesh with canter.set_mesh."
-    )
+    meshes = {} if context is None else {context.abstract_mesh: "The mesh in force"}
+    for position, own in places:
+        if type(own) is NamedSharding:
+            meshes.setdefault(
+                own.mesh.abstract_mesh,
+                f"{describe(position)}, of type {_shape_text(args[position])}, is over",
+            )
+    if any(mesh.explicit_axes for mesh in meshes):
+        first, *others = meshes.items()
+        # Along one grid, arrays leave regions of automatic axes, `auto_axes`, with another type of the same axes.
+        for other in others:
+            if first[0].shape_tuple != other[0].shape_tuple:
+                raise ValueError(
+                    "The meshes of all arguments and the context mesh should match the aval mesh where axes are of "
+                    f"type Explicit. {first[1]} {first[0]}, while {other[1]} {other[0]}. Bring arrays to one mesh "
+                    "with canter.reshard or canter.device_put, or set that mesh with canter.set_mesh."
+                )
+    expected = None if context is None else context._flat_devices_tuple
+    for position, own in places:
+        if expected is not None and (devices := tuple(own._device_assignment)) != expected:
+            raise ValueError(
+                "Received incompatible devices for jitted computation. Got "
+                f"{_described(args[position], describe(position))} and with {_ids(devices)} and jit's context mesh "
+                f"with {_ids(expected)}. Bring it to that mesh with canter.device_put."
+            )
 
 
 def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
