@@ -242,3 +242,39 @@ def test_errors(call, error, words):
         call()
     message = str(caught.value)
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("specs", "order"),
+    [
+        (("NHWC", "HWIO", "NHWC"), "nhwc,co->nhwo"),
+        (("NCHW", "OIHW", "HNWC"), "nchw,oc->hnwo"),
+        (("CWN", "WIO", "NCW"), "cwn,co->now"),
+    ],
+)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_kernels_of_one_element_are_products_on_the_cpu(specs, order, stride):
+    sizes = {"N": 3, "C": 4, "H": 5, "W": 6, "I": 4, "O": 2}
+    rng = np.random.default_rng(5)
+    lhs = rng.normal(size=[sizes[c] for c in specs[0]]).astype(np.float32)
+    rhs = rng.normal(size=[sizes.get(c, 1) if c in "IO" else 1 for c in specs[1]]).astype(np.float32)
+    spatial = [c for c in specs[0] if c in "HW"]
+
+    def conv(x, w):
+        return lax.conv_general_dilated(x, w, (stride,) * len(spatial), "VALID", dimension_numbers=specs)
+
+    read = lhs[tuple(slice(None, None, stride) if c in "HW" else slice(None) for c in specs[0])]
+    matrix = rhs.reshape([sizes[c] for c in specs[1] if c in "IO"])
+    expected = np.einsum(order, read, matrix)
+    np.testing.assert_allclose(ct.jit(conv)(lhs, rhs), expected, rtol=1e-5, atol=1e-5)
+    cotangent = rng.normal(size=expected.shape).astype(np.float32)
+    by_kernel = ct.vjp(conv, lhs, rhs)[1](cotangent)[1]
+    inputs, result = order.split("->")
+    left, right = inputs.split(",")
+    expected = np.einsum(f"{left},{result}->{right}", read, cotangent)
+    np.testing.assert_allclose(np.asarray(by_kernel).reshape(matrix.shape), expected, rtol=1e-4, atol=1e-4)
+    texts = {
+        platform: ct.jit(conv).trace(lhs, rhs).lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda")
+    }
+    assert "stablehlo.convolution" not in texts["cpu"] and "stablehlo.convolution" in texts["cuda"]

@@ -10,6 +10,7 @@ from canter.core.avals import ShapedArray
 
 from ..mlir_door import ir, stablehlo_attributes
 from ..registry import register_table
+from .convolution_products import as_product, is_product
 from .elementwise import _parts, _real_dtype, convert_dtype, reject_sharding
 
 __all__: list[str] = []
@@ -117,7 +118,7 @@ def _same_dtype(ctx: Any, operands: list[Any], avals: list[Any], out: Any) -> tu
     return converted, targets
 
 
-def _dot_attributes(ctx: Any, numbers: Any, precision: Any) -> dict[str, Any]:
+def dot_attributes(ctx: Any, numbers: Any, precision: Any) -> dict[str, Any]:
     """Dimension numbers and precision; the dictionary is shared: do not change it."""
     return ctx.types._memo(
         ("dot", numbers, precision),
@@ -145,12 +146,12 @@ def _dot_general(
     dtype, operands, avals = out.dtype, [lhs, rhs], list(ctx.avals_in)
     if _is_algorithm(precision):
         algorithm, operands, dtype = _algorithm(ctx, precision, operands, avals, out)
-        attributes = dict(_dot_attributes(ctx, key, None))
+        attributes = dict(dot_attributes(ctx, key, None))
         if algorithm is not None:
             attributes["algorithm"] = algorithm
     else:
         operands, avals = _same_dtype(ctx, operands, avals, out)
-        attributes = _dot_attributes(ctx, key, precision)
+        attributes = dot_attributes(ctx, key, precision)
     product = out if dtype == out.dtype else ShapedArray(out.shape, dtype)
     result = ctx.op("stablehlo.dot_general", operands, product, attributes)
     return result if dtype == out.dtype else ctx.convert(result, out)
@@ -223,6 +224,9 @@ def _conv_general_dilated(
     if out.dtype.kind == "c":
         return _complex_convolution(ctx, lhs, rhs, _convolution_attributes(ctx, **window))
     operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
+    module = ctx.module_context
+    if module.chosen == "cpu" and not module.typed and is_product(window, avals, out):
+        return as_product(ctx, operands, avals, out, window)
     if _should_be_ordered(ctx, window, avals, out):
         return _ordered_convolution(ctx, operands, avals, out, window)
     return ctx.op("stablehlo.convolution", operands, out, _convolution_attributes(ctx, **window))

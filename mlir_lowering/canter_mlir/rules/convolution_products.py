@@ -1,0 +1,104 @@
+"""Convolutions that are matrix products: the CPU has much faster code for these, which runs on all cores.
+
+Two kinds are: a kernel that reads one element of each channel (1 x 1), and a kernel as large as its input, which is
+what the derivative by the kernel of the first kind becomes. docs/compile-time.md has what that brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from canter.core.avals import ShapedArray
+
+from .shapes import slice_
+
+__all__ = ["as_product", "is_product"]
+
+
+def is_product(window: dict[str, Any], avals: Sequence[Any], out: Any) -> bool:
+    """Whether a convolution without padding and groups reads each element of the input for one place of the kernel."""
+    if window["feature_group_count"] != 1 or window["batch_group_count"] != 1:
+        return False
+    if any(low or high for low, high in window["padding"]) or any(d != 1 for d in window["lhs_dilation"]):
+        return False
+    if not all(type(size) is int and size > 0 for aval in (*avals, out) for size in aval.shape):
+        return False
+    numbers = window["dimension_numbers"]
+    return _all_ones(avals[1], numbers.rhs_spec[2:]) or _all_ones(out, numbers.out_spec[2:])
+
+
+def _all_ones(aval: Any, dimensions: Sequence[int]) -> bool:
+    return all(aval.shape[d] == 1 for d in dimensions)
+
+
+def as_product(ctx: Any, operands: Any, avals: Sequence[Any], out: Any, window: dict[str, Any]) -> Any:
+    """The result of a convolution that `is_product`."""
+    numbers = window["dimension_numbers"]
+    lhs, aval = _read_part(ctx, operands[0], avals, window)
+    if _all_ones(avals[1], numbers.rhs_spec[2:]):
+        return _with_small_kernel(ctx, lhs, aval, operands[1], avals[1], out, window)
+    return _with_whole_kernel(ctx, lhs, aval, operands[1], out, window)
+
+
+def _read_part(ctx: Any, lhs: Any, avals: Sequence[Any], window: dict[str, Any]) -> tuple[Any, Any]:
+    """Those elements of the input that a kernel reads."""
+    aval, kernel = avals
+    numbers = window["dimension_numbers"]
+    starts, limits, strides = [0] * len(aval.shape), list(aval.shape), [1] * len(aval.shape)
+    small = _all_ones(kernel, numbers.rhs_spec[2:])
+    for i, (d, k) in enumerate(zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], strict=True)):
+        if small:
+            strides[d] = window["window_strides"][i]
+        else:
+            strides[d] = window["rhs_dilation"][i]
+            limits[d] = (kernel.shape[k] - 1) * strides[d] + 1
+    if tuple(limits) == aval.shape and set(strides) <= {1}:
+        return lhs, aval
+    return slice_(ctx, lhs, aval, starts, limits, strides)
+
+
+def _with_small_kernel(
+    ctx: Any, lhs: Any, aval: Any, rhs: Any, kernel: Any, out: Any, window: dict[str, Any]
+) -> Any:
+    numbers = window["dimension_numbers"]
+    (batch, feature, *spatial), (to, of, *_) = numbers.lhs_spec, numbers.rhs_spec
+    matrix = ShapedArray(tuple(kernel.shape[d] for d in sorted((to, of))), kernel.dtype)
+    rhs = ctx.op("stablehlo.reshape", (rhs,), matrix)
+    kept = [d for d in range(len(aval.shape)) if d != feature]
+    product = ShapedArray((*(aval.shape[d] for d in kept), kernel.shape[to]), out.dtype)
+    result = _dot(ctx, lhs, rhs, product, [feature], [int(of > to)], window["precision"])
+    # Where each dimension of the result is in the product.
+    places = {kept_dim: n for n, kept_dim in enumerate(kept)}
+    sources = (places[batch], len(kept), *(places[d] for d in spatial))
+    order = [0] * len(sources)
+    for d, source in zip(numbers.out_spec, sources, strict=True):
+        order[d] = source
+    return _permuted(ctx, result, product, out, order)
+
+
+def _with_whole_kernel(ctx: Any, lhs: Any, aval: Any, rhs: Any, out: Any, window: dict[str, Any]) -> Any:
+    numbers = window["dimension_numbers"]
+    (_, feature, *spatial), (_, of, *window_dims) = numbers.lhs_spec, numbers.rhs_spec
+    sizes = out.shape[numbers.out_spec[0]], out.shape[numbers.out_spec[1]]
+    product = ShapedArray(sizes, out.dtype)
+    result = _dot(ctx, lhs, rhs, product, [feature, *spatial], [of, *window_dims], window["precision"])
+    if numbers.out_spec[0] > numbers.out_spec[1]:
+        turned = ShapedArray(sizes[::-1], out.dtype)
+        result = _permuted(ctx, result, product, turned, [1, 0])
+    return ctx.op("stablehlo.reshape", (result,), out)
+
+
+def _dot(
+    ctx: Any, lhs: Any, rhs: Any, product: Any, left: Sequence[int], right: Sequence[int], precision: Any
+) -> Any:
+    from .contractions import dot_attributes
+
+    attributes = dot_attributes(ctx, ((), (), tuple(left), tuple(right)), precision)
+    return ctx.op("stablehlo.dot_general", (lhs, rhs), product, attributes)
+
+
+def _permuted(ctx: Any, x: Any, aval: Any, out: Any, order: Sequence[int]) -> Any:
+    if list(order) == sorted(order):
+        return x
+    return ctx.op("stablehlo.transpose", (x,), out, {"permutation": ctx.types.ints(tuple(order))})
