@@ -278,3 +278,26 @@ def test_kernels_of_one_element_are_products_on_the_cpu(specs, order, stride):
         for platform in ("cpu", "cuda")
     }
     assert "stablehlo.convolution" not in texts["cpu"] and "stablehlo.convolution" in texts["cuda"]
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_derivatives_of_small_kernels_are_products_on_the_cpu(size, stride):
+    rng = np.random.default_rng(6)
+    x, w = rng.normal(size=(2, size, size, 3)), rng.normal(size=(1, 1, 3, 4))
+
+    def loss(args):
+        out = lax.conv_general_dilated(
+            *args, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return (out**2).sum() / 2
+
+    step = ct.jit(ct.grad(loss))
+    args = x.astype(np.float32), w.astype(np.float32)
+    assert "stablehlo.convolution" not in step.lower(args).as_text()
+    by_input, by_kernel = step(args)
+    read, out = x[:, ::stride, ::stride], x[:, ::stride, ::stride] @ w[0, 0]
+    expected = np.zeros_like(x)
+    expected[:, ::stride, ::stride] = out @ w[0, 0].T
+    np.testing.assert_allclose(by_input, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(by_kernel[0, 0], np.einsum("nhwc,nhwo->co", read, out), rtol=1e-4, atol=1e-4)

@@ -17,15 +17,22 @@ __all__ = ["as_product", "is_product"]
 
 
 def is_product(window: dict[str, Any], avals: Sequence[Any], out: Any) -> bool:
-    """Whether a convolution without padding and groups reads each element of the input for one place of the kernel."""
+    """Whether a convolution without groups reads each element of the input for one place of the kernel."""
     if window["feature_group_count"] != 1 or window["batch_group_count"] != 1:
-        return False
-    if any(low or high for low, high in window["padding"]) or any(d != 1 for d in window["lhs_dilation"]):
         return False
     if not all(type(size) is int and size > 0 for aval in (*avals, out) for size in aval.shape):
         return False
     numbers = window["dimension_numbers"]
-    return _all_ones(avals[1], numbers.rhs_spec[2:]) or _all_ones(out, numbers.out_spec[2:])
+    if _all_ones(avals[1], numbers.rhs_spec[2:]):
+        return _only_drops(window) or all(stride == 1 for stride in window["window_strides"])
+    return _only_drops(window) and _all_ones(out, numbers.out_spec[2:])
+
+
+def _only_drops(window: dict[str, Any]) -> bool:
+    """Whether nothing is put around or between the elements of the input; padding below zero drops some."""
+    return all(low <= 0 and high <= 0 for low, high in window["padding"]) and all(
+        d == 1 for d in window["lhs_dilation"]
+    )
 
 
 def _all_ones(aval: Any, dimensions: Sequence[int]) -> bool:
@@ -34,11 +41,21 @@ def _all_ones(aval: Any, dimensions: Sequence[int]) -> bool:
 
 def as_product(ctx: Any, operands: Any, avals: Sequence[Any], out: Any, window: dict[str, Any]) -> Any:
     """The result of a convolution that `is_product`."""
-    numbers = window["dimension_numbers"]
-    lhs, aval = _read_part(ctx, operands[0], avals, window)
-    if _all_ones(avals[1], numbers.rhs_spec[2:]):
-        return _with_small_kernel(ctx, lhs, aval, operands[1], avals[1], out, window)
-    return _with_whole_kernel(ctx, lhs, aval, operands[1], out, window)
+    lhs, aval = operands[0], avals[0]
+    spread = not _only_drops(window)
+    if not spread:
+        lhs, aval = _read_part(ctx, lhs, avals, window)
+    if not _all_ones(avals[1], window["dimension_numbers"].rhs_spec[2:]):
+        return _with_whole_kernel(ctx, lhs, aval, operands[1], out, window)
+    around = out
+    if spread:  # zeros stay zeros: they are put into the result
+        shape = list(out.shape)
+        dimensions = window["dimension_numbers"]
+        for d, place in zip(dimensions.lhs_spec[2:], dimensions.out_spec[2:], strict=True):
+            shape[place] = aval.shape[d]
+        out = ShapedArray(tuple(shape), out.dtype)
+    result = _with_small_kernel(ctx, lhs, aval, operands[1], avals[1], out, window)
+    return _spread_out(ctx, result, around, window) if spread else result
 
 
 def _read_part(ctx: Any, lhs: Any, avals: Sequence[Any], window: dict[str, Any]) -> tuple[Any, Any]:
@@ -48,14 +65,32 @@ def _read_part(ctx: Any, lhs: Any, avals: Sequence[Any], window: dict[str, Any])
     starts, limits, strides = [0] * len(aval.shape), list(aval.shape), [1] * len(aval.shape)
     small = _all_ones(kernel, numbers.rhs_spec[2:])
     for i, (d, k) in enumerate(zip(numbers.lhs_spec[2:], numbers.rhs_spec[2:], strict=True)):
+        low, high = window["padding"][i]
+        starts[d], limits[d] = -low, aval.shape[d] + high
         if small:
             strides[d] = window["window_strides"][i]
         else:
             strides[d] = window["rhs_dilation"][i]
-            limits[d] = (kernel.shape[k] - 1) * strides[d] + 1
-    if tuple(limits) == aval.shape and set(strides) <= {1}:
+            limits[d] = starts[d] + (kernel.shape[k] - 1) * strides[d] + 1
+    if tuple(limits) == aval.shape and not any(starts) and set(strides) <= {1}:
         return lhs, aval
     return slice_(ctx, lhs, aval, starts, limits, strides)
+
+
+def _spread_out(ctx: Any, x: Any, out: Any, window: dict[str, Any]) -> Any:
+    """The result with zeros where the input would have been padded and dilated."""
+    low, high, between = ([0] * len(out.shape) for _ in range(3))
+    places = window["dimension_numbers"].out_spec[2:]
+    for d, pad, dilation in zip(places, window["padding"], window["lhs_dilation"], strict=True):
+        (low[d], high[d]), between[d] = pad, dilation - 1
+    ints = ctx.types.ints
+    attributes = {
+        "edge_padding_low": ints(low),
+        "edge_padding_high": ints(high),
+        "interior_padding": ints(between),
+    }
+    zero = ctx.constant(0, out.dtype)
+    return ctx.op("stablehlo.pad", (x, zero), out, attributes)
 
 
 def _with_small_kernel(
@@ -82,7 +117,10 @@ def _with_whole_kernel(ctx: Any, lhs: Any, aval: Any, rhs: Any, out: Any, window
     (_, feature, *spatial), (_, of, *window_dims) = numbers.lhs_spec, numbers.rhs_spec
     sizes = out.shape[numbers.out_spec[0]], out.shape[numbers.out_spec[1]]
     product = ShapedArray(sizes, out.dtype)
-    result = _dot(ctx, lhs, rhs, product, [feature, *spatial], [of, *window_dims], window["precision"])
+    # In the order in which the input lies in memory, as the kernel often does too: so neither is copied.
+    pairs = sorted(zip((feature, *spatial), (of, *window_dims), strict=True))
+    left, right = ([pair[i] for pair in pairs] for i in range(2))
+    result = _dot(ctx, lhs, rhs, product, left, right, window["precision"])
     if numbers.out_spec[0] > numbers.out_spec[1]:
         turned = ShapedArray(sizes[::-1], out.dtype)
         result = _permuted(ctx, result, product, turned, [1, 0])
