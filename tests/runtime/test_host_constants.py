@@ -80,6 +80,8 @@ def test_checks_and_refusals_hold(compiles):
     with config.no_execution(True), pytest.raises(RuntimeError, match="no_execution"):
         cnp.ones((2, 29))
     assert compiles
+    with ct.transfer_guard("disallow"):
+        np.testing.assert_array_equal(np.asarray(cnp.ones((2, 37))), np.ones((2, 37)))
 
 
 def test_on_the_device_that_is_chosen():

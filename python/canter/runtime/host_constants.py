@@ -88,6 +88,8 @@ def _on_device(values: Callable[[], np.ndarray], aval: Any) -> Any:
     """The values as an array on the default device; None where they have to be compiled."""
     if config.mesh_context.value is not None or config.no_execution.value or checks_are_on():
         return None
+    if config.transfer_guard_host_to_device.value not in (None, "allow"):
+        return None
     device, dtype = current_default_device(), aval.dtype
     if device.platform != "cpu" or not isinstance(dtype, np.dtype):
         return None
