@@ -43,6 +43,9 @@ def test_counting(dimension, compiles):
     found = lax.broadcasted_iota(np.float32, (3, 11), dimension)
     np.testing.assert_array_equal(found, np.indices((3, 11))[dimension].astype(np.float32))
     assert found.dtype == np.float32 and compiles == []
+    for dtype in (np.int8, np.float32, cnp.bfloat16):
+        np.testing.assert_array_equal(np.asarray(cnp.arange(41, dtype=dtype)), np.arange(41).astype(dtype))
+    assert cnp.arange(41).dtype == np.int32 and compiles == []
 
 
 def test_a_python_number_stays_weak(compiles):

@@ -16,6 +16,7 @@ from canter.core.dimensions import is_symbolic_dim, max_dim, size_of, surely_les
 from canter.core.trace import Tracer, concrete_or_error
 from canter.lax.common import const
 from canter.runtime.composite import composite
+from canter.runtime.host_constants import host_first, iota_on_host
 
 from .creation import asarray, place, requested_dtype, zeros
 from .util import (
@@ -87,7 +88,7 @@ def _iota(size: int, dtype: Any) -> Callable[[], Any]:
     def iota() -> Any:
         return lax.iota(dtype, size)
 
-    return composite(iota)
+    return host_first(lambda: iota_on_host((size,), dtype), (size,), composite(iota))
 
 
 @composite(static_argnames=("size", "dtype"))

@@ -23,7 +23,7 @@ from .backend import current_default_device
 from .nonfinite import checks_are_on
 from .placement import sharding_of
 
-__all__ = ["full_on_host", "host_first", "primitive_on_host"]
+__all__ = ["full_on_host", "host_first", "iota_on_host", "primitive_on_host"]
 
 _MOST_ELEMENTS = 4096
 _FEW = 16  # calls, which take some 10 us longer than compiled ones
@@ -71,8 +71,8 @@ def full_on_host(shape: tuple[int, ...], value: Any, like: Any) -> Any:
     return _on_device(lambda: np.full(shape, value, like.dtype), like.update(shape=shape))
 
 
-def _iota(params: dict[str, Any]) -> Any:
-    dtype, shape, dimension = params["dtype"], params["shape"], params["dimension"]
+def iota_on_host(shape: tuple[int, ...], dtype: Any, dimension: int = 0) -> Any:
+    """An array that counts along a dimension; None where it has to be compiled."""
     if dtype == np.bool_ or not 0 <= dimension < len(shape):
         return None  # tracing says what is wrong
     others = [d for d in range(len(shape)) if d != dimension]
@@ -82,6 +82,10 @@ def _iota(params: dict[str, Any]) -> Any:
         return np.broadcast_to(np.expand_dims(along, others), shape)
 
     return _on_device(values, ShapedArray(shape, dtype))
+
+
+def _iota(params: dict[str, Any]) -> Any:
+    return iota_on_host(params["shape"], params["dtype"], params["dimension"])
 
 
 def _on_device(values: Callable[[], np.ndarray], aval: Any) -> Any:
