@@ -95,7 +95,7 @@ def _updated(method: str) -> Any:
         if not _is_whole(rest, _get_aval(window).shape):
             window = getattr(IndexUpdateHelper(window)[rest], method)(part)
         elif method == "set":
-            window = lax.convert_element_type(part, _get_aval(window).dtype)  # a number becomes an array
+            window = _in_place_of(window, part)
         else:
             window = lax.add(window, part)
         if not dynamic:
@@ -108,6 +108,19 @@ def _updated(method: str) -> Any:
     return update
 
 
+def _in_place_of(value: Any, new: Any) -> Any:
+    """A new value of the same type: a number becomes an array, and explicit mesh axes split it alike."""
+    from . import lax
+
+    aval = _get_aval(value)
+    new = lax.convert_element_type(new, aval.dtype)
+    if aval.layout == _get_aval(new).layout:
+        return new
+    from .lax.sharding import resharded
+
+    return resharded(new, aval.sharding)
+
+
 def _copy(value: Any) -> Any:
     from .numpy.creation import array
 
@@ -118,7 +131,7 @@ def _copy(value: Any) -> Any:
 def _empty(aval: Any) -> Any:
     from .numpy.creation import empty
 
-    return empty(aval.shape, aval.dtype)
+    return empty(aval.shape, aval.dtype, out_sharding=aval.layout)
 
 
 _ref_ops.read, _ref_ops.write, _ref_ops.add = _read, _updated("set"), _updated("add")

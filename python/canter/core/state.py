@@ -305,23 +305,51 @@ class Operand:
 def part_aval(ref: AbstractRef, indices: tuple[Any, ...], operands: tuple[Any, ...]) -> ShapedArray:
     """The type of the part that an index refers to; arrays among indices are one behind another, or the only ones."""
     shape: list[int] = []
+    axes: list[Any] = []
+    own_axes = _axes_of(ref)
     given = iter(operands)
     advanced: tuple[int, ...] | None = None
     place = 0
-    for entry, size in zip(indices, ref.shape, strict=True):
+    for entry, size, split in zip(indices, ref.shape, own_axes, strict=True):
         if isinstance(entry, slice):
             shape.append(len(range(*entry.indices(size))))
-        elif isinstance(entry, Operand):
-            own = next(given).shape
-            if entry.size is not None:
-                shape.append(entry.size)
-            elif own:
-                if advanced is None:
-                    place = len(shape)
-                advanced = own if advanced is None or len(own) > len(advanced) else advanced
+            axes.append(split)
+            continue
+        own = next(given).shape if isinstance(entry, Operand) else ()
+        if isinstance(entry, Operand) and entry.size is not None:
+            shape.append(entry.size)
+            axes.append(split)
+            continue
+        if split:
+            raise TypeError(
+                f"A reference of type {ref} can only be indexed by slices along dimensions that mesh axes split, not "
+                f"by integers: {', '.join(map(str, split))} split one of size {size}. Read all of it, ref[...], and "
+                "bring that to another layout with canter.reshard."
+            )
+        if own:
+            if advanced is None:
+                place = len(shape)
+            advanced = own if advanced is None or len(own) > len(advanced) else advanced
     if advanced is not None:
         shape[place:place] = advanced
-    return ShapedArray(tuple(shape), ref.dtype)
+        axes[place:place] = [()] * len(advanced)
+    part = ShapedArray(tuple(shape), ref.dtype)
+    return part if not any(own_axes) else _split_part(ref, part, axes)
+
+
+def _axes_of(ref: AbstractRef) -> Any:
+    layout = getattr(ref.inner_aval, "layout", None)
+    return ((),) * len(ref.shape) if layout is None else layout.spec.axes()
+
+
+def _split_part(ref: AbstractRef, part: ShapedArray, axes: list[Any]) -> ShapedArray:
+    """The type of a part of a reference to an array that explicit mesh axes split."""
+    from .explicit import check_layout, layout_over
+    from .partition_spec import PartitionSpec
+
+    mesh = ref.inner_aval.layout.mesh
+    check_layout("reading or writing a reference", part, mesh, axes, str(ref))
+    return part.update(layout=layout_over(mesh, PartitionSpec(*axes), len(axes)))
 
 
 def _check_part(name: str, ref: AbstractRef, value: Any, indices: Any, operands: Any) -> ShapedArray:
@@ -337,6 +365,15 @@ def _check_part(name: str, ref: AbstractRef, value: Any, indices: Any, operands:
             "`astype`."
         )
     return part
+
+
+def _check_added(ref: AbstractRef, value: Any, indices: Any, operands: Any) -> None:
+    part = _check_part("addupdate", ref, value, indices, operands)
+    if part.layout != value.layout:
+        raise ValueError(
+            f"Invalid sharding for `addupdate`. The part of the reference is of type {part.str_short(True)}, the value "
+            f"of type {value.str_short(True)}. Bring the value to that layout with canter.reshard."
+        )
 
 
 def _abstract(primitive: Primitive) -> Callable[..., Any]:
@@ -365,7 +402,7 @@ def _(ref: Any, value: Any, *operands: Any, indices: Any) -> Any:
 
 @_abstract(addupdate_p)
 def _(ref: Any, value: Any, *operands: Any, indices: Any) -> Any:
-    _check_part("addupdate", ref, value, indices, operands)
+    _check_added(ref, value, indices, operands)
     return [], _ACCUM
 
 
@@ -432,7 +469,7 @@ def _(ref: Ref, value: Any, *operands: Any, indices: Any) -> Any:
 
 @addupdate_p.def_impl
 def _(ref: Ref, value: Any, *operands: Any, indices: Any) -> list[Any]:
-    _check_part("addupdate", _cell(ref)._aval, get_aval(value), indices, operands)
+    _check_added(_cell(ref)._aval, get_aval(value), indices, operands)
     ref._value = ref_ops.add(ref._held(), _full_index(indices, operands), value)
     return []
 

@@ -176,8 +176,13 @@ def infer(primitive: Primitive, avals: Any, params: dict[str, Any]) -> Any:
     return (out, effects) if primitive.effectful else out
 
 
-# Primitives whose shape rules know of layouts.
-_OWN_RULES = frozenset({"call_exported", "custom_lin", "device_put", "reshard", "sharding_constraint"})
+# Primitives whose shape rules know of layouts: they bring values to one, call programs that know theirs, or access
+# references; or their operands, tokens and keys that are marked, have none.
+_OWN_RULES = frozenset(
+    "call_exported custom_lin device_put reshard sharding_constraint call_hi_primitive linear_call remat_opt new_ref "
+    "empty_ref get swap addupdate freeze free_ref consume assert_consumed_value after_all psend precv dim_as_value "
+    "platform_index".split()
+)
 
 _SUM_OF_SUMS = frozenset(
     "add sub add_any reduce_sum transpose reshape squeeze broadcast_in_dim convert_element_type copy expand_dims "

@@ -181,7 +181,7 @@ def _along(parameter: str, what: str) -> Callable[[Application], Any]:
 
 def _dot_general(op: Application) -> Entries:
     (lhs_contract, rhs_contract), (lhs_batch, rhs_batch) = op.params["dimension_numbers"]
-    lhs, rhs = op.specs
+    lhs, rhs = op.specs[:2]  # scales may follow, split as the compiler likes
     for left, right in zip(lhs_contract, rhs_contract, strict=True):
         if lhs[left] and rhs[right]:
             agree = lhs[left] == rhs[right]
@@ -222,6 +222,47 @@ def _convolution(op: Application) -> Entries:
 def _windows(op: Application) -> list[Entries]:
     spec, shape = op.specs[0], op.avals[0].shape
     return [tuple(map(op.fitting, spec, out.shape, shape)) for out in op.outs]
+
+
+# ---- collectives along manual axes: what other axes split --------------------------------------
+
+
+def _all_gather(op: Application) -> Entries:
+    entries = list(op.specs[0])
+    if not op.params["tiled"]:
+        entries.insert(op.params["all_gather_dimension"], ())
+    return tuple(entries)
+
+
+def _reduce_scatter(op: Application) -> Entries:
+    if op.params["tiled"]:
+        return _resized(op)
+    entries = list(op.specs[0])
+    if entries.pop(op.params["scatter_dimension"]):
+        op.refuse(
+            "The dimension that is handed out must be whole: bring the operand there with canter.reshard."
+        )
+    return tuple(entries)
+
+
+def _ragged(op: Application) -> Entries:
+    """Rows go from one device to another: they must be whole along the first dimension, and split alike."""
+    if any(op.specs[0][:1] + op.specs[1][:1]):
+        op.refuse("Rows that are exchanged must be whole along dimension 0: use canter.reshard first.")
+    return op.merged((0, 1), len(op.specs[1]))
+
+
+# ---- lanes of batched loops --------------------------------------------------------------------
+
+
+def _choice(op: Application) -> list[Entries]:
+    """New values or old ones, one a pair."""
+    count = len(op.outs)
+    return [op.merged((1 + i, 1 + i + count), len(out.shape)) for i, out in enumerate(op.outs)]
+
+
+def _values(op: Application) -> list[Entries]:
+    return op.specs[1:]
 
 
 # ---- slices and indices --------------------------------------------------------------------------
@@ -298,17 +339,21 @@ def _scatter(op: Application) -> Entries:
 # ---- linear algebra, transforms, random bits -------------------------------------------------------
 
 
-def _matrices(core: int) -> Callable[[Application], list[Entries]]:
-    """Rules of operations on the last dimensions, which have to be whole; those before are batches."""
+def _matrices(*cores: int) -> Callable[[Application], list[Entries]]:
+    """Rules of operations on the last dimensions, which have to be whole; those before are batches.
+
+    Args:
+      cores: how many dimensions that are of each operand; the last number is that of all which follow.
+    """
 
     def rule(op: Application) -> list[Entries]:
         batch: list[Any] = []
-        for spec in op.specs:
+        for spec, core in zip(op.specs, itertools.chain(cores, itertools.repeat(cores[-1])), strict=False):
             if any(spec[len(spec) - core :]):
                 op.refuse(
                     "The dimensions of the matrices must be whole: bring the operand there with canter.reshard."
                 )
-        rank = len(op.specs[0]) - core
+        rank = len(op.specs[0]) - cores[0]
         batch = [next((s[d] for s in op.specs if len(s) > d and s[d]), ()) for d in range(rank)]
         return [(*batch, *[()] * (len(aval.shape) - rank)) for aval in op.outs]
 
@@ -334,7 +379,7 @@ def _table() -> dict[str, Any]:
         _elementwise: "elementwise clamp select_n add_any threefry2x32 random_gamma convert_element_type eq erf_inv",
         _each_alike: "optimization_barrier dce_sink",
         _first: "rev copy layout_constraint name pvary psum_invariant psum pmax pmin ppermute pbroadcast "
-        "reduce_precision",
+        "reduce_precision select_and_scatter",
         _broadcast_in_dim: "broadcast_in_dim",
         _transpose: "transpose",
         _squeeze: "squeeze",
@@ -342,10 +387,15 @@ def _table() -> dict[str, Any]:
         _concatenate: "concatenate",
         _stack: "stack",
         _unstack: "unstack",
-        _resized: "pad slice dynamic_slice tile bitcast_convert_type",
+        _resized: "pad slice dynamic_slice tile bitcast_convert_type all_to_all",
         _split: "split",
         _reduction: "reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or reduce_xor reduce argmax argmin",
-        _dot_general: "dot_general",
+        _dot_general: "dot_general scaled_dot",
+        _all_gather: "all_gather",
+        _reduce_scatter: "reduce_scatter",
+        _ragged: "ragged_all_to_all",
+        _choice: "choose_active",
+        _values: "borrow_active",
         _convolution: "conv_general_dilated",
         _windows: "reduce_window reduce_window_sum reduce_window_max reduce_window_min select_and_gather_add "
         "select_and_scatter_add",
@@ -369,6 +419,7 @@ def _table() -> dict[str, Any]:
     )
     rules.update(dict.fromkeys(matrices.split(), _matrices(2)))
     rules["lu_pivots_to_permutation"] = _matrices(1)
+    rules["tridiagonal_solve"] = _matrices(1, 1, 1, 2)
     return rules
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval, typematch
 from ..core.errors import api_boundary, argument_path, derived_boundary
+from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.state import AbstractRef
 from ..core.trace import references
@@ -512,7 +513,9 @@ def linear_transpose(
         raise NotImplementedError("linear_transpose: reduce_axes is not supported.")
     leaves, in_tree = pytree.tree_flatten(primals)
     avals = [
-        ShapedArray(x.shape, x.dtype) if hasattr(x, "shape") and hasattr(x, "dtype") else get_aval(x)
+        typed(ShapedArray(x.shape, x.dtype), getattr(x, "sharding", None))
+        if hasattr(x, "shape") and hasattr(x, "dtype")
+        else get_aval(x)
         for x in leaves
     ]
     flat = FlatFunction(fun, in_tree)
