@@ -301,3 +301,55 @@ def test_derivatives_of_small_kernels_are_products_on_the_cpu(size, stride):
     expected[:, ::stride, ::stride] = out @ w[0, 0].T
     np.testing.assert_allclose(by_input, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(by_kernel[0, 0], np.einsum("nhwc,nhwo->co", read, out), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("specs", "window", "places", "strides", "dilation", "pads"),
+    [
+        (("CWN", "WIO", "NCW"), (7,), (3,), (2,), (1,), ((1, -1),)),
+        (("CHWN", "IHWO", "HWNC"), (6, 5), (3, 3), (1, 1), (2, 1), ((1, 1), (1, 1))),
+        (("NCHW", "OIHW", "NCHW"), (9, 9), (6, 2), (1, 2), (1, 2), ((0, 2), (-1, 0))),
+        (("NHWDC", "DHWIO", "NDHWC"), (4, 3, 5), (2, 2, 3), (1, 1, 1), (1, 1, 1), ((1, 0), (0, 0), (1, 1))),
+    ],
+)
+def test_large_kernels_that_meet_few_places_are_products_on_the_cpu(
+    specs, window, places, strides, dilation, pads
+):
+    spatial = [c for c in "HWD" if c in specs[0]]
+    sizes = [
+        (n - 1) * stride + (k - 1) * apart + 1 - low - high
+        for n, k, stride, apart, (low, high) in zip(places, window, strides, dilation, pads, strict=True)
+    ]
+    rng = np.random.default_rng(7)
+    x, k = (a.astype(np.float32) for a in floats((2, 3, *sizes), (4, 3, *window))(rng))
+    standard = [["NC", "OI", "NC"][i] + "".join(spatial) for i in range(3)]
+    arranged = [array.transpose([standard[i].index(c) for c in specs[i]]) for i, array in enumerate((x, k))]
+    # What is given per spatial dimension is in the order of the kernel's letters.
+    order = [spatial.index(c) for c in specs[1] if c in spatial]
+
+    def call(x, k):
+        columns = ([column[i] for i in order] for column in (strides, pads, dilation))
+        by_place = dict(zip(("window_strides", "padding", "rhs_dilation"), columns, strict=True))
+        return lax.conv_general_dilated(x, k, **by_place, dimension_numbers=specs)
+
+    lowered = {
+        platform: ct.jit(call).trace(*arranged).lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda")
+    }
+    assert "stablehlo.convolution" not in lowered["cpu"] and "stablehlo.convolution" in lowered["cuda"]
+    expected = np_conv(x, spread(k, dilation), strides, pads)
+    result = np.asarray(ct.jit(call)(*arranged)).transpose([specs[2].index(c) for c in standard[2]])
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_are_gathered_for_the_derivative_by_a_kernel():
+    rng = np.random.default_rng(8)
+    x, k = (a.astype(np.float32) for a in floats((2, 3, 8, 8), (4, 3, 3, 3))(rng))
+    loss = ct.jit(ct.grad(lambda k: (lax.conv(x, k, (1, 1), "SAME") ** 2).sum() / 2))
+    text = loss.lower(k).as_text()
+    assert text.count("stablehlo.convolution") == 1 and "stablehlo.dot_general" in text
+    out = np_conv(x, k, (1, 1), ((1, 1), (1, 1)))
+    around = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (8, 8), (2, 3))
+    expected = np.einsum("ncijhw,nohw->ocij", windows, out)
+    np.testing.assert_allclose(loss(k), expected, rtol=1e-3, atol=1e-3)

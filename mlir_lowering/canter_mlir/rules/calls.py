@@ -78,7 +78,11 @@ def _remat_opt(ctx: Any, *operands: Any, num_consts: tuple[int, int], fwd_jaxpr:
 
 def _outlined(ctx: Any, *operands: Any, jaxpr: Any, name: str) -> Any:
     """A call that the compiler keeps: it is the wall across which nothing is fused."""
-    results = ctx.call(jaxpr, operands, name)
+    return keep_call(ctx, ctx.call(jaxpr, operands, name))
+
+
+def keep_call(ctx: Any, results: Any) -> Any:
+    """Marks the call that gave these results as one which the compiler is not to put in its place."""
     ctx.module_context.has_outlined_calls = True
     if results:
         kept = ir.DictAttr.get({"inlineable": ir.StringAttr.get("false")})

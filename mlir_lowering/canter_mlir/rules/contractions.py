@@ -10,8 +10,11 @@ from canter.core.avals import ShapedArray
 
 from ..mlir_door import ir, stablehlo_attributes
 from ..registry import register_table
+from .calls import keep_call
+from .convolution_patches import as_patches, has_few_places
 from .convolution_products import as_product, is_product
 from .elementwise import _parts, _real_dtype, convert_dtype, reject_sharding
+from .shapes import permuted
 
 __all__: list[str] = []
 
@@ -225,11 +228,22 @@ def _conv_general_dilated(
         return _complex_convolution(ctx, lhs, rhs, _convolution_attributes(ctx, **window))
     operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
     module = ctx.module_context
-    if module.chosen == "cpu" and not module.typed and is_product(window, avals, out):
-        return as_product(ctx, operands, avals, out, window)
+    if module.chosen == "cpu" and not module.typed:
+        if is_product(window, avals, out):
+            return as_product(ctx, operands, avals, out, window)
+        if module.device_places is None and has_few_places(window, avals, out):
+            # Apart, so that what makes the operands is not computed anew for each patch, nor patches before the
+            # kernel is there: they take much memory.
+            return keep_call(ctx, ctx.call_rule(_by_patches, (lhs, rhs), window, differs=False))
     if _should_be_ordered(ctx, window, avals, out):
         return _ordered_convolution(ctx, operands, avals, out, window)
     return ctx.op("stablehlo.convolution", operands, out, _convolution_attributes(ctx, **window))
+
+
+def _by_patches(ctx: Any, lhs: Any, rhs: Any, **window: Any) -> Any:
+    out = ctx.avals_out[0]
+    operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
+    return as_patches(ctx, operands, avals, out, window)
 
 
 def _should_be_ordered(ctx: Any, window: dict[str, Any], avals: list[Any], out: Any) -> bool:
@@ -255,20 +269,13 @@ def _ordered_convolution(ctx: Any, operands: Any, avals: list[Any], out: Any, wi
     last = len(spatial) + 1
     ordered = (0, last, *range(1, last))
     standard = type(numbers)(ordered, (last, last - 1, *range(last - 1)), ordered)
-    lhs = _permuted(ctx, operands[0], avals[0], (batch, *spatial, feature))
-    rhs = _permuted(ctx, operands[1], avals[1], (*window_dims, of, to))
+    lhs, _ = permuted(ctx, operands[0], avals[0], (batch, *spatial, feature))
+    rhs, _ = permuted(ctx, operands[1], avals[1], (*window_dims, of, to))
     order = (out_batch, *out_spatial, out_feature)
     turned = ShapedArray(tuple(out.shape[i] for i in order), out.dtype)
     attributes = _convolution_attributes(ctx, **{**window, "dimension_numbers": standard})
     result = ctx.op("stablehlo.convolution", (lhs, rhs), turned, attributes)
-    return _permuted(ctx, result, turned, tuple(map(order.index, range(len(order)))))
-
-
-def _permuted(ctx: Any, x: Any, aval: Any, order: tuple[int, ...]) -> Any:
-    if order == tuple(range(len(order))):
-        return x
-    turned = ShapedArray(tuple(aval.shape[i] for i in order), aval.dtype)
-    return ctx.op("stablehlo.transpose", (x,), turned, {"permutation": ctx.types.ints(order)})
+    return permuted(ctx, result, turned, tuple(map(order.index, range(len(order)))))[0]
 
 
 register_table({"dot_general": _dot_general, "conv_general_dilated": _conv_general_dilated})

@@ -11,7 +11,7 @@ from typing import Any
 
 from canter.core.avals import ShapedArray
 
-from .shapes import slice_
+from .shapes import pad_with_zeros, permuted, slice_
 
 __all__ = ["as_product", "is_product"]
 
@@ -47,15 +47,8 @@ def as_product(ctx: Any, operands: Any, avals: Sequence[Any], out: Any, window: 
         lhs, aval = _read_part(ctx, lhs, avals, window)
     if not _all_ones(avals[1], window["dimension_numbers"].rhs_spec[2:]):
         return _with_whole_kernel(ctx, lhs, aval, operands[1], out, window)
-    around = out
-    if spread:  # zeros stay zeros: they are put into the result
-        shape = list(out.shape)
-        dimensions = window["dimension_numbers"]
-        for d, place in zip(dimensions.lhs_spec[2:], dimensions.out_spec[2:], strict=True):
-            shape[place] = aval.shape[d]
-        out = ShapedArray(tuple(shape), out.dtype)
-    result = _with_small_kernel(ctx, lhs, aval, operands[1], avals[1], out, window)
-    return _spread_out(ctx, result, around, window) if spread else result
+    result, aval = _with_small_kernel(ctx, lhs, aval, operands[1], avals[1], out, window)
+    return _spread_out(ctx, result, aval, window) if spread else result
 
 
 def _read_part(ctx: Any, lhs: Any, avals: Sequence[Any], window: dict[str, Any]) -> tuple[Any, Any]:
@@ -77,25 +70,18 @@ def _read_part(ctx: Any, lhs: Any, avals: Sequence[Any], window: dict[str, Any])
     return slice_(ctx, lhs, aval, starts, limits, strides)
 
 
-def _spread_out(ctx: Any, x: Any, out: Any, window: dict[str, Any]) -> Any:
-    """The result with zeros where the input would have been padded and dilated."""
-    low, high, between = ([0] * len(out.shape) for _ in range(3))
+def _spread_out(ctx: Any, x: Any, aval: Any, window: dict[str, Any]) -> Any:
+    """The result with zeros where the input would have been padded and dilated: they stay zeros."""
+    around, between = [(0, 0)] * len(aval.shape), [0] * len(aval.shape)
     places = window["dimension_numbers"].out_spec[2:]
-    for d, pad, dilation in zip(places, window["padding"], window["lhs_dilation"], strict=True):
-        (low[d], high[d]), between[d] = pad, dilation - 1
-    ints = ctx.types.ints
-    attributes = {
-        "edge_padding_low": ints(low),
-        "edge_padding_high": ints(high),
-        "interior_padding": ints(between),
-    }
-    zero = ctx.constant(0, out.dtype)
-    return ctx.op("stablehlo.pad", (x, zero), out, attributes)
+    for d, pads, dilation in zip(places, window["padding"], window["lhs_dilation"], strict=True):
+        around[d], between[d] = pads, dilation - 1
+    return pad_with_zeros(ctx, x, aval, around, between)[0]
 
 
 def _with_small_kernel(
     ctx: Any, lhs: Any, aval: Any, rhs: Any, kernel: Any, out: Any, window: dict[str, Any]
-) -> Any:
+) -> tuple[Any, Any]:
     numbers = window["dimension_numbers"]
     (batch, feature, *spatial), (to, of, *_) = numbers.lhs_spec, numbers.rhs_spec
     matrix = ShapedArray(tuple(kernel.shape[d] for d in sorted((to, of))), kernel.dtype)
@@ -109,7 +95,7 @@ def _with_small_kernel(
     order = [0] * len(sources)
     for d, source in zip(numbers.out_spec, sources, strict=True):
         order[d] = source
-    return _permuted(ctx, result, product, out, order)
+    return permuted(ctx, result, product, order)
 
 
 def _with_whole_kernel(ctx: Any, lhs: Any, aval: Any, rhs: Any, out: Any, window: dict[str, Any]) -> Any:
@@ -122,8 +108,7 @@ def _with_whole_kernel(ctx: Any, lhs: Any, aval: Any, rhs: Any, out: Any, window
     left, right = ([pair[i] for pair in pairs] for i in range(2))
     result = _dot(ctx, lhs, rhs, product, left, right, window["precision"])
     if numbers.out_spec[0] > numbers.out_spec[1]:
-        turned = ShapedArray(sizes[::-1], out.dtype)
-        result = _permuted(ctx, result, product, turned, [1, 0])
+        result, _ = permuted(ctx, result, product, [1, 0])
     return ctx.op("stablehlo.reshape", (result,), out)
 
 
@@ -134,9 +119,3 @@ def _dot(
 
     attributes = dot_attributes(ctx, ((), (), tuple(left), tuple(right)), precision)
     return ctx.op("stablehlo.dot_general", (lhs, rhs), product, attributes)
-
-
-def _permuted(ctx: Any, x: Any, aval: Any, out: Any, order: Sequence[int]) -> Any:
-    if list(order) == sorted(order):
-        return x
-    return ctx.op("stablehlo.transpose", (x,), out, {"permutation": ctx.types.ints(tuple(order))})

@@ -43,6 +43,39 @@ def transpose(ctx: Any, x: Any, aval_out: Any, permutation: Sequence[int]) -> An
     return ctx.op("stablehlo.transpose", (x,), aval_out, ctx.types.named_ints("permutation", permutation))
 
 
+def permuted(ctx: Any, x: Any, aval: Any, order: Sequence[int]) -> tuple[Any, Any]:
+    """The dimensions in another order, and the aval of that; what has the order already is left alone."""
+    if list(order) == list(range(len(aval.shape))):
+        return x, aval
+    turned = ShapedArray(tuple(aval.shape[d] for d in order), aval.dtype)
+    return transpose(ctx, x, turned, order), turned
+
+
+def pad_with_zeros(
+    ctx: Any, x: Any, aval: Any, around: Sequence[tuple[int, int]], between: Sequence[int] | None = None
+) -> tuple[Any, Any]:
+    """Zeros before, after and between the elements of each dimension, and the aval of that.
+
+    Numbers below zero take elements off the edges.
+    """
+    between = between if between is not None else (0,) * len(around)
+    if not any(map(any, around)) and not any(between):
+        return x, aval
+    shape = tuple(
+        size + low + high + max(size - 1, 0) * inside
+        for size, (low, high), inside in zip(aval.shape, around, between, strict=True)
+    )
+    out = ShapedArray(shape, aval.dtype)
+    lows, highs = zip(*around, strict=True)
+    return _padded(ctx, x, ctx.constant(0, aval.dtype), out, (lows, highs, between)), out
+
+
+def _padded(ctx: Any, x: Any, value: Any, out: Any, columns: Sequence[Sequence[int]]) -> Any:
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    attributes = {name: ctx.types.ints(tuple(column)) for name, column in zip(names, columns, strict=True)}
+    return ctx.op("stablehlo.pad", (x, value), out, attributes)
+
+
 def slice_(
     ctx: Any, x: Any, aval_in: Any, starts: Sequence[int], limits: Sequence[int], strides: Any = None
 ) -> tuple[Any, Any]:
@@ -187,9 +220,7 @@ def _pad(ctx: Any, x: Any, value: Any, *, padding_config: Any) -> Any:
     if element_shape(out.dtype):
         raise NotImplementedError(f"pad cannot pad arrays of dtype {out.dtype}; use concatenate.")
     columns = list(zip(*padding_config, strict=True)) or [(), (), ()]
-    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
-    attributes = {name: ctx.types.ints(column) for name, column in zip(names, columns, strict=True)}
-    return ctx.op("stablehlo.pad", (x, value), out, attributes)
+    return _padded(ctx, x, value, out, columns)
 
 
 def _slice(ctx: Any, x: Any, *, start_indices: Any, limit_indices: Any, strides: Any) -> Any:
