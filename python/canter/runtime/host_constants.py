@@ -99,7 +99,7 @@ def _on_device(values: Callable[[], np.ndarray], aval: Any) -> Any:
         return None
     if dtype.kind not in "biufc" and dtype != dtypes.bfloat16:
         return None
-    host = np.ascontiguousarray(values())
+    host = np.array(values(), order="C")  # `ascontiguousarray` would give a number a dimension
     return batched_device_put(aval, sharding_of(device), [host], [device], committed=False, force_copy=True)
 
 
