@@ -6,6 +6,8 @@ priority whose client can be made is the default one.
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -40,7 +42,7 @@ class ClientOptions(NamedTuple):
       visible_devices: ids of the devices that may be used, by platform; of others all may.
       plugin_options: options for the clients of plugins.
       cpu_collectives: what CPU devices of several processes communicate by.
-      cpu_asynchronous: whether a call may return before the CPU is done.
+      cpu_asynchronous: whether a call may return before the CPU is done; None: with several CPU devices.
       cpu_timeouts: minutes to wait for what processes tell about CPU devices: of this machine, and of all.
       transfers: arguments for the clients of plugins, about devices of several processes.
       gpu_options: more of them for those of NVIDIA's and AMD's GPUs.
@@ -51,7 +53,7 @@ class ClientOptions(NamedTuple):
     visible_devices: tuple[tuple[str, tuple[int, ...]], ...] = ()
     plugin_options: tuple[tuple[str, Any], ...] = ()
     cpu_collectives: str | None = "gloo"
-    cpu_asynchronous: bool = True
+    cpu_asynchronous: bool | None = None
     cpu_timeouts: tuple[int, int] = (2, 5)
     transfers: tuple[tuple[str, Any], ...] = ()
     gpu_options: tuple[tuple[str, Any], ...] = ()
@@ -67,7 +69,9 @@ class _Platform(NamedTuple):
 
 def _make_cpu(options: ClientOptions) -> Any:
     if coordination.current() is None:
-        return jaxlib_door.make_cpu_client(options.num_cpu_devices, asynchronous=options.cpu_asynchronous)
+        several = _cpu_count(options) > 1
+        asynchronous = several if options.cpu_asynchronous is None else options.cpu_asynchronous
+        return jaxlib_door.make_cpu_client(options.num_cpu_devices, asynchronous=asynchronous)
     local, everywhere = options.cpu_timeouts
     return jaxlib_door.make_cpu_client(
         options.num_cpu_devices,
@@ -77,6 +81,13 @@ def _make_cpu(options: ClientOptions) -> Any:
         get_global_topology_timeout_minutes=everywhere,
         **coordination.cpu_options(options.cpu_collectives),
     )
+
+
+def _cpu_count(options: ClientOptions) -> int:
+    if options.num_cpu_devices is not None:
+        return options.num_cpu_devices
+    said = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    return int(said[-1]) if said else 1
 
 
 _platforms: dict[str, _Platform] = {"cpu": _Platform(_make_cpu, 0)}

@@ -397,8 +397,14 @@ cpu_collectives_implementation = _flag(
     "What CPU devices of several processes communicate by.",
 )  # fmt: skip
 cpu_enable_async_dispatch = _flag(
-    "cpu_enable_async_dispatch", True, settings.boolean,
-    "Whether a call may return before the CPU has computed its results.",
+    "cpu_enable_async_dispatch", None, settings.optional(settings.boolean),
+    "Whether a call may return before the CPU has computed its results; None: with several CPU devices. One computes "
+    "in the thread that calls, whose memory is kept from step to step.",
+)  # fmt: skip
+cpu_kept_memory = _flag(
+    "cpu_kept_memory", None, settings.optional(settings.number(int, 0)),
+    "How much memory that was freed this process keeps for what it computes next, in MiB, up to 2047; 0 leaves that to "
+    "the C library. None: an eighth of the machine's. Read when the CPU is first used, where it is the default.",
 )  # fmt: skip
 cpu_get_local_topology_timeout_minutes = _flag(
     "cpu_get_local_topology_timeout_minutes", 2, settings.number(int, 0),

@@ -14,6 +14,7 @@ from canter_pjrt.jaxlib_door import Device
 
 from ..core import config
 from . import failures as _failures  # noqa: F401  (who has the memory, in messages that tell that it is exhausted)
+from .host_memory import keep_freed_memory
 
 __all__ = [
     "BackendError",
@@ -105,9 +106,9 @@ def _says_what_is(flag: str, value: Any) -> bool:
 
 for _flag in (
     "num_cpu_devices", "platforms", "cuda_visible_devices", "rocm_visible_devices", "pjrt_client_create_options",
-    "cpu_collectives_implementation", "cpu_enable_async_dispatch", "cpu_get_local_topology_timeout_minutes",
-    "cpu_get_global_topology_timeout_minutes", "force_dcn_cross_host_transfers", "sort_devices_by_process_index",
-    "mock_gpu_topology", "mock_num_gpu_processes",
+    "cpu_collectives_implementation", "cpu_enable_async_dispatch", "cpu_kept_memory",
+    "cpu_get_local_topology_timeout_minutes", "cpu_get_global_topology_timeout_minutes",
+    "force_dcn_cross_host_transfers", "sort_devices_by_process_index", "mock_gpu_topology", "mock_num_gpu_processes",
 ):  # fmt: skip
     config.flags[_flag].on_change = _refuse_late_change(_flag)
 
@@ -138,6 +139,8 @@ def get_backend(platform: Any = None) -> Any:
         name = _preferred.get(None)
         if name is None:
             name = _preferred[None] = clients.default_platform(_client_options())
+            if name == "cpu":
+                keep_freed_memory()
     elif name in _ALIASES:
         name = _resolve_alias(name)
     known = clients.known_client(name)
