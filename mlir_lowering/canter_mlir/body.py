@@ -9,7 +9,7 @@ from typing import Any
 from canter.core.avals import ShapedArray
 from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
-from canter.core.structure import structure_key
+from canter.core.structure import parameters_key, structure_key
 
 from .context import LoweringRuleContext, ModuleContext, PlatformNeeded
 from .mlir_door import ir, load_all_dialects
@@ -361,7 +361,7 @@ def call_rule(
     types = module.types
     out_types = [types.of(aval) for aval in ctx.avals_out]
     region = module.chosen, None if module.manual is None else module.manual.key()
-    key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), tuple(params.items()), region
+    key: Any = rule, ctx.primitive, tuple(ctx.avals_in), tuple(ctx.avals_out), parameters_key(params), region
     try:
         symbol = module.functions.get(key)
     except TypeError:  # a parameter that cannot be hashed

@@ -193,12 +193,13 @@ def lower_fun(fun: Callable[..., Any], multiple_results: bool = True) -> Rule:
     known: dict[Any, Any] = {}
 
     def lower(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+        from canter.core.structure import parameters_key
         from canter_pjrt.jaxlib_door import trace_context
 
         avals = tuple(ctx.avals_in)
         closed = None
         try:
-            key = avals, tuple(params.items()), trace_context()
+            key = avals, parameters_key(params), trace_context()
             closed = known.get(key)
         except TypeError:  # a parameter that cannot be hashed
             key = None

@@ -5,7 +5,9 @@ import pytest
 
 import canter as ct
 from canter import lax, nn
+from canter.core.primitive import Primitive
 from canter.transforms.outlining import outline_repetitions
+from canter_mlir.registry import cache_lowering, lower_fun, register_lowering
 from canter_pjrt.compile import _with_marked_options, compile_options
 
 RNG = np.random.default_rng(0)
@@ -187,3 +189,41 @@ def test_layers_that_are_wired_differently_are_not_confused():
         y = np.sin(y) + np.exp(-y)
         expected, before = start + np.tanh(y @ p["out"]), expected
     np.testing.assert_allclose(ct.jit(crossed)(layers, x), expected, rtol=2e-5)
+
+
+def test_layers_whose_parameters_only_look_alike_are_not_taken_for_equal():
+    shift_p = Primitive("shift_for_test")
+    shift_p.def_abstract_eval(lambda x, low, high: x)
+    rule = lower_fun(lambda x, low, high: lax.add(lax.mul(x, low), high), multiple_results=False)
+    register_lowering(shift_p, rule)
+
+    def deep(weights, x):
+        for i, w in enumerate(weights):
+            x = lax.cos(lax.tanh(matmul(lax.sin(matmul(x, w)), w)))
+            x = lax.mul(lax.exp(lax.neg(lax.mul(x, x))), 0.5)
+            # The same numbers in the same order under other names; a zero and its negative.
+            x = shift_p.bind(x, high=0.1, low=0.7) if i % 2 else shift_p.bind(x, low=0.1, high=0.7)
+            zeros = x.at[np.full(3, 9)].get(mode="fill", fill_value=-0.0 if i % 2 else 0.0)
+            x = lax.add(x, ct.numpy.copysign(0.1, zeros))
+        return x
+
+    weights, x = list(RNG.normal(size=(8, WIDTH, WIDTH)) / 2), RNG.normal(size=(3, WIDTH))
+    by_hand = x
+    for i, w in enumerate(weights):
+        by_hand = np.cos(np.tanh(np.sin(by_hand @ w) @ w))
+        by_hand = np.exp(-by_hand * by_hand) * 0.5
+        by_hand = by_hand * 0.7 + 0.1 - 0.1 if i % 2 else by_hand * 0.1 + 0.7 + 0.1
+    with ct.enable_x64(True):
+        np.testing.assert_allclose(ct.jit(deep)(weights, x), by_hand, rtol=1e-11)
+
+
+def test_lowered_functions_tell_parameters_that_are_equal_apart():
+    choice_p = Primitive("choice_for_test")
+    choice_p.def_abstract_eval(lambda x, k: x)
+    rule = lower_fun(
+        lambda x, k: lax.add(x, 1.0 if k is True else np.copysign(2.0, k)), multiple_results=False
+    )
+    for lowering in (rule, cache_lowering(rule)):
+        register_lowering(choice_p, lowering)
+        found = ct.jit(lambda x: [choice_p.bind(x, k=k) for k in (True, 1, 0.0, -0.0)])(3.0)
+        assert list(map(float, found)) == [4, 5, 5, 1]

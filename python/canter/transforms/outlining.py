@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from ..core.primitive import Primitive
-from ..core.structure import structure_key
+from ..core.structure import structure_key, value_key
 from .partial_evaluation import convert_constvars
 from .recomputation import recompute_cheap_results
 from .rules import array_ops
@@ -35,6 +35,9 @@ _UNREAD = {
     "remat2": frozenset(("policy",)),
 }
 _RULES_ONLY = frozenset(("custom_jvp_call", "custom_vjp_call"))  # as light as their bodies
+
+# Types of parameters that have two zeros, which are equal.
+_SIGNED = frozenset((float, complex, *(np.dtype(code).type for code in "efdFD")))
 
 outlined_call_p = Primitive("outlined_call", multiple_results=True)
 outlined_call_p.call_primitive = True
@@ -158,15 +161,22 @@ class _Tokens:
         return number
 
     def _parameters(self, primitive: Primitive, params: dict[str, Any]) -> Iterable[Any]:
+        # Equal numbers of other types (1 and True) and the same numbers under other names are not the same.
+        kinds = tuple(map(type, params.values()))
+        if not _SIGNED.isdisjoint(kinds):
+            params = {
+                name: value_key(value) if type(value) in _SIGNED else value for name, value in params.items()
+            }
         if primitive in self.plain:
-            return params.values()
+            return *params, *kinds, *params.values()
         if primitive.name == "slice":
             if params["strides"] is None:
                 return _slice_sizes(params)  # wherever it starts
         elif not any(map(_holds_programs, params.values())):
             self.plain.add(primitive)
         unread = _UNREAD.get(primitive.name, ())
-        return (*(self._value(value) for name, value in params.items() if name not in unread),)
+        read = {name: value for name, value in params.items() if name not in unread}
+        return *read, *map(type, read.values()), *map(self._value, read.values())
 
     def _value(self, value: Any) -> Any:
         """A parameter, with a number that is equal for inner programs of equal structure in their places."""
