@@ -62,7 +62,9 @@ def spec_attribute(
     return _attribute(mesh_symbol(module, mesh), spec, ndim, open_dims)
 
 
-def _attribute(symbol: str, spec: PartitionSpec, ndim: int, open_dims: bool) -> Any:
+def _attribute(
+    symbol: str, spec: PartitionSpec, ndim: int, open_dims: bool, whole: Sequence[Any] = ()
+) -> Any:
     dims = []
     for entry, axes in zip(spec, spec.axes(), strict=True):
         free = open_dims or isinstance(entry, Unconstrained)
@@ -70,7 +72,8 @@ def _attribute(symbol: str, spec: PartitionSpec, ndim: int, open_dims: bool) -> 
         dims.append(sdy.DimensionShardingAttr.get(references, not free))
     dims += [sdy.DimensionShardingAttr.get([], not open_dims)] * (ndim - len(dims))
     unreduced = [sdy.AxisRefAttr.get(str(axis)) for axis in sorted(spec.unreduced, key=str)]
-    return sdy.TensorShardingAttr.get(symbol, dims[:ndim], [], unreduced)
+    replicated = [sdy.AxisRefAttr.get(str(axis)) for axis in whole]
+    return sdy.TensorShardingAttr.get(symbol, dims[:ndim], replicated, unreduced)
 
 
 def layout_attribute(module: ModuleContext, sharding: Any, ndim: int) -> Any:
@@ -111,9 +114,19 @@ def typed_value(module: ModuleContext, value: Any, aval: Any, layout: Any, mesh:
         return value
     spec = PartitionSpec() if layout is None else layout.spec
     rank = ir.RankedTensorType(value.type).rank
-    attribute = spec_attribute(module, mesh, spec, rank, open_dims=not mesh.are_all_axes_explicit)
+    attribute = _attribute(
+        mesh_symbol(module, mesh), spec, rank, not mesh.are_all_axes_explicit, _whole_along(mesh, spec)
+    )
     operands = {"sharding": attribute}
     return _create("sdy.sharding_constraint", (value.type,), (value,), operands, loc=location).result
+
+
+def _whole_along(mesh: Any, spec: PartitionSpec) -> tuple[Any, ...]:
+    """The explicit axes which, so the type says, do not split a value, though others may that the compiler chooses."""
+    if mesh.are_all_axes_explicit:
+        return ()
+    named = {axis for axes in spec.axes() for axis in axes} | spec.unreduced
+    return tuple(axis for axis in mesh.explicit_axes if axis not in named)
 
 
 def everywhere(ctx: Any, value: Any, ndim: int) -> Any:

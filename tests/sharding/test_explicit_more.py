@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import canter as ct
+import canter.numpy as cnp
 from canter import P, lax
 from canter.core.primitive import known_primitives
 from canter.lax.explicit import _OWN_RULES
@@ -98,3 +99,53 @@ def test_tridiagonal_systems_in_batches():
         text(ct.jit(lambda d, b: lax.linalg.tridiagonal_solve(d * 0, d + 1, d * 0, b))(d, b))
         == "f32[4@x,8,2]"
     )
+
+
+# ---- meshes of mixed types, and regions in regions ---------------------------------------------------
+
+
+AUTO, EXPLICIT = ct.sharding.AxisType.Auto, ct.sharding.AxisType.Explicit
+
+
+def test_results_along_automatic_axes_are_written_as_their_type_says():
+    with ct.set_mesh(explicit_mesh(types=(EXPLICIT, AUTO))):
+        r, z = sharded((8, 4), "x"), sharded((8, 4))
+        assert cnp.sin(z).sharding.spec == P(None, None) and cnp.ones(4).sharding.spec == P(None)
+        assert ct.jit(lambda a: a * 2)(r).sharding.spec == P("x", None)
+        # The compiler may not split what the type says is whole along an explicit axis.
+        assert 'replicated={"x"}' in ct.jit(lambda a: cnp.sin(a.sum(0))).lower(r).as_text()
+
+
+def test_out_sharding_names_explicit_axes_only():
+    x = np.ones((8, 4), np.float32)
+    for types in ((AUTO, AUTO), (EXPLICIT, AUTO)):
+        with ct.set_mesh(explicit_mesh(types=types)):
+            for call in (
+                lambda: cnp.einsum("ij,kj->ik", x, x, out_sharding=P(None, "y")),
+                lambda: cnp.zeros((8, 4), out_sharding=P("y")),
+                lambda: lax.reshape(x, (4, 8), out_sharding=P("y")),
+                lambda: ct.random.normal(ct.random.key(0), (8,), out_sharding=P("y")),
+            ):
+                with pytest.raises(ValueError, match=r"PartitionSpec passed to \w.* of type Auto or Manual"):
+                    call()
+            with pytest.raises(ValueError, match=r"can only refer to Auto axes|of type Auto"):
+                ct.reshard(x, P("y")) if types[0] is AUTO else lax.with_sharding_constraint(x, P("x", "y"))
+
+
+def test_regions_in_regions():
+    x = sharded((8, 4), "x", "y")
+    mesh = explicit_mesh()
+
+    def nested(inner_mesh):
+        inner = ct.shard_map(
+            lambda a: a * 2, mesh=inner_mesh, in_specs=P(None, "y"), out_specs=P(None, "y"), axis_names={"y"}
+        )
+        return ct.jit(ct.shard_map(inner, in_specs=P("x"), out_specs=P("x"), axis_names={"x"}))(x)
+
+    np.testing.assert_array_equal(nested(None), 2 * np.asarray(x))
+    with pytest.raises(ValueError, match=r"context mesh.*should match the mesh passed to shard_map"):
+        nested(mesh)
+    # Where other axes stay with the types, a region takes what it is given to its specs.
+    out = ct.jit(ct.shard_map(lambda a: a * 2, in_specs=P("y"), out_specs=P("y"), axis_names={"y"}))(x)
+    assert text(out) == "f32[8@(y,x),4]"
+    np.testing.assert_array_equal(out, 2 * np.asarray(x))

@@ -193,7 +193,8 @@ ELSEWHERE = set(
     debug_print device_put empty expand_dims ffi_call geqrf householder_product inspect_sharding io_callback
     layout_constraint name optimization_barrier ormqr pbroadcast pmax pmin ppermute psum psum_invariant pure_callback
     pvary random_bits random_clone random_wrap random_unwrap reshard rng_uniform elementwise select_and_gather_add
-    lu_pivots_to_permutation reduce_window threefry2x32
+    lu_pivots_to_permutation reduce_window threefry2x32 scaled_dot select_and_scatter borrow_active choose_active
+    reduce_scatter ragged_all_to_all
     """.split()
 )
 

@@ -18,6 +18,7 @@ from .sharding import NamedSharding, check_spec
 
 __all__ = [
     "check_asked",
+    "check_explicit",
     "check_layout",
     "check_sum_asked",
     "check_sums",
@@ -88,6 +89,30 @@ def sharding_asked(given: Any, function: str) -> NamedSharding:
             f"NamedSharding(mesh, {given})."
         )
     return NamedSharding(mesh, given)
+
+
+def check_explicit(where: str, sharding: Any) -> None:
+    """Checks that a sharding of types names explicit axes only.
+
+    Args:
+      where: the function that the sharding was given to.
+      sharding: a spec over the mesh in force, or a `NamedSharding`; others are let through.
+
+    Raises:
+      ValueError: it names axes of type Auto or Manual.
+    """
+    spec = getattr(sharding, "spec", sharding)
+    mesh = getattr(sharding, "mesh", None) or current_context().abstract
+    if mesh is None or not isinstance(spec, PartitionSpec) or mesh.are_all_axes_explicit:
+        return
+    types = mesh._name_to_type
+    for name in (name for axes in spec.axes() for name in axes):
+        if types.get(name, AxisType.Explicit) is not AxisType.Explicit:
+            raise ValueError(
+                f"PartitionSpec passed to {where} cannot contain axis names that are of type Auto or Manual. Got "
+                f"PartitionSpec: {spec} with axis name: {name} of type: AxisType.{types[name].name}. Use "
+                "canter.lax.with_sharding_constraint along such axes."
+            )
 
 
 def without_dimension(layout: NamedSharding, dim: int) -> NamedSharding | None:

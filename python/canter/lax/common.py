@@ -204,11 +204,11 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> int:
     return axis % ndim
 
 
-def laid_out(compute: Callable[[], Any], sharding: Any) -> Any:
-    """A result laid out over devices as its caller asked."""
+def laid_out(compute: Callable[[], Any], sharding: Any, function: str | None = None) -> Any:
+    """A result laid out over devices as the caller of a function asked."""
     from .sharding import computed_as  # few programs need it
 
-    return computed_as(compute, sharding)
+    return computed_as(compute, sharding, function)
 
 
 def refuse_sharding(name: str, sharding: Any, parameter: str = "out_sharding") -> None:

@@ -348,7 +348,7 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
     """
     dtype = dtypes.check_user_dtype_supported(dtype, "iota")
     if out_sharding is not None:
-        return laid_out(lambda: broadcasted_iota(dtype, shape, dimension), out_sharding)
+        return laid_out(lambda: broadcasted_iota(dtype, shape, dimension), out_sharding, "broadcasted_iota")
     return iota_p.bind(
         dtype=dtype, shape=check_shape("iota", shape), dimension=dimension.__index__(), sharding=None
     )

@@ -99,6 +99,7 @@ def conv_general_dilated(
                 preferred_element_type,
             ),
             out_sharding,
+            "conv_general_dilated",
         )
     numbers = conv_dimension_numbers(shape_of(lhs), shape_of(rhs), dimension_numbers)
     spatial = len(numbers.lhs_spec) - 2

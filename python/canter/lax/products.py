@@ -280,7 +280,9 @@ def dot_general(
         pairs = zip(map(get_aval, (lhs, rhs)), canonical_numbers(dimension_numbers)[0], strict=True)
         check_sum_asked("dot_general", list(pairs), out_sharding)
         return laid_out(
-            lambda: dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding
+            lambda: dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type),
+            out_sharding,
+            "dot_general",
         )
     return dot_general_p.bind(
         lhs,

@@ -130,6 +130,7 @@ def ragged_dot_general(
                 group_offset,
             ),
             out_sharding,
+            "ragged_dot_general",
         )
     if group_offset is not None:
         raise NotImplementedError(

@@ -166,7 +166,7 @@ def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = N
         from ..core.explicit import check_sum_asked
 
         check_sum_asked("reduce_sum", [(get_aval(operand), tuple(axes))], out_sharding)
-        return laid_out(lambda: reduce_sum(operand, axes), out_sharding)
+        return laid_out(lambda: reduce_sum(operand, axes), out_sharding, "reduce_sum")
     return _bind_sum(operand, axes=axes if type(axes) is tuple else tuple(axes), out_sharding=None)
 
 
@@ -404,7 +404,9 @@ def reduce(
       6.0
     """
     if out_sharding is not None:
-        return laid_out(lambda: reduce(operands, init_values, computation, dimensions), out_sharding)
+        return laid_out(
+            lambda: reduce(operands, init_values, computation, dimensions), out_sharding, "reduce"
+        )
     flat, treedef = pytree.tree_flatten(operands)
     flat_inits, init_treedef = pytree.tree_flatten(init_values)
     if treedef != init_treedef or not flat:

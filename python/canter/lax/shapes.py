@@ -126,7 +126,7 @@ def reshape(
         return operand
     shape = int_tuple(shape, "reshape")
     if out_sharding is not None:
-        return laid_out(lambda: reshape(operand, new_sizes, dimensions), out_sharding)
+        return laid_out(lambda: reshape(operand, new_sizes, dimensions), out_sharding, "reshape")
     if dimensions is not None:
         dimensions = int_tuple(dimensions, "reshape")
         if dimensions == tuple(range(len(aval.shape))):
@@ -277,7 +277,9 @@ def broadcast_in_dim(
       [[0, 0, 0], [1, 1, 1]]
     """
     if out_sharding is not None:
-        return laid_out(lambda: broadcast_in_dim(operand, shape, broadcast_dimensions), out_sharding)
+        return laid_out(
+            lambda: broadcast_in_dim(operand, shape, broadcast_dimensions), out_sharding, "broadcast_in_dim"
+        )
     shape = int_tuple(shape, "broadcast_in_dim")
     dims = int_tuple(broadcast_dimensions, "broadcast_in_dim")
     aval = getattr(operand, "aval", None)

@@ -88,8 +88,13 @@ def _over_auto_axes(aval: Any, sharding: NamedSharding) -> NamedSharding:
     """The constraint along a mesh's Auto axes; along the Explicit ones types say how values are laid out."""
     explicit = frozenset(sharding.mesh.explicit_axes)
     named = {axis for axes in sharding.spec.axes() for axis in axes}
-    if named & explicit or aval.layout is None or len(sharding.spec) > len(aval.shape):
-        _check_asserted(aval, sharding)
+    if named & explicit:
+        raise ValueError(
+            "The spec of NamedSharding passed to with_sharding_constraint can only refer to Auto axes of the mesh. Got "
+            f"spec={sharding.spec} and mesh={sharding.mesh}. Bring arrays to another layout along explicit axes with "
+            "canter.reshard."
+        )
+    if aval.layout is None or len(sharding.spec) > len(aval.shape):
         return sharding
     entries = [*sharding.spec, *[None] * (len(aval.shape) - len(sharding.spec))]
     merged = [
@@ -186,13 +191,23 @@ def concerns_explicit_axes(sharding: Any) -> bool:
     return mesh is not None and bool(mesh.explicit_axes)
 
 
-def computed_as(compute: Callable[[], Any], sharding: Any) -> Any:
-    """What a function computes, laid out as asked; where explicit axes leave it open, this says it."""
+def computed_as(compute: Callable[[], Any], sharding: Any, function: str | None = None) -> Any:
+    """What a function computes, laid out as asked; where explicit axes leave it open, this says it.
+
+    Args:
+      compute: gives the value.
+      sharding: the layout.
+      function: that whose `out_sharding` it is, which can only name explicit axes; None of any other layout.
+    """
+    if function is not None:
+        from ..core.explicit import check_explicit
+
+        check_explicit(function, sharding)
     if not concerns_explicit_axes(sharding):
         return with_sharding_constraint(compute(), sharding)
     with lenient_layouts():
         value = compute()
-    return pytree.tree_map(lambda leaf: resharded(leaf, sharding), value)
+    return pytree.tree_map(lambda leaf: resharded(leaf, sharding, function or "out_sharding"), value)
 
 
 def _reshard_back(ct: Any, x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> list[Any]:

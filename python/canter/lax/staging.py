@@ -101,7 +101,7 @@ def empty(shape: Any, dtype: DTypeLike, *, out_sharding: Any = None) -> Array:
       (2, 3)
     """
     if out_sharding is not None:
-        return laid_out(lambda: empty(shape, dtype), out_sharding)
+        return laid_out(lambda: empty(shape, dtype), out_sharding, "empty")
     if not isinstance(dtype, dtypes.ExtendedDType):
         dtype = dtypes.check_user_dtype_supported(dtype, "empty")
     return empty_p.bind(dtype=dtype, out_sharding=None, shape=check_shape("empty", shape))

@@ -45,7 +45,7 @@ def _made(draw: Callable[[Any, tuple[int, ...], Any], Any], name: str, default: 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
         raw, chosen = prepare(f"nn.initializers.{name}", key, dtype, "float or complex", None)
         weights = draw(raw, sample_shape(f"nn.initializers.{name}", shape), chosen)
-        return weights if out_sharding is None else laid_out(lambda: weights, out_sharding)
+        return weights if out_sharding is None else laid_out(lambda: weights, out_sharding, "initializers")
 
     init.__doc__ = f"Weights of a shape and dtype, from a random key, by `initializers.{name}`."
     return init
@@ -431,7 +431,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
         matrix = matrices(key, shape[-2:], dtype)
         middle = tuple((n - 1) // 2 for n in shape[:-2])
         weights = cnp.zeros(shape, matrix.dtype).at[middle].set(matrix)
-        return weights if out_sharding is None else laid_out(lambda: weights, out_sharding)
+        return weights if out_sharding is None else laid_out(lambda: weights, out_sharding, "initializers")
 
     return init
 

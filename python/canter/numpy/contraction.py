@@ -312,7 +312,7 @@ def einsum(
         "dot_general": _dot_general,
     }
     if out_sharding is not None:
-        return placed(lambda: _einsum(arrays, **options), out_sharding)
+        return placed(lambda: _einsum(arrays, **options), out_sharding, "einsum")
     return _einsum(arrays, **options)
 
 

@@ -54,10 +54,10 @@ __all__ = [
 ]
 
 
-def place(x: Any, device: Any, out_sharding: Any = None) -> Any:
-    """x on a device or with a sharding, where one is asked for."""
+def place(x: Any, device: Any, out_sharding: Any = None, function: str | None = "out_sharding") -> Any:
+    """x on a device or with a sharding, where a function was asked for one."""
     if out_sharding is not None:
-        return placed(lambda: x, out_sharding)
+        return placed(lambda: x, out_sharding, function)
     if device is None:
         return x
     from canter.runtime.device_put import device_put
@@ -65,11 +65,14 @@ def place(x: Any, device: Any, out_sharding: Any = None) -> Any:
     return device_put(x, device)
 
 
-def placed(compute: Callable[[], Any], out_sharding: Any) -> Any:
+def placed(compute: Callable[[], Any], out_sharding: Any, function: str | None = "out_sharding") -> Any:
     """What a function computes, with a sharding; along explicit axes of a mesh it says what they leave open."""
+    from canter.core.explicit import check_explicit
     from canter.lax.sharding import computed_as, concerns_explicit_axes
     from canter.runtime.device_put import device_put
 
+    if function is not None:
+        check_explicit(function, out_sharding)
     if concerns_explicit_axes(out_sharding):
         return computed_as(compute, out_sharding)
     return device_put(compute(), out_sharding)
@@ -225,7 +228,7 @@ def array(
             (1,) * (ndmin - len(out.shape)) + tuple(out.shape),
             tuple(range(ndmin - len(out.shape), ndmin)),
         )
-    return place(out, device, out_sharding)
+    return place(out, device, out_sharding, "jnp.array")
 
 
 def _read(object: Any) -> np.ndarray:
@@ -424,19 +427,26 @@ def _constant(shape: tuple[int, ...], dtype: Any, value: int, sharding: Any = No
     return host_first(lambda: full_on_host(shape, value, like), shape, composite(constant))
 
 
-def _filled(shape: tuple[int, ...], dtype: Any, value: int, device: Any, out_sharding: Any) -> Any:
+def _filled(
+    shape: tuple[int, ...], dtype: Any, value: int, device: Any, out_sharding: Any, function: str | None
+) -> Any:
     """A constant array, each part of it made on the device that is to hold it."""
     target = device if out_sharding is None else out_sharding
     if target is None:
         return _constant(shape, dtype, value)()
-    if isinstance(target, NamedSharding) and is_eager() and target.mesh.are_all_axes_auto:
+    if (
+        device is target
+        and isinstance(target, NamedSharding)
+        and is_eager()
+        and target.mesh.are_all_axes_auto
+    ):
         try:
             target.shard_shape(shape)
         except ValueError:
             pass  # which `place` explains
         else:
             return _constant(shape, dtype, value, target)()
-    return place(_constant(shape, dtype, value)(), device, out_sharding)
+    return place(_constant(shape, dtype, value)(), device, out_sharding, function)
 
 
 @composite(static_argnames=("shape", "dtype", "weak_type"))
@@ -491,7 +501,9 @@ Example:
 
 def _of_shape(name: str, value: int, what: str, printed: str) -> Callable[..., Any]:
     def make(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Any:
-        return _filled(canonical_shape(shape), requested_dtype(name, dtype), value, device, out_sharding)
+        return _filled(
+            canonical_shape(shape), requested_dtype(name, dtype), value, device, out_sharding, f"jnp.{name}"
+        )
 
     make.__name__ = make.__qualname__ = name
     make.__module__ = "canter.numpy"
@@ -534,7 +546,7 @@ def full(
     dtype = dtype_of(fill_value) if dtype is None else requested_dtype("full", dtype)
     _check_broadcasts(shape_of(fill_value), shape)
     out = _full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type)
-    return place(out, device, out_sharding)
+    return place(out, device, out_sharding, "full")
 
 
 def _check_broadcasts(have: tuple[int, ...], want: tuple[int, ...]) -> None:
@@ -592,21 +604,25 @@ def full_like(
       Array([7, 7], dtype=int32)
     """
     check_arraylike("full_like", fill_value)
+    function: str | None = "full_like"
     if device is None and out_sharding is None:
-        out_sharding = _layout_of(a, shape)
+        out_sharding, function = _layout_of(a, shape), None
     shape, dtype, weak_type = _like(a, dtype, shape, "full_like")
     _check_broadcasts(shape_of(fill_value), shape)
-    return place(_full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type), device, out_sharding)
+    return place(
+        _full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type), device, out_sharding, function
+    )
 
 
 def _like_function(name: str, value: int, what: str, printed: str, first: str = "a") -> Callable[..., Any]:
     def build(a: Any, dtype: Any, shape: Any, device: Any, out_sharding: Any) -> Any:
+        function: str | None = f"jnp.{name}"
         if device is None and out_sharding is None:
-            out_sharding = _layout_of(a, shape)
+            out_sharding, function = _layout_of(a, shape), None
         shape, dtype, weak_type = _like(a, dtype, shape, name)
         if not weak_type:
-            return _filled(shape, dtype, value, device, out_sharding)
-        return place(_full(value, shape=shape, dtype=dtype, weak_type=True), device, out_sharding)
+            return _filled(shape, dtype, value, device, out_sharding, function)
+        return place(_full(value, shape=shape, dtype=dtype, weak_type=True), device, out_sharding, function)
 
     if first == "a":
 

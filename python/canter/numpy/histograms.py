@@ -85,7 +85,7 @@ def bincount(
         length = builtins.max(operator.index(minlength), int(values.max()) + 1 if values.size else 0)
     if dtype_rank(dtype_of(x)) == 0:
         x = convert(as_array(x), index_dtype())
-    return place(_bincount(x, weights, length=size_of(length)), None, out_sharding)
+    return place(_bincount(x, weights, length=size_of(length)), None, out_sharding, "jnp.bincount")
 
 
 @composite(static_argnames=("bins",))

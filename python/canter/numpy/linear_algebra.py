@@ -112,7 +112,7 @@ def dot(
     """
     options = {"precision": precision, "preferred_element_type": preferred_element_type}
     if out_sharding is not None:
-        return placed(lambda: _dot(a, b, **options), out_sharding)
+        return placed(lambda: _dot(a, b, **options), out_sharding, "dot_general")
     return _dot(a, b, **options)
 
 
@@ -206,7 +206,7 @@ def matmul(
     """
     options = {"precision": precision, "preferred_element_type": preferred_element_type}
     if out_sharding is not None:
-        return placed(lambda: _matmul(a, b, **options), out_sharding)
+        return placed(lambda: _matmul(a, b, **options), out_sharding, "dot_general")
     return _matmul(a, b, **options)
 
 
@@ -270,7 +270,7 @@ def tensordot(
     axes = _tensordot_axes(len(shape_of(a)), len(shape_of(b)), axes)
     options = {"axes": axes, "precision": precision, "preferred_element_type": preferred_element_type}
     if out_sharding is not None:
-        return placed(lambda: _tensordot(a, b, **options), out_sharding)
+        return placed(lambda: _tensordot(a, b, **options), out_sharding, "dot_general")
     return _tensordot(a, b, **options)
 
 

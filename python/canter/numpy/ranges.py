@@ -163,10 +163,10 @@ def arange(
     if type(start) is int and start == 0 and type(step) is int and step == 1 and dtype_rank(dtype) != 3:
         out = _iota(size_of(size), dtype)()
     elif dtype_rank(dtype) == 0:
-        return place(asarray(np.arange(start, stop, step).astype(bool)), device, out_sharding)
+        return place(asarray(np.arange(start, stop, step).astype(bool)), device, out_sharding, "jnp.arange")
     else:
         out = _steps(start, step, size=size_of(size), dtype=dtype)
-    return place(out, device, out_sharding)
+    return place(out, device, out_sharding, "jnp.arange")
 
 
 def _arange_size(start: Any, stop: Any, step: Any) -> Any:

@@ -129,21 +129,21 @@ def repeat(
             "It sets the shape of canter.numpy.repeat's result: pass total_repeat_length, or make it static.",
         )
     if total_repeat_length is None and is_symbolic_dim(repeats):
-        return place(_repeat_evenly(a, count=repeats, axis=axis), None, out_sharding)
+        return place(_repeat_evenly(a, count=repeats, axis=axis), None, out_sharding, "jnp.repeat")
     if total_repeat_length is None:
         counts = np.atleast_1d(np.asarray(repeats))
         _check_repeats(counts, shape_of(a)[axis])
         if counts.size == 1:
-            return place(_repeat_evenly(a, count=int(counts[0]), axis=axis), None, out_sharding)
+            return place(_repeat_evenly(a, count=int(counts[0]), axis=axis), None, out_sharding, "jnp.repeat")
         total = int(counts.sum())
         if total == 0:
             return lax.slice_in_dim(a, 0, 0, 1, axis)
         from .indexing import take
 
         which = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
-        return place(take(a, which, axis=axis, mode="clip"), None, out_sharding)
+        return place(take(a, which, axis=axis, mode="clip"), None, out_sharding, "jnp.repeat")
     total = size_of(total_repeat_length)
-    return place(_repeat_each(a, asarray(repeats), axis=axis, total=total), None, out_sharding)
+    return place(_repeat_each(a, asarray(repeats), axis=axis, total=total), None, out_sharding, "jnp.repeat")
 
 
 def _check_repeats(counts: np.ndarray, length: int) -> None:

@@ -209,7 +209,7 @@ def reshape(
     if shape == own and out_sharding is None and aval_of(a) is not None and order == "C":
         return a
     if out_sharding is not None:
-        return placed(lambda: _reshape(a, shape=shape, order=order), out_sharding)
+        return placed(lambda: _reshape(a, shape=shape, order=order), out_sharding, "reshape")
     return _reshape(a, shape=shape, order=order)
 
 
@@ -725,14 +725,14 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Any:
     array = as_array(array)
     own = shape_of(array)
     if own == shape:
-        return place(array, None, out_sharding)
+        return place(array, None, out_sharding, "jnp.broadcast_to")
     tail = shape[len(shape) - len(own) :]
     if len(own) > len(shape) or builtins.any(n not in (1, m) for n, m in zip(own, tail, strict=True)):
         raise ValueError(
             f"Incompatible shapes for broadcasting: {own} and requested shape {shape}. Aligned at the last "
             "dimension, the array's sizes must be 1 or those requested."
         )
-    return place(_broadcast_to(array, shape=shape), None, out_sharding)
+    return place(_broadcast_to(array, shape=shape), None, out_sharding, "jnp.broadcast_to")
 
 
 def broadcast_arrays(*args: Any) -> list[Any]:

@@ -218,7 +218,7 @@ def _quantile_function(name: str, percent: bool, skip_nan: bool) -> Callable[...
         found = _quantile(
             a, q, weights, axis=hashable_axis(axis), method=method, keepdims=bool(keepdims), skip_nan=skip_nan
         )
-        return place(found, None, out_sharding)
+        return place(found, None, out_sharding, name)
 
     quantile.__name__ = quantile.__qualname__ = name
     quantile.__module__ = "canter.numpy"

@@ -374,7 +374,7 @@ class IndexUpdateRef:
                 "fill_value": fill_value,
                 "wrap_negative_indices": wrap_negative_indices,
             }
-            return placed(lambda: self.get(**options), out_sharding)
+            return placed(lambda: self.get(**options), out_sharding, ".get")
         x = self.array
         plan, operands = read_index(shape_of(x), self.index, strict=False, wrap=bool(wrap_negative_indices))
         if mode is None and plan.is_basic and _is_safe_box(shape_of(x), plan, operands):
@@ -485,7 +485,7 @@ def _method(name: str, kind: str, what: str, printed: str) -> Callable[..., Any]
             return self._update(*options)
         from .creation import placed
 
-        return placed(lambda: self._update(*options), out_sharding)
+        return placed(lambda: self._update(*options), out_sharding, f".{name}")
 
     update.__name__ = name
     update.__qualname__ = f"IndexUpdateRef.{name}"

@@ -107,7 +107,9 @@ def _function(name: str, kind: str, what: str, printed: str) -> Callable[..., An
             else lax.GatherScatterMode.from_any(mode),
         }
         if out_sharding is not None:
-            return laid_out(lambda: _segment(data, segment_ids, **options), out_sharding)
+            return laid_out(
+                lambda: _segment(data, segment_ids, **options), out_sharding, "segment operations"
+            )
         return _segment(data, segment_ids, **options)
 
     segment.__name__ = segment.__qualname__ = name

@@ -233,9 +233,6 @@ class _ShardMap:
                     f"give shard_map of {self.name} a mesh: shard_map(..., mesh=mesh)."
                 )
         elif context.abstract is not None:
-            # The types of the outer manual axes are those in force.
-            types = [AxisType.Manual if name in outer else kind for name, kind in mesh._name_to_type.items()]
-            mesh = mesh.update(axis_types=tuple(types)) if outer else mesh
             self._check_in_force(mesh, context)
         if not self.axis_names <= set(mesh.axis_names):
             raise ValueError(
@@ -261,7 +258,7 @@ class _ShardMap:
             in_force = context.abstract if context.concrete is None else context.concrete
             raise ValueError(
                 f"The context mesh {in_force} should match the mesh passed to shard_map {mesh} (of {self.name}). "
-                "Leave out mesh=, or set that mesh with canter.set_mesh."
+                "Leave out mesh=, as inside of another shard_map, or set that mesh with canter.set_mesh."
             )
 
     # ---- specs ----
@@ -289,8 +286,8 @@ class _ShardMap:
         return specs
 
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
-        """Where all axes are explicit, an argument that they split can only be taken as its type says."""
-        if aval.layout is None or set(mesh.axis_types) != {AxisType.Explicit}:
+        """Where all axes are explicit and become manual, an argument can only be taken as its type says."""
+        if aval.layout is None or set(mesh.axis_types) != {AxisType.Explicit} or len(axes) != len(mesh.shape):
             return
         own = [tuple(n for n in entry if n in axes) for entry in aval.layout.spec.axes()]
         given = list(spec.axes())

@@ -138,6 +138,6 @@ def lays_out(sampler: Callable[..., Any]) -> Callable[..., Any]:
             return sampler(*args, **kwargs)
         from canter.lax.common import laid_out
 
-        return laid_out(lambda: sampler(*args, **kwargs), out_sharding)
+        return laid_out(lambda: sampler(*args, **kwargs), out_sharding, sampler.__name__)
 
     return sample

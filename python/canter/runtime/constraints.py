@@ -6,7 +6,8 @@ from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.mesh import AxisType, current_context
+from ..core.explicit import check_explicit
+from ..core.mesh import current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
 from ..lax.sharding import resharded, sharding_constraint_p
@@ -61,23 +62,11 @@ def _resharded(leaf: Any, given: Any) -> Any:
     sharding = resolve(given, "reshard", "out_shardings")
     if not isinstance(sharding, NamedSharding):
         raise ValueError(f"reshard takes a NamedSharding or a PartitionSpec; got {given!r}.")
+    check_explicit("reshard", sharding)
     if sharding.mesh.explicit_axes:
-        _check_axes(sharding)
         return resharded(leaf, sharding, "reshard")
-    _check_axes(sharding)
     check_fits(sharding, get_aval(leaf), "the array", "out_shardings of reshard")
     context = current_context().abstract
     return sharding_constraint_p.bind(
         leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=frozenset()
     )
-
-
-def _check_axes(sharding: NamedSharding) -> None:
-    types = sharding.mesh._name_to_type
-    for name in (name for axes in sharding.spec.axes() for name in axes):
-        if types[name] is not AxisType.Explicit:
-            raise ValueError(
-                f"PartitionSpec passed to reshard cannot contain axis names that are of type Auto or Manual. Got "
-                f"PartitionSpec: {sharding.spec} with axis name: {name} of type: AxisType.{types[name].name}. Use "
-                "canter.lax.with_sharding_constraint along such axes."
-            )

@@ -153,6 +153,16 @@ def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
     return None
 
 
+def _as_written(found: Any, aval: Any) -> Any:
+    """A sharding of the compiler's, in the words of the type if that says as much."""
+    if not isinstance(found, NamedSharding):
+        return found
+    layout = getattr(aval, "layout", None)
+    spec = PartitionSpec(*[None] * len(aval.shape)) if layout is None else layout.spec
+    axes = found.spec.axes()
+    return found.update(spec=spec) if (*axes, *[()] * (len(spec) - len(axes))) == spec.axes() else found
+
+
 def _rank(arg: Any) -> int:
     return len(arg.shape) if hasattr(arg, "shape") else np.ndim(arg)
 
@@ -294,7 +304,8 @@ class MeshExecutable(Executable):
         tiles = HloSharding.replicate() if proto is None else proto
         if isinstance(tiles, OpSharding):
             tiles = HloSharding.from_proto(tiles)
-        return sharding_of_tiles(self.mesh, tiles, len(aval.shape), kind)
+        found = sharding_of_tiles(self.mesh, tiles, len(aval.shape), kind)
+        return _as_written(found, aval) if self.mesh.explicit_axes else found
 
     def _everywhere(self) -> Any:
         """The sharding of a value that all devices have; None for a program on one."""
