@@ -213,10 +213,12 @@ def computed_as(compute: Callable[[], Any], sharding: Any, function: str | None 
 def _reshard_back(ct: Any, x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> list[Any]:
     layout = x.aval.to_tangent_aval().layout
     if layout is None:
-        spec = PartitionSpec(*[None] * len(x.aval.shape))
+        back = dst_sharding.update(spec=PartitionSpec(*[None] * len(x.aval.shape)))
     else:
         spec = layout.spec.update(unreduced=layout.spec.reduced, reduced=layout.spec.unreduced)
-    return [reshard_p.bind(ct, dst_sharding=dst_sharding.update(spec=spec), concrete_mesh=concrete_mesh)]
+        same = layout.mesh == dst_sharding.mesh.abstract_mesh
+        back = dst_sharding.update(spec=spec) if same else NamedSharding(layout.mesh, spec)
+    return [reshard_p.bind(ct, dst_sharding=back, concrete_mesh=concrete_mesh)]
 
 
 def _reshard_batch(trace: Any, args: Any, dims: Any, *, dst_sharding: Any, concrete_mesh: Any) -> Any:
