@@ -353,3 +353,12 @@ def test_patches_are_gathered_for_the_derivative_by_a_kernel():
     windows = np.lib.stride_tricks.sliding_window_view(around, (8, 8), (2, 3))
     expected = np.einsum("ncijhw,nohw->ocij", windows, out)
     np.testing.assert_allclose(loss(k), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_derivatives_of_convolutions_without_results_are_zero(dtype):
+    x, kernel = np.ones((2, 3, 2), dtype), np.ones((4, 3, 3), dtype)
+    result, pull = ct.vjp(lambda x, k: lax.conv_general_dilated(x, k, (1,), [(0, 0)]), x, kernel)
+    assert result.shape == (2, 4, 0)
+    for cotangent, primal in zip(pull(result), (x, kernel), strict=True):
+        np.testing.assert_array_equal(cotangent, np.zeros_like(primal))

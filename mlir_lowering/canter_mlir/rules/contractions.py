@@ -224,6 +224,8 @@ def _conv_general_dilated(
     for name in ("lhs_shape", "rhs_shape"):
         window.pop(name, None)
     out = ctx.avals_out[0]
+    if any(type(size) is int and size == 0 for aval in ctx.avals_in for size in aval.shape):
+        return ctx.full(0, out)  # of no terms; the compiler refuses windows without elements
     if out.dtype.kind == "c":
         return _complex_convolution(ctx, lhs, rhs, _convolution_attributes(ctx, **window))
     operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
