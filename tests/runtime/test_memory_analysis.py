@@ -245,3 +245,9 @@ def test_shapes_are_padded_to_tiles():
     assert hlo._shape(field(2, 17)) == hlo.ArrayShape((), "", 0)
     pair = hlo._shape(field(2, 13) + field(4, field(2, 1)) + field(4, field(2, 12)))
     assert [part.nbytes for part in pair] == [1, 8]
+
+
+def test_a_program_without_values_says_so():
+    memory = ct.jit(lambda x: x).lower(cnp.ones(0)).compile().memory_analysis()
+    assert memory.values == () and memory.peak_bytes == 0
+    assert "no value takes memory" in str(memory)

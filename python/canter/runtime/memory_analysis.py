@@ -159,7 +159,9 @@ class MemoryAnalysis:
           rows: how many groups of values are shown.
         """
         if not self.groups:
-            return ["The platform does not show the compiled program, so the values are not known."]
+            if self.module is None:
+                return ["The platform does not show the compiled program, so the values are not known."]
+            return ["  no value takes memory"]
         lines = value_table(self.groups, rows)
         if not self.lines_are_current:
             lines.append(
