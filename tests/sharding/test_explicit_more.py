@@ -149,3 +149,12 @@ def test_regions_in_regions():
     out = ct.jit(ct.shard_map(lambda a: a * 2, in_specs=P("y"), out_specs=P("y"), axis_names={"y"}))(x)
     assert text(out) == "f32[8@(y,x),4]"
     np.testing.assert_array_equal(out, 2 * np.asarray(x))
+
+
+def test_results_that_are_brought_to_the_host_stay_there():
+    with ct.set_mesh(mesh_of((4, 2), ("x", "y"), (AUTO, AUTO))):
+        x = ct.device_put(np.ones((8, 4), np.float32), P("x", "y"))
+        out, kept = ct.jit(lambda a: (ct.device_put(a * 2, ct.memory.Space.Host), a + 1))(x)
+    assert (out.sharding.memory_kind, out.sharding.spec) == ("pinned_host", P("x", "y"))
+    assert kept.sharding.memory_kind == "device"
+    np.testing.assert_array_equal(out, np.full((8, 4), 2))

@@ -267,8 +267,11 @@ class MeshExecutable(Executable):
         asked = layout.kept(lowered.kept).in_shardings
         in_avals = [_physical(aval) for aval in lowered.in_avals]
         out_avals = [_physical(aval) for aval in lowered.out_avals]
-        self.in_shardings = self._completed(asked, loaded.get_parameter_shardings, in_avals)
-        self.out_shardings = self._completed(layout.out_shardings, loaded.get_output_shardings, out_avals)
+        nowhere = [None] * len(asked)
+        self.in_shardings = self._completed(asked, loaded.get_parameter_shardings, in_avals, nowhere)
+        self.out_shardings = self._completed(
+            layout.out_shardings, loaded.get_output_shardings, out_avals, self._memory_kinds(len(out_avals))
+        )
         self.out_avals = [typed(*pair) for pair in zip(self.out_avals, self.out_shardings, strict=True)]
         # How the program itself orders the devices of the results, where a mesh asked for has another order.
         self._made_as = [
@@ -276,7 +279,9 @@ class MeshExecutable(Executable):
             for sharding, aval in zip(self.out_shardings, out_avals, strict=True)
         ]
 
-    def _completed(self, asked: Sequence[Any], chosen: Callable[[], Any], avals: Sequence[Any]) -> list[Any]:
+    def _completed(
+        self, asked: Sequence[Any], chosen: Callable[[], Any], avals: Sequence[Any], kinds: Sequence[Any]
+    ) -> list[Any]:
         """The shardings asked for, and those that the compiler chose for the rest."""
         if all(sharding is not None for sharding in asked):
             return list(asked)
@@ -284,19 +289,18 @@ class MeshExecutable(Executable):
         protos = (
             [None] * len(asked) if found is None else found[len(found) - len(asked) :]
         )  # tokens come first
-        kinds = (
-            self._memory_kinds(len(asked))
-            if chosen == self.loaded.get_output_shardings
-            else [None] * len(asked)
-        )
         return [
             self._told(proto, aval, kind) if sharding is None else sharding
             for sharding, proto, aval, kind in zip(asked, protos, avals, kinds, strict=True)
         ]
 
     def _memory_kinds(self, count: int) -> list[Any]:
+        """The memories of results, where that is not the devices' usual one; tokens come first."""
         kinds = self.loaded.get_output_memory_kinds()
-        return list(kinds[0][len(kinds[0]) - count :]) if kinds and len(kinds[0]) >= count else [None] * count
+        if not kinds or len(kinds[0]) < count:
+            return [None] * count
+        usual = default_memory_of(self.device)
+        return [None if kind == usual else kind for kind in kinds[0][len(kinds[0]) - count :]]
 
     def _told(self, proto: Any, aval: Any, kind: Any) -> Any:
         if self.mesh is None:
