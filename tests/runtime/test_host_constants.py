@@ -90,3 +90,18 @@ def test_checks_and_refusals_hold(compiles):
 def test_on_the_device_that_is_chosen():
     with config.default_device(ct.devices()[0]):
         assert cnp.zeros((2, 31)).devices() == {ct.devices()[0]}
+
+
+def test_arrays_that_are_filled_for_a_device_are_not_weak():
+    device = ct.devices()[0]
+    assert not cnp.full((2,), 2.5, device=device).weak_type
+    assert not lax.full((2,), 2.5, sharding=ct.sharding.SingleDeviceSharding(device)).weak_type
+    with pytest.raises(TypeError, match="complex"):
+        cnp.full((2,), 1 + 2j, cnp.float32)
+    assert cnp.full((2,), 1 + 2j).dtype == np.complex64
+
+
+@pytest.mark.parametrize("dtype", [np.float16, cnp.bfloat16])
+def test_steps_of_narrow_numbers_are_rounded_once(dtype):
+    found = np.asarray(cnp.arange(0.0, 10.0, 0.3, dtype))
+    np.testing.assert_array_equal(found, np.arange(0.0, 10.0, 0.3).astype(dtype))

@@ -387,7 +387,8 @@ def full(
       [7, 7]
     """
     if sharding is not None:
-        return laid_out(lambda: full(shape, fill_value, dtype), sharding)
+        strong = get_aval(fill_value).dtype if dtype is None else dtype
+        return laid_out(lambda: full(shape, fill_value, strong), sharding)
     aval = get_aval(fill_value)
     if aval.shape:
         raise TypeError(

@@ -542,8 +542,12 @@ def full(
     """
     check_arraylike("full", fill_value)
     shape = canonical_shape(shape)
-    weak_type = dtype is None and dtypes.is_weakly_typed(fill_value)
+    weak_type = dtype is None and device is None and dtypes.is_weakly_typed(fill_value)
     dtype = dtype_of(fill_value) if dtype is None else requested_dtype("full", dtype)
+    if isinstance(fill_value, complex) and dtype_rank(dtype) < 3:
+        raise TypeError(
+            f"canter.numpy.full: the complex number {fill_value} cannot fill an array of dtype {dtype}."
+        )
     _check_broadcasts(shape_of(fill_value), shape)
     out = _full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type)
     return place(out, device, out_sharding, "full")

@@ -93,10 +93,12 @@ def _iota(size: int, dtype: Any) -> Callable[[], Any]:
 
 @composite(static_argnames=("size", "dtype"))
 def _steps(start: Any, step: Any, *, size: int, dtype: Any) -> Any:
-    ticks = lax.iota(dtype, size)
+    # In halves of a number's bits, products and sums would be rounded before the result is.
+    exact = np.dtype(np.float32) if dtype_rank(dtype) == 2 and dtype.itemsize < 4 else dtype
+    ticks = lax.iota(exact, size)
     if not (type(step) is int and step == 1):
-        ticks = lax.mul(ticks, convert(step, dtype))
-    return lax.add(convert(start, dtype), ticks)
+        ticks = lax.mul(ticks, convert(step, exact))
+    return convert(lax.add(convert(start, exact), ticks), dtype)
 
 
 def _concrete_number(x: Any, which: str) -> Any:
@@ -436,7 +438,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
       N: number of rows.
       M: number of columns; N by default.
       k: the diagonal: 0 the main one, positive above it.
-      dtype: element type; the default float.
+      dtype: element type; float32 unless given.
 
     Returns:
       An array of shape (N, M).
@@ -451,7 +453,9 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
              [1., 1.]], dtype=float32)
     """
     shape = canonical_shape((N, N if M is None else M))
-    return _tri(shape=shape, k=operator.index(k), dtype=requested_dtype("tri", dtype))
+    return _tri(
+        shape=shape, k=operator.index(k), dtype=requested_dtype("tri", np.float32 if dtype is None else dtype)
+    )
 
 
 @composite(static_argnames=("sparse", "indexing"))
