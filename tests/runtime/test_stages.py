@@ -213,3 +213,33 @@ def test_a_donated_argument_without_a_result_is_warned_of_and_kept():
     with pytest.warns(UserWarning, match="not usable"):
         jitted(x, y)
     assert x.is_deleted() and not y.is_deleted()
+
+
+@pytest.mark.parametrize("axis_type", ["Auto", "Explicit"])
+def test_lowering_for_hardware_that_is_not_here(axis_type):
+    kind = getattr(ct.sharding.AxisType, axis_type)
+    mesh = ct.sharding.AbstractMesh((16,), ("x",), axis_types=(kind,))
+    struct = ct.ShapeDtypeStruct(
+        (32, 4), np.float32, sharding=ct.sharding.NamedSharding(mesh, ct.sharding.PartitionSpec("x"))
+    )
+    assert str(ct.typeof(struct)) == ("float32[32,4]" if axis_type == "Auto" else "float32[32@x,4]")
+    traced = ct.jit(lambda x: x.sum(0)).trace(struct)
+    with pytest.raises(ValueError, match="lowering_platforms"):
+        traced.lower()
+    lowered = traced.lower(lowering_platforms=("tpu",))
+    text = lowered.as_text()
+    assert "mhlo.num_partitions = 16" in text and 'sdy.mesh @mesh = <["x"=16]>' in text
+    assert '#sdy.sharding<@mesh, [{"x"}, {}]>' in text
+    assert lowered.cost_analysis()["flops"] > 0
+    with pytest.raises(ValueError, match="without devices"):
+        lowered.compile()
+
+
+def test_an_explicit_mesh_without_devices_in_force_is_that_of_the_program():
+    mesh = ct.sharding.AbstractMesh((8,), ("x",), axis_types=(ct.sharding.AxisType.Explicit,))
+    with ct.sharding.use_abstract_mesh(mesh):
+        traced = ct.jit(lambda x: ct.sharding.reshard(x, PartitionSpec("x")) * 2).trace(
+            ct.ShapeDtypeStruct((16, 4), np.float32)
+        )
+        text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    assert "mhlo.num_partitions = 8" in text and '<@mesh, [{"x"}, {}]>' in text

@@ -344,7 +344,7 @@ def typeof(x: Any) -> Any:
     """The type of a value as the tracer sees it: its aval.
 
     Args:
-      x: an array, a tracer, a NumPy array or a number.
+      x: an array, a tracer, a NumPy array, a number, or a `ShapeDtypeStruct` in the place of one.
 
     Raises:
       TypeError: the value is none of these.
@@ -354,7 +354,8 @@ def typeof(x: Any) -> Any:
       >>> ct.typeof(1.0)
       ShapedArray(float32[], weak_type=True)
     """
-    return get_aval(x)
+    of_struct = getattr(type(x), "_typeof", None)
+    return get_aval(x) if of_struct is None else of_struct(x)
 
 
 def typematch(a: AbstractValue, b: AbstractValue) -> bool:

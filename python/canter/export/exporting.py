@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from canter_pjrt.jaxlib_door import PjitFunction
 
@@ -13,9 +13,10 @@ from ..core.jaxpr import eval_jaxpr
 from ..core.mesh import AbstractMesh
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
+from ..runtime.absent_devices import layout_without_devices
 from ..runtime.backend import get_backend
 from ..runtime.jit import jit
-from ..runtime.program import CompileOptions, Layout, lower
+from ..runtime.program import CompileOptions, lower
 from ..runtime.shape_dtype import ShapeDtypeStruct
 from ..runtime.signature import describe_function
 from .custom_calls import check_custom_calls
@@ -27,6 +28,7 @@ from .exported import (
 
 if TYPE_CHECKING:
     from ..runtime.jit import Jitted
+    from ..runtime.program import Layout
     from ..runtime.traces import Call, TracedProgram
 
 __all__ = ["default_export_platform", "export"]
@@ -131,7 +133,7 @@ def _export(
             "exported by itself. Export the outermost function, or pass the values as arguments."
         )
     closed, count = program.closed, len(program.constants)
-    layout = _layout_without_devices(jitted, program, call)
+    layout = layout_without_devices(jitted, program, call)
     if layout is None:
         layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
     if layout is not None:  # captured arrays become constants of the module
@@ -175,38 +177,6 @@ def _export(
         uses_global_constants=several or symbolic,
         _get_vjp=get_vjp,
     )
-
-
-class _AbsentDevice(NamedTuple):
-    """A device of a mesh without devices: its place in it."""
-
-    id: int
-
-
-def _layout_without_devices(jitted: Jitted, program: TracedProgram, call: Call) -> Layout | None:
-    """Where the program runs if arguments or results are laid out over an abstract mesh; else None."""
-    count = len(program.constants)
-    asked = jitted.asked_shardings(program, call)
-    ins, outs = asked or ((None,) * (count + len(call.leaves)), (None,) * len(program.closed.jaxpr.outvars))
-    own = [getattr(leaf, "sharding", None) for leaf in call.leaves]
-    ins = tuple(
-        given if wanted is None else wanted for wanted, given in zip(ins, [None] * count + own, strict=True)
-    )
-    meshes = {
-        s.mesh for s in (*ins, *outs) if isinstance(s, NamedSharding) and isinstance(s.mesh, AbstractMesh)
-    }
-    if not meshes:
-        return None
-    # Arrays that lie somewhere without anybody asking for it take no part in the layout.
-    ins, outs = (tuple(s if isinstance(s, NamedSharding) else None for s in side) for side in (ins, outs))
-    sizes = {s.mesh.size for s in (*ins, *outs) if s is not None}
-    if len(sizes) > 1:
-        raise ValueError(
-            f"The arguments and results of '{jitted.name}' are laid out over meshes of {sorted(sizes)} devices. Use "
-            "meshes of one size."
-        )
-    mesh = next(iter(meshes))
-    return Layout(tuple(map(_AbsentDevice, range(mesh.size))), mesh, ins, outs)
 
 
 def _uses_symbols(avals: Sequence[Any]) -> bool:

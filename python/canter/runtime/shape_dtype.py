@@ -110,6 +110,9 @@ class ShapeDtypeStruct:
         """A copy with some fields changed: shape, dtype, sharding, weak_type, manual_axis_type, is_ref."""
         return _rebuild(**dict(zip(_FIELDS, self._fields(), strict=True)) | changes)
 
+    def _typeof(self) -> Any:
+        return abstract_aval(self)
+
     def _fields(self) -> tuple[Any, ...]:
         where = self.sharding if self._layout is None else Format(self._layout, self.sharding)
         return self.shape, self.dtype, where, self.weak_type, self.manual_axis_type, self.is_ref

@@ -193,7 +193,8 @@ def _over_devices(sharding: Any) -> Any:
         return NamedSharding(context, sharding.spec, memory_kind=sharding.memory_kind)
     raise ValueError(
         f"The sharding of a ShapeDtypeStruct, {sharding.spec} over {mesh}, names no devices. Lower it with the mesh in "
-        "force, `with canter.set_mesh(mesh):`, or give the struct a sharding over a Mesh."
+        "force, `with canter.set_mesh(mesh):`, or give the struct a sharding over a Mesh; or say for which platforms, "
+        "without devices: `jit(f).trace(...).lower(lowering_platforms=('tpu',))`."
     )
 
 

@@ -17,11 +17,14 @@ from ..core import pytree
 from ..core.avals import ShapedArray
 from ..core.errors import filter_traceback
 from ..core.jaxpr import ClosedJaxpr
+from ..core.mesh import current_context
 from ..core.pytree_registry import dispatch_registry
 from ..core.sharding import NamedSharding
 from ..core.trace import Tracer, references
 from ..core.tracing import argument_aval
+from .absent_devices import layout_without_devices
 from .array import check_not_deleted
+from .backend import get_backend
 from .donation import check_donated_once
 from .effort import current, option_pairs
 from .elsewhere import refuse_if_elsewhere
@@ -158,7 +161,7 @@ class Traced(_Stage):
 
         Args:
           lowering_platforms: names of platforms such as ("cuda",); None for that of the device on
-            which a call would run.
+            which a call would run. Where they are given, arguments may be laid out over an `AbstractMesh`.
 
         Raises:
           NotImplementedError: an operation has no lowering for a platform.
@@ -171,12 +174,17 @@ class Traced(_Stage):
             )
         if references.in_use and program.takes_references(call):
             return self._lower_arrays(lowering_platforms)
-        place = jitted.place(program, call, [*program.constants, *call.leaves], lowering=True)
-        platforms = (platform_of(place.device),) if lowering_platforms is None else tuple(lowering_platforms)
+        device, layout = None, None
+        if lowering_platforms is not None and current_context().concrete is None:
+            layout = layout_without_devices(jitted, program, call)
+        if layout is None:
+            place = jitted.place(program, call, [*program.constants, *call.leaves], lowering=True)
+            device, layout = place.device, place.layout
+        platforms = (platform_of(device),) if lowering_platforms is None else tuple(lowering_platforms)
         names = jitted.names_for(program, call)
         options = jitted.options_for(program, call)
-        lowered = lower(program.lifted, options, platforms, *names, layout=place.layout)
-        return Lowered(jitted, program, call, lowered, place.device)
+        lowered = lower(program.lifted, options, platforms, *names, layout=layout)
+        return Lowered(jitted, program, call, lowered, device)
 
     def _lower_arrays(self, lowering_platforms: Sequence[str] | None) -> Lowered:
         """`lower` for arguments that are references or values of high types: the program of their arrays."""
@@ -309,7 +317,8 @@ class Lowered(_Stage):
         """An estimate of the cost before optimisation: 'flops', 'bytes accessed', ..."""
         from canter_pjrt.jaxlib_door import hlo_module_cost_analysis
 
-        return dict(hlo_module_cost_analysis(self._device.client, self.compiler_ir("hlo").get_hlo_module()))
+        client = get_backend("cpu") if self._device is None else self._device.client
+        return dict(hlo_module_cost_analysis(client, self.compiler_ir("hlo").get_hlo_module()))
 
     def compile(
         self,
@@ -342,6 +351,11 @@ class Lowered(_Stage):
 
             return lower_for(self, topology).compile(compiler_options, effort=effort)
         device = self._device
+        if device is None:
+            raise ValueError(
+                "The program was lowered over a mesh without devices, so it cannot be compiled for any. Lower it with "
+                "shardings over a Mesh, or export it."
+            )
         if device_assignment is not None and self._lowered.layout is not None:
             raise NotImplementedError(
                 "A program over a mesh is compiled for the devices of the mesh; device_assignment must be None."
