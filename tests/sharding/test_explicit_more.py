@@ -29,6 +29,9 @@ def mesh():
 PRIMITIVES_WITHOUT_RULE = """
 import importlib, pathlib
 import canter
+from canter.core.primitive import known_primitives
+from canter.lax.explicit import _OWN_RULES
+from canter.lax.explicit_rules import RULES
 
 root = pathlib.Path(canter.__file__).parent
 for path in root.rglob("*.py"):
