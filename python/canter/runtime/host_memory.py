@@ -43,7 +43,7 @@ def keep_freed_memory() -> int:
 def _is_set_by_user() -> bool:
     environment = os.environ
     return (
-        any(name.startswith("MALLOC_") and name.endswith("_") for name in environment)
+        any(name.startswith("MALLOC_") for name in environment)
         or "glibc.malloc" in environment.get("GLIBC_TUNABLES", "")
         or "malloc" in environment.get("LD_PRELOAD", "")
     )
