@@ -228,15 +228,15 @@ def _conv_general_dilated(
         return ctx.full(0, out)  # of no terms; the compiler refuses windows without elements
     if out.dtype.kind == "c":
         return _complex_convolution(ctx, lhs, rhs, _convolution_attributes(ctx, **window))
-    operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
     module = ctx.module_context
-    if module.chosen == "cpu" and not module.typed:
-        if is_product(window, avals, out):
-            return as_product(ctx, operands, avals, out, window)
-        if module.device_places is None and has_few_places(window, avals, out):
-            # Apart, so that what makes the operands is not computed anew for each patch, nor patches before the
-            # kernel is there: they take much memory.
-            return keep_call(ctx, ctx.call_rule(_by_patches, (lhs, rhs), window, differs=False))
+    on_cpu = module.chosen == "cpu" and not module.typed
+    if on_cpu and module.device_places is None and has_few_places(window, ctx.avals_in, out):
+        # Apart, so that what makes the operands is not computed anew for each patch, nor patches before the kernel is
+        # there: they take much memory.
+        return keep_call(ctx, ctx.call_rule(_by_patches, (lhs, rhs), window, differs=False))
+    operands, avals = _same_dtype(ctx, [lhs, rhs], list(ctx.avals_in), out)
+    if on_cpu and is_product(window, avals, out):
+        return as_product(ctx, operands, avals, out, window)
     if _should_be_ordered(ctx, window, avals, out):
         return _ordered_convolution(ctx, operands, avals, out, window)
     return ctx.op("stablehlo.convolution", operands, out, _convolution_attributes(ctx, **window))
