@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from ..core.tracing import paused_garbage_collection
 from ..transforms.outlining import outline_repetitions
 from ..transforms.partial_evaluation import dce_jaxpr
 from .effort import DEFAULT_EFFORT, Effort
@@ -33,12 +34,13 @@ def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_E
     """Turns repeated layers into calls, on the platform where that makes compiling and running faster."""
     if platforms != ("cpu",) or effort.outline == "off":
         return jaxpr
-    outlined = outline_repetitions(jaxpr)
-    if outlined is jaxpr:
-        return jaxpr
-    from .rolling import roll_calls
+    with paused_garbage_collection():
+        outlined = outline_repetitions(jaxpr)
+        if outlined is jaxpr:
+            return jaxpr
+        from .rolling import roll_calls
 
-    return roll_calls(outlined, effort.roll, effort.levers.roll_bytes)
+        return roll_calls(outlined, effort.roll, effort.levers.roll_bytes)
 
 
 def embeds(constant: Any) -> bool:

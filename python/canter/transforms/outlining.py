@@ -60,7 +60,8 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         derivative or batching rules.
     """
     eqns = jaxpr.eqns
-    heavy = [i for i, eqn in enumerate(eqns) if _is_heavy(eqn)]
+    light = {primitive for primitive in {eqn.primitive for eqn in eqns} if _is_light(primitive)}
+    heavy = [i for i, eqn in enumerate(eqns) if eqn.primitive not in light and _is_heavy(eqn)]
     inner = {i: _outline_inside(eqns[i]) for i in heavy if eqns[i].primitive.call_primitive}
     if any(new is not eqns[i] for i, new in inner.items()):
         eqns = [inner.get(i, eqn) for i, eqn in enumerate(eqns)]
@@ -81,6 +82,10 @@ def outline_repetitions(jaxpr: Jaxpr) -> Jaxpr:
         position = repetition.start + repetition.period * repetition.repeats
     new_eqns.extend(eqns[position:])
     return recompute_cheap_results(jaxpr.replace(eqns=new_eqns), outlined_call_p)
+
+
+def _is_light(primitive: Primitive) -> bool:
+    return not primitive.call_primitive and primitive.name not in _HEAVY
 
 
 def _is_heavy(eqn: JaxprEqn) -> bool:
@@ -122,7 +127,11 @@ def _outline_value(value: Any) -> Any:
 
 
 class _Tokens:
-    """Numbers that are equal for equations that differ only in their variables."""
+    """Numbers that are equal for equations that differ only in their variables.
+
+    A number takes longer to find than two equations to compare, so that whole repetitions are compared
+    by their fields (`alike`), which says the same or, of unusual parameters, less.
+    """
 
     def __init__(self, eqns: Sequence[JaxprEqn]):
         self.eqns = eqns
@@ -131,6 +140,55 @@ class _Tokens:
         self.types: dict[int, int] = {}  # of types, by their identity; from 1, negative for literals
         self.programs: dict[int, int] = {}  # of inner programs, by their identity
         self.plain: set[Primitive] = set()  # those seen without inner programs
+        self.stretches: dict[int, Any] = {}  # by their start, of the length last asked for
+        self.length = 0
+
+    def alike(self, first: int, second: int, length: int) -> bool:
+        """Whether stretches of equations have the same numbers, as far as can be told from their fields."""
+        if length != self.length:
+            self.length = length
+            self.stretches.clear()
+        try:
+            return bool(self._stretch(first) == self._stretch(second))
+        except ValueError:  # of arrays as parameters
+            return False
+
+    def _stretch(self, start: int) -> Any:
+        known = self.stretches.get(start)
+        if known is None:
+            known = self.stretches[start] = self._fields(start, start + self.length)
+        return known
+
+    def _fields(self, start: int, stop: int) -> Any:
+        eqns = self.eqns[start:stop]
+        invars = [v for eqn in eqns for v in eqn.invars]
+        plain: list[dict[str, Any]] = []
+        numbers = []
+        for i, eqn in enumerate(eqns, start):
+            if eqn.params or eqn.effects:
+                primitive = eqn.primitive
+                if eqn.effects or (primitive not in self.plain and not self._is_plain(primitive, i)):
+                    numbers.append(self[i])
+                else:
+                    plain.append(eqn.params)
+        values = [value for params in plain for value in params.values()]
+        kinds = list(map(type, values))
+        if not _SIGNED.isdisjoint(kinds):
+            numbers.extend(value_key(value) for value in values if type(value) in _SIGNED)
+        return (
+            [eqn.primitive for eqn in eqns],
+            [len(eqn.invars) for eqn in eqns],
+            list(map(type, invars)),
+            [v.aval for v in invars],
+            [v.aval for eqn in eqns for v in eqn.outvars],
+            kinds,
+            numbers,
+            plain,
+        )
+
+    def _is_plain(self, primitive: Primitive, index: int) -> bool:
+        """Whether the parameters of a primitive can be compared as they are; known once it has a number."""
+        return self[index] >= 0 and primitive in self.plain
 
     def __getitem__(self, index: int) -> int:
         token = self.known[index]
@@ -246,6 +304,14 @@ def _extended(
         return None
     start = stop = middle
     total = len(tokens.eqns)
+    while start >= period and not taken[start - period : start].any():
+        if not tokens.alike(start - period, start, period):
+            break
+        start -= period
+    while stop + 2 * period <= total and not taken[stop + period : stop + 2 * period].any():
+        if not tokens.alike(stop, stop + period, period):
+            break
+        stop += period
     while start > 0 and not taken[start - 1] and tokens[start - 1] == tokens[start - 1 + period]:
         start -= 1
     while stop + period < total and not taken[stop + period] and tokens[stop] == tokens[stop + period]:
@@ -276,13 +342,14 @@ def _best_cut(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[V
     """
     start, period, repeats = repetition
     stop = start + period * repeats
-    crossing = [0] * (stop - start + 1)
-    for defined in range(start, stop):
-        for v in eqns[defined].outvars:
-            last = last_use.get(v, defined)
-            if last - defined <= 2 * period:
-                crossing[defined - start + 1] += 1
-                crossing[min(last + 1, stop) - start] -= 1
+    results = [v for eqn in eqns[start:stop] for v in eqn.outvars]
+    defined = np.repeat(np.arange(start, stop), [len(eqn.outvars) for eqn in eqns[start:stop]])
+    last = np.fromiter((last_use.get(v, -1) for v in results), np.int64, len(results))
+    near = last - defined <= 2 * period  # unused ones too
+    size = stop - start + 1
+    crossing = np.bincount(defined[near] - start + 1, minlength=size)
+    ends = np.minimum(np.maximum(last, defined)[near] + 1, stop) - start
+    crossing -= np.bincount(ends, minlength=size)
     passing = np.cumsum(crossing)[:-1].reshape(repeats, period).sum(0)
     offset = int(np.argmin(passing[1:])) + 1 if period > 1 else 0
     if passing[0] <= passing[offset]:
@@ -291,66 +358,94 @@ def _best_cut(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[V
 
 
 class _Segment:
-    """One repetition: its equations, the values it takes, and the places of those it gives."""
+    """One repetition: its equations, what they read and what they give, one after the other."""
 
-    def __init__(self, eqns: Sequence[JaxprEqn], stop: int, last_use: dict[Var, int]):
+    def __init__(self, eqns: Sequence[JaxprEqn]):
         self.eqns = eqns
-        self.inputs: list[Var] = []
-        self.results: list[Var] = []  # all variables defined inside, in order
-        self.given: set[int] = set()  # places in `results` of those used outside
-        inside: dict[Any, int] = {}
+        self.operands: list[Any] = [v for eqn in eqns for v in eqn.invars]
+        self.results: list[Var] = [v for eqn in eqns for v in eqn.outvars]
+
+
+class _Wiring:
+    """Which operands of a repetition are results of its own, and which are the same value from outside."""
+
+    def __init__(self, model: _Segment):
+        inside = {v: j for j, v in enumerate(model.results)}
         slots: dict[Any, int] = {}
-        wiring = []
-        for eqn in eqns:
-            for v in eqn.invars:
-                if type(v) is Literal:
-                    continue
-                if v in inside:
-                    wiring.append(inside[v])
-                else:
-                    if v not in slots:
-                        slots[v] = -1 - len(slots)
-                        self.inputs.append(v)
-                    wiring.append(slots[v])
-            for v in eqn.outvars:
-                if last_use.get(v, -1) >= stop:
-                    self.given.add(len(self.results))
-                inside[v] = len(self.results)
-                self.results.append(v)
-        self.wiring = tuple(wiring)
+        self.inner: list[tuple[int, int]] = []  # place of an operand, place of the result that it is
+        self.first: list[int] = []  # places of the first operands to read each value from outside
+        self.again: list[tuple[int, int]] = []  # place of an operand, place in `first` of the value
+        for k, v in enumerate(model.operands):
+            if type(v) is Literal:
+                continue
+            if v in inside:
+                self.inner.append((k, inside[v]))
+            elif v in slots:
+                self.again.append((k, slots[v]))
+            else:
+                slots[v] = len(self.first)
+                self.first.append(k)
+
+    def inputs(self, segment: _Segment) -> list[Var]:
+        """The values that a repetition takes from outside."""
+        operands = segment.operands
+        return [operands[k] for k in self.first]
+
+    def fits(self, segment: _Segment) -> bool:
+        """Whether a repetition is wired in this way."""
+        operands, results, inputs = segment.operands, segment.results, self.inputs(segment)
+        return (
+            all(operands[k] is results[j] for k, j in self.inner)
+            and all(operands[k] is inputs[i] for k, i in self.again)
+            and set(inputs).isdisjoint(results)
+        )
+
+
+def _largest_group(segments: list[_Segment]) -> tuple[_Wiring | None, list[_Segment]]:
+    """The most repetitions that are wired alike, and how."""
+    best: tuple[_Wiring | None, list[_Segment]] = (None, [])
+    while len(segments) > len(best[1]):
+        wiring = _Wiring(segments[0])
+        group = [segment for segment in segments if wiring.fits(segment)]
+        if len(group) > len(best[1]):
+            best = wiring, group
+        segments = [segment for segment in segments if segment not in group]
+    return best
 
 
 def _outlined(eqns: Sequence[JaxprEqn], repetition: Repetition, last_use: dict[Var, int]) -> list[JaxprEqn]:
     """The equations of a repetition as calls; repetitions that are wired differently stay as they are."""
     start, period, repeats = repetition
-    bounds = [(start + t * period, start + (t + 1) * period) for t in range(repeats)]
-    segments = [_Segment(eqns[a:b], b, last_use) for a, b in bounds]
-    wirings = [segment.wiring for segment in segments]
-    common = max(set(wirings), key=wirings.count)
-    alike = [segment for segment in segments if segment.wiring == common]
-    if len(alike) < MIN_REPETITIONS:
+    stops = [start + (t + 1) * period for t in range(repeats)]
+    segments = [_Segment(eqns[stop - period : stop]) for stop in stops]
+    wiring, alike = _largest_group(segments)
+    if wiring is None or len(alike) < MIN_REPETITIONS:
         return list(eqns[start : start + period * repeats])
+    # Of each repetition: the places of results that are used outside of it.
+    used = {
+        segment: [j for j, v in enumerate(segment.results) if last_use.get(v, -1) >= stop]
+        for segment, stop in zip(segments, stops, strict=True)
+    }
+    given = sorted(set().union(*(used[segment] for segment in alike)))
     model = alike[0]
-    given = sorted(set().union(*(segment.given for segment in alike)))
     lifted = _Lifted(alike)
     body = Jaxpr(
         (),
-        [*model.inputs, *lifted.variables],
+        [*wiring.inputs(model), *lifted.variables],
         [model.results[i] for i in given],
         lifted.equations(model.eqns),
     )
-    closed = ClosedJaxpr(body, ())
+    params = {"jaxpr": ClosedJaxpr(body, ()), "name": "block"}
+    called = set(alike)
     result: list[JaxprEqn] = []
     for segment in segments:
-        if segment.wiring != common:
+        if segment not in called:
             result.extend(segment.eqns)
             continue
-        outvars = [
-            segment.results[i] if i in segment.given else DropVar(segment.results[i].aval) for i in given
-        ]
-        params = {"jaxpr": closed, "name": "block"}
-        invars = [*segment.inputs, *lifted.values(segment.eqns)]
-        result.append(JaxprEqn(invars, outvars, outlined_call_p, params))
+        kept = set(used[segment])
+        outvars = [segment.results[i] if i in kept else DropVar(segment.results[i].aval) for i in given]
+        invars = [*wiring.inputs(segment), *lifted.values(segment.eqns)]
+        result.append(JaxprEqn(invars, outvars, outlined_call_p, dict(params)))
     return result
 
 

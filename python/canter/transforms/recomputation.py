@@ -10,6 +10,7 @@ matrix products, reductions) are dropped, and the readers repeat the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
@@ -33,17 +34,21 @@ def recompute_cheap_results(jaxpr: Jaxpr, call: Any) -> Jaxpr:
       jaxpr: a program with outlined calls, without dead code.
       call: the primitive of the calls; those of one function share the parameter `jaxpr`.
     """
-    functions = _functions(jaxpr, call)
-    for n in range(len(functions)):
-        rewritten = _Rewriting(jaxpr, call, functions[n]).result()
-        if rewritten is not jaxpr:
-            jaxpr, functions = rewritten, _functions(rewritten, call)
+    functions = len(_functions(_calls(jaxpr, call)))
+    for n in range(functions):
+        calls = _calls(jaxpr, call)
+        jaxpr = _Rewriting(jaxpr, calls, _functions(calls)[n]).result()
     return jaxpr
 
 
-def _functions(jaxpr: Jaxpr, call: Any) -> list[int]:
+def _calls(jaxpr: Jaxpr, call: Any) -> dict[int, JaxprEqn]:
+    """The calls by their places in the program."""
+    return {i: eqn for i, eqn in enumerate(jaxpr.eqns) if eqn.primitive is call}
+
+
+def _functions(calls: dict[int, JaxprEqn]) -> list[int]:
     """Identities of the called functions, in the order of their first calls."""
-    return list(dict.fromkeys(id(eqn.params["jaxpr"]) for eqn in jaxpr.eqns if eqn.primitive is call))
+    return list(dict.fromkeys(id(eqn.params["jaxpr"]) for eqn in calls.values()))
 
 
 class Cone(NamedTuple):
@@ -56,17 +61,14 @@ class Cone(NamedTuple):
 class _Rewriting:
     """One function whose results are looked at, with its calls and those who read their results."""
 
-    def __init__(self, jaxpr: Jaxpr, call: Any, function: int):
-        self.jaxpr, self.call, self.function = jaxpr, call, function
-        self.all_calls = [eqn for eqn in jaxpr.eqns if eqn.primitive is call]
-        self.calls = [eqn for eqn in self.all_calls if self._is_call(eqn)]
+    def __init__(self, jaxpr: Jaxpr, all_calls: dict[int, JaxprEqn], function: int):
+        self.jaxpr, self.all_calls = jaxpr, all_calls
+        self.calls = [eqn for eqn in all_calls.values() if id(eqn.params["jaxpr"]) == function]
+        self.function = function
         self.body: Jaxpr = self.calls[0].params["jaxpr"].jaxpr
         self.cones = _cones(self.body)
         # Of each result: the call that gives it, and its place.
         self.origins = {v: (n, j) for n, eqn in enumerate(self.calls) for j, v in enumerate(eqn.outvars)}
-
-    def _is_call(self, eqn: JaxprEqn) -> bool:
-        return eqn.primitive is self.call and id(eqn.params["jaxpr"]) == self.function
 
     def result(self) -> Jaxpr:
         if not self.cones:
@@ -81,7 +83,7 @@ class _Rewriting:
     def _readers(self) -> dict[int, _Reader]:
         """The other functions whose calls can repeat the arithmetic themselves."""
         calls: dict[int, list[JaxprEqn]] = {}
-        for eqn in self.all_calls:
+        for eqn in self.all_calls.values():
             if id(eqn.params["jaxpr"]) != self.function:
                 calls.setdefault(id(eqn.params["jaxpr"]), []).append(eqn)
         return {key: _Reader(group, self.origins, self.cones) for key, group in calls.items()}
@@ -89,7 +91,7 @@ class _Rewriting:
     def _kept(self, readers: dict[int, _Reader]) -> set[int]:
         """Places of results that the program itself, the next call of the function, or another call needs."""
         kept = {self.origins[v][1] for v in self.jaxpr.outvars if v in self.origins}
-        for eqn in self.all_calls:
+        for eqn in self.all_calls.values():
             reader = readers.get(id(eqn.params["jaxpr"]))
             for i, v in enumerate(eqn.invars):
                 if v in self.origins and (reader is None or i not in reader.places):
@@ -191,27 +193,41 @@ class _Rewritten:
         return values
 
     def jaxpr(self) -> Jaxpr:
-        eqns: list[JaxprEqn] = []
-        origins = self.old.origins
-        dropped: set[Any] = {v for v, (_, place) in origins.items() if place in self.cones}
-        number = 0
-        for eqn in self.old.jaxpr.eqns:
-            if self.old._is_call(eqn):
-                outvars = [self.values[number][v] for v in self.outvars]
-                eqns.append(eqn.replace(outvars=outvars, params={**eqn.params, "jaxpr": self.body}))
-                number += 1
-            elif eqn.primitive is self.old.call:
-                eqns.append(self._reading_call(eqn))
+        old = self.old
+        eqns, places = list(old.jaxpr.eqns), old.all_calls
+        values = iter(self.values)
+        for i, eqn in places.items():
+            if id(eqn.params["jaxpr"]) == old.function:
+                known = next(values)
+                outvars = [known[v] for v in self.outvars]
+                eqns[i] = eqn.replace(outvars=outvars, params={**eqn.params, "jaxpr": self.body})
             else:
-                if not dropped.isdisjoint(eqn.invars):
-                    for v in dict.fromkeys(eqn.invars):
-                        if v in dropped:
-                            dropped.remove(v)
-                            eqns.extend(self._in_place(v))
-                eqns.append(eqn)
-        used = set(self.old.jaxpr.outvars).union(*[eqn.invars for eqn in eqns])
-        eqns = [self._dropping(eqn, used) if eqn.primitive is self.old.call else eqn for eqn in eqns]
-        return self.old.jaxpr.replace(eqns=eqns)
+                eqns[i] = self._reading_call(eqn)
+        dropped = {v for v, (_, place) in old.origins.items() if place in self.cones}
+        others = [eqn.invars for i, eqn in enumerate(eqns) if i not in places]
+        read = set(chain.from_iterable(others))
+        remade = self._remade(eqns, places, dropped & read)
+        used = read.union(old.jaxpr.outvars, *[eqns[i].invars for i in places])
+        used.update(v for new in remade.values() for eqn in new for v in eqn.invars)
+        for i in places:
+            eqns[i] = self._dropping(eqns[i], used)
+        for i in sorted(remade, reverse=True):
+            eqns[i:i] = remade[i]
+        return old.jaxpr.replace(eqns=eqns)
+
+    def _remade(
+        self, eqns: Sequence[JaxprEqn], places: dict[int, JaxprEqn], wanted: set[Any]
+    ) -> dict[int, list[JaxprEqn]]:
+        """Of results that the program itself wants: the equations that make them, by where they go."""
+        remade: dict[int, list[JaxprEqn]] = {}
+        for i, eqn in enumerate(eqns):
+            if not wanted:
+                break
+            if i not in places and not wanted.isdisjoint(eqn.invars):
+                for v in dict.fromkeys(v for v in eqn.invars if v in wanted):
+                    wanted.remove(v)
+                    remade.setdefault(i, []).extend(self._in_place(v))
+        return remade
 
     def _in_place(self, v: Var) -> list[JaxprEqn]:
         """The equations that make a dropped result in the program itself."""
