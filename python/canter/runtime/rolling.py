@@ -58,16 +58,15 @@ def _longest_chain(eqns: Sequence[JaxprEqn], function: int) -> Chain | None:
     pattern: tuple[int, ...] | None = None
     given: dict[Any, int] = {}  # what the last call of the chain gives -> place among its results
     dependent: set[Any] = set()  # what depends on any call of the chain
+    effect = -1  # place of the last equation with effects
     for i, eqn in enumerate(eqns):
         if not _is_call(eqn, function):
-            if calls and not dependent.isdisjoint(v for v in eqn.invars if type(v) is not Literal):
+            if calls and not dependent.isdisjoint(eqn.invars):
                 dependent.update(eqn.outvars)
+            effect = i if eqn.effects else effect
             continue
-        found = tuple(-1 if type(v) is Literal else given.get(v, -1) for v in eqn.invars)
-        waits = any(
-            place < 0 and type(v) is not Literal and v in dependent
-            for v, place in zip(eqn.invars, found, strict=True)
-        )
+        found = tuple([given.get(v, -1) for v in eqn.invars])
+        waits = any(place < 0 and v in dependent for v, place in zip(eqn.invars, found, strict=True))
         if calls and (waits or (pattern is not None and found != pattern)):
             # The call before may begin a chain with this one.
             calls = calls[-1:] if not waits and len(calls) > 1 else []
@@ -80,8 +79,9 @@ def _longest_chain(eqns: Sequence[JaxprEqn], function: int) -> Chain | None:
         given = {v: j for j, v in enumerate(eqn.outvars)}
         dependent.update(eqn.outvars)
         if pattern is not None and (best is None or len(calls) > len(best.calls)):
-            if not any(other.effects for other in eqns[calls[0] : i]):
+            if effect < calls[0]:
                 best = Chain(list(calls), pattern)
+        effect = i if eqn.effects else effect
     return best
 
 

@@ -38,6 +38,8 @@ _RULES_ONLY = frozenset(("custom_jvp_call", "custom_vjp_call"))  # as light as t
 
 # Types of parameters that have two zeros, which are equal.
 _SIGNED = frozenset((float, complex, *(np.dtype(code).type for code in "efdFD")))
+# Types whose values are equal to ones of other types, or arrays.
+_NUMBERS = _SIGNED | {bool, int, list, np.ndarray, *(np.dtype(code).type for code in "?bBhHiIqQ")}
 
 outlined_call_p = Primitive("outlined_call", multiple_results=True)
 outlined_call_p.call_primitive = True
@@ -129,8 +131,8 @@ def _outline_value(value: Any) -> Any:
 class _Tokens:
     """Numbers that are equal for equations that differ only in their variables.
 
-    A number takes longer to find than two equations to compare, so that whole repetitions are compared
-    by their fields (`alike`), which says the same or, of unusual parameters, less.
+    To find a number takes longer than to compare two equations, so that whole repetitions are compared by
+    their fields (`repeat`).
     """
 
     def __init__(self, eqns: Sequence[JaxprEqn]):
@@ -140,55 +142,39 @@ class _Tokens:
         self.types: dict[int, int] = {}  # of types, by their identity; from 1, negative for literals
         self.programs: dict[int, int] = {}  # of inner programs, by their identity
         self.plain: set[Primitive] = set()  # those seen without inner programs
-        self.stretches: dict[int, Any] = {}  # by their start, of the length last asked for
-        self.length = 0
 
-    def alike(self, first: int, second: int, length: int) -> bool:
-        """Whether stretches of equations have the same numbers, as far as can be told from their fields."""
-        if length != self.length:
-            self.length = length
-            self.stretches.clear()
+    def repeat(self, start: int, stop: int, period: int) -> bool:
+        """Whether equations have the same numbers as those a period before them, from the second period on."""
+        eqns = self.eqns[start:stop]
+        operands = [v for eqn in eqns for v in eqn.invars]
+        results = [v.aval for eqn in eqns for v in eqn.outvars]
+        first = eqns[:period]
+        taken = sum(len(eqn.invars) for eqn in first)
+        given = sum(len(eqn.outvars) for eqn in first)
         try:
-            return bool(self._stretch(first) == self._stretch(second))
-        except ValueError:  # of arrays as parameters
+            return (
+                _is_periodic([eqn.primitive for eqn in eqns], period)
+                and _is_periodic([len(eqn.invars) for eqn in eqns], period)
+                and _is_periodic(list(map(type, operands)), taken)
+                and _is_periodic([v.aval for v in operands], taken)
+                and _is_periodic(results, given)
+                and _is_periodic(self._comparable(eqns, start), period)
+            )
+        except ValueError:  # of arrays inside of parameters
             return False
 
-    def _stretch(self, start: int) -> Any:
-        known = self.stretches.get(start)
-        if known is None:
-            known = self.stretches[start] = self._fields(start, start + self.length)
-        return known
-
-    def _fields(self, start: int, stop: int) -> Any:
-        eqns = self.eqns[start:stop]
-        invars = [v for eqn in eqns for v in eqn.invars]
-        plain: list[dict[str, Any]] = []
-        numbers = []
+    def _comparable(self, eqns: Sequence[JaxprEqn], start: int) -> list[Any]:
+        """What is equal for equal parameters: they themselves, or a number where that is not so."""
+        found: list[Any] = []
         for i, eqn in enumerate(eqns, start):
-            if eqn.params or eqn.effects:
-                primitive = eqn.primitive
-                if eqn.effects or (primitive not in self.plain and not self._is_plain(primitive, i)):
-                    numbers.append(self[i])
-                else:
-                    plain.append(eqn.params)
-        values = [value for params in plain for value in params.values()]
-        kinds = list(map(type, values))
-        if not _SIGNED.isdisjoint(kinds):
-            numbers.extend(value_key(value) for value in values if type(value) in _SIGNED)
-        return (
-            [eqn.primitive for eqn in eqns],
-            [len(eqn.invars) for eqn in eqns],
-            list(map(type, invars)),
-            [v.aval for v in invars],
-            [v.aval for eqn in eqns for v in eqn.outvars],
-            kinds,
-            numbers,
-            plain,
-        )
-
-    def _is_plain(self, primitive: Primitive, index: int) -> bool:
-        """Whether the parameters of a primitive can be compared as they are; known once it has a number."""
-        return self[index] >= 0 and primitive in self.plain
+            params, number = eqn.params, None
+            if eqn.effects or (params and not _NUMBERS.isdisjoint(map(type, params.values()))):
+                number = self[i]
+            elif params and eqn.primitive not in self.plain:
+                number = self[i]  # by which the primitive becomes known
+                number = None if eqn.primitive in self.plain else number
+            found.append(params if number is None else number)
+        return found
 
     def __getitem__(self, index: int) -> int:
         token = self.known[index]
@@ -252,6 +238,10 @@ class _Tokens:
         return "program", number
 
 
+def _is_periodic(values: list[Any], period: int) -> bool:
+    return values[period:] == values[: len(values) - period]
+
+
 def _is_program(value: Any) -> bool:
     return type(value) is ClosedJaxpr or type(value) is Jaxpr
 
@@ -269,9 +259,8 @@ def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
         least = (MIN_REPETITIONS - 1) * step
         if np.count_nonzero(equal) < least:
             continue
-        for first, length in _runs(equal):
-            if length >= least:
-                candidates.append((-(length + step), step, first, length))
+        for first, length in _runs(equal, least):
+            candidates.append((-(length + step), step, first, length))
     places = np.array(heavy)
     taken = np.zeros(len(tokens.eqns), bool)
     found = []
@@ -284,10 +273,12 @@ def _repetitions(tokens: _Tokens, heavy: Sequence[int]) -> list[Repetition]:
     return sorted(found)
 
 
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Start and length of each stretch of true flags."""
+def _runs(flags: np.ndarray, least: int) -> list[tuple[int, int]]:
+    """Start and length of each stretch of true flags that is not shorter than `least`."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(start), int(stop - start)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    long = lengths >= least
+    return list(zip(starts[long].tolist(), lengths[long].tolist(), strict=True))
 
 
 def _extended(
@@ -299,25 +290,19 @@ def _extended(
         return None
     periods = heavy[first + step : first + step + length] - here
     period = int(np.bincount(periods).argmax())
-    middle = int(here[np.argmax(periods == period)])
-    if taken[middle]:
+    first, length = _runs(periods == period, 1)[0]
+    start, stop = int(here[first]), int(here[first + length - 1]) + 1
+    if period < MIN_EQUATIONS or taken[start]:
         return None
-    start = stop = middle
+    if taken[start : stop + period].any() or not tokens.repeat(start, stop + period, period):
+        stop = start
     total = len(tokens.eqns)
-    while start >= period and not taken[start - period : start].any():
-        if not tokens.alike(start - period, start, period):
-            break
-        start -= period
-    while stop + 2 * period <= total and not taken[stop + period : stop + 2 * period].any():
-        if not tokens.alike(stop, stop + period, period):
-            break
-        stop += period
     while start > 0 and not taken[start - 1] and tokens[start - 1] == tokens[start - 1 + period]:
         start -= 1
     while stop + period < total and not taken[stop + period] and tokens[stop] == tokens[stop + period]:
         stop += 1
     repeats = (stop + period - start) // period
-    if repeats < MIN_REPETITIONS or period < MIN_EQUATIONS or taken[start : stop + period].any():
+    if repeats < MIN_REPETITIONS or taken[start : stop + period].any():
         return None
     return Repetition(start, period, repeats)
 
