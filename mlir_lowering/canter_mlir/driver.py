@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from canter.core import config
 from canter.core.dimensions import has_symbolic_shapes
 from canter.core.effects import lowerable_effects, ordered_effects
-from canter.core.jaxpr import ClosedJaxpr, Literal
-from canter.core.memory import Space
+from canter.core.jaxpr import ClosedJaxpr
+from canter.core.memory import host_kinds
 from canter.core.mesh import explicit_mesh
 from canter.core.tracing import paused_garbage_collection
 
@@ -254,7 +254,8 @@ def _emit_main(
         _add_shardings(
             result_attributes[len(tokens) :], builder, placement.out_shardings, out_types[len(tokens) :]
         )
-        _add_memories(result_attributes[len(tokens) :], builder, jaxpr)
+        _add_memories(arg_attributes[first:], builder, jaxpr.in_avals)
+        _add_memories(result_attributes[len(tokens) :], builder, jaxpr.out_avals)
         _add_layouts(arg_attributes[first:], builder, placement.in_layouts)
         _add_layouts(result_attributes[len(tokens) :], builder, placement.out_layouts)
     if index:
@@ -325,15 +326,11 @@ def _add_shardings(
             own["mhlo.memory_kind"] = builder.types.string(memory)
 
 
-def _add_memories(attributes: list[dict[str, Any]], builder: ModuleContext, jaxpr: Any) -> None:
-    """Results that the program itself brings to the host stay there, however the compiler splits them."""
-    placed: dict[Any, Any] = {}
-    for eqn in jaxpr.eqns:
-        if eqn.primitive.name == "device_put":
-            placed.update(zip(eqn.outvars, eqn.params["devices"], strict=True))
-    for own, result in zip(attributes, jaxpr.outvars if placed else (), strict=False):
-        if type(result) is not Literal and placed.get(result) is Space.Host:
-            own.setdefault("mhlo.memory_kind", builder.types.string(Space.Host.value))
+def _add_memories(attributes: list[dict[str, Any]], builder: ModuleContext, avals: Sequence[Any]) -> None:
+    """Values that are in the host's memory stay there, however the compiler splits them."""
+    for own, kind in zip(attributes, host_kinds(avals), strict=True):
+        if kind is not None:
+            own.setdefault("mhlo.memory_kind", builder.types.string(kind))
 
 
 def _add_layouts(attributes: list[dict[str, Any]], builder: ModuleContext, layouts: Sequence[Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .memory import Space
 
 __all__ = [
     "AbstractToken",
@@ -19,6 +20,7 @@ __all__ = [
     "ShapedArray",
     "abstract_token",
     "get_aval",
+    "aval_in",
     "python_scalar_aval",
     "register_aval",
     "typematch",
@@ -34,6 +36,7 @@ class AbstractValue:
 
     vma: frozenset[Any] = frozenset()  # the manual mesh axes along which values vary
     layout: Any = None  # how explicit mesh axes split the values
+    memory: Any = None  # where the values are, if not in the devices' own memory
 
     def to_tangent_aval(self) -> AbstractValue:
         """The aval of a tangent of a value of this aval."""
@@ -81,12 +84,13 @@ def _split_text(size: Any, axes: tuple[Any, ...]) -> str:
 
 
 def _rebuild_aval(
-    shape: Any, dtype: Any, weak_type: bool, vma: frozenset[Any], layout: Any = None
+    shape: Any, dtype: Any, weak_type: bool, vma: frozenset[Any], layout: Any = None, memory: Any = None
 ) -> ShapedArray:
-    return ShapedArray(shape, dtype, weak_type, vma=vma, layout=layout)
+    return ShapedArray(shape, dtype, weak_type, vma=vma, layout=layout, memory_space=memory)
 
 
 _KEEP: Any = object()
+_DEVICE = Space.Device
 
 
 def _layout_of(sharding: Any, ndim: int) -> Any:
@@ -109,6 +113,8 @@ class ShapedArray(AbstractValue):
       layout: how the explicit axes of a mesh split the array, a `NamedSharding` over an abstract mesh; None where
         none splits it, so that types are the same objects whether or not a mesh is in force.
       sharding: instead of the layout, a `NamedSharding` over any mesh, of which the explicit axes count.
+      memory_space: the memory that values are in, a `canter.memory.Space`; None is the devices' own. `memory` is None
+        for that one too.
 
     Example:
       >>> from canter.core.avals import ShapedArray
@@ -116,7 +122,7 @@ class ShapedArray(AbstractValue):
       'f32[2,3]'
     """
 
-    __slots__ = ("_hash", "_tangent", "dtype", "layout", "shape", "vma", "weak_type")
+    __slots__ = ("_hash", "_rest", "_tangent", "dtype", "layout", "memory", "shape", "vma", "weak_type")
 
     shape: tuple[int, ...]
     dtype: Any
@@ -131,6 +137,7 @@ class ShapedArray(AbstractValue):
         vma: frozenset[Any] = _nowhere,
         layout: Any = None,
         sharding: Any = None,
+        memory_space: Space | None = None,
     ):
         self.shape = shape if type(shape) is tuple else tuple(shape)
         if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
@@ -141,9 +148,14 @@ class ShapedArray(AbstractValue):
         if sharding is not None:
             layout = _layout_of(sharding, len(self.shape))
         self.layout = layout
-        if vma or layout is not None:
-            self._hash = hash((self.shape, dtype, weak_type, vma, layout))
+        if memory_space is _DEVICE:
+            memory_space = None
+        self.memory = memory_space
+        if vma or layout is not None or memory_space is not None:
+            self._rest: Any = (vma, layout, memory_space)
+            self._hash = hash((self.shape, dtype, weak_type, self._rest))
         else:
+            self._rest = None  # most types: compared at once
             self._hash = hash((self.shape, dtype, weak_type))
         self._tangent: ShapedArray | None = None
 
@@ -157,12 +169,11 @@ class ShapedArray(AbstractValue):
             and self.shape == other.shape
             and self.dtype == other.dtype
             and self.weak_type == other.weak_type
-            and self.vma == other.vma
-            and self.layout == other.layout
+            and self._rest == other._rest
         )
 
     def __reduce__(self) -> Any:
-        return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma, self.layout)
+        return _rebuild_aval, (self.shape, self.dtype, self.weak_type, self.vma, self.layout, self.memory)
 
     @property
     def sharding(self) -> Any:
@@ -175,6 +186,11 @@ class ShapedArray(AbstractValue):
 
         mesh = explicit_mesh() or empty_abstract_mesh
         return NamedSharding(mesh, PartitionSpec(*[None] * len(self.shape)))
+
+    @property
+    def memory_space(self) -> Space:
+        """The memory that values of this type are in."""
+        return self.memory or _DEVICE
 
     @property
     def ndim(self) -> int:
@@ -196,6 +212,7 @@ class ShapedArray(AbstractValue):
         weak_type: bool | None = None,
         vma: frozenset[Any] | None = None,
         layout: Any = _KEEP,
+        memory_space: Space | None = None,
     ) -> ShapedArray:
         """A copy with some fields changed; another shape has no layout, unless it is given."""
         if layout is _KEEP:
@@ -206,12 +223,11 @@ class ShapedArray(AbstractValue):
             self.weak_type if weak_type is None else weak_type,
             vma=self.vma if vma is None else vma,
             layout=layout,
+            memory_space=self.memory if memory_space is None else memory_space,
         )
 
     def strip_weak_type(self) -> ShapedArray:
-        return (
-            ShapedArray(self.shape, self.dtype, vma=self.vma, layout=self.layout) if self.weak_type else self
-        )
+        return self.update(weak_type=False) if self.weak_type else self
 
     def to_tangent_aval(self) -> ShapedArray:
         """The same aval for inexact dtypes, float0 for the others."""
@@ -224,7 +240,10 @@ class ShapedArray(AbstractValue):
 
     def str_short(self, short_dtypes: bool = True) -> str:
         name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
-        return name + self._shape_text()
+        return name + self._memory_text() + self._shape_text()
+
+    def _memory_text(self) -> str:
+        return "" if self.memory is None else f"<{self.memory.name.lower()}>"
 
     def _shape_text(self) -> str:
         layout = self.layout
@@ -238,10 +257,18 @@ class ShapedArray(AbstractValue):
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
-        return f"ShapedArray({self.dtype.name}{self._shape_text()}{weak})"
+        return f"ShapedArray({self.dtype.name}{self._memory_text()}{self._shape_text()}{weak})"
 
     def __str__(self) -> str:
         return f"{'~' if self.weak_type else ''}{self.str_short(short_dtypes=False)}"
+
+
+def aval_in(aval: Any, target: Any) -> Any:
+    """The type of an array that is put to a sharding, or to a `Space`."""
+    space = Space.of(target)
+    if space is None or not isinstance(aval, ShapedArray) or aval.memory_space is space:
+        return aval
+    return aval.update(memory_space=space)
 
 
 class AbstractToken(AbstractValue):
@@ -361,5 +388,7 @@ def typeof(x: Any) -> Any:
 def typematch(a: AbstractValue, b: AbstractValue) -> bool:
     """True when two avals are equal but for weak types, and for the manual axes along which they vary."""
     if isinstance(a, ShapedArray) and isinstance(b, ShapedArray):
-        return a is b or (a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout)
+        return a is b or (
+            a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout and a.memory is b.memory
+        )
     return a is b or a == b

@@ -81,6 +81,9 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
     else:
         result = rule(*avals, **params)
     out, effects = result if primitive.effectful else (result, no_effects)
+    if not primitive.call_primitive and any(map(_memory_of, avals)):
+        # Nearly all programs work in one memory.
+        out = importlib.import_module("canter.lax.memories").with_memories(primitive, avals, out)
     if primitive.call_primitive or (primitive.varying_rule is None and not any(map(_vma_of, avals))):
         return out, effects
     return _with_varying(primitive, avals, params, out), effects
@@ -88,6 +91,7 @@ def _apply_abstract_rule(primitive: Primitive, avals: Any, params: dict[str, Any
 
 _vma_of = operator.attrgetter("vma")
 _layout_of = operator.attrgetter("layout")
+_memory_of = operator.attrgetter("memory")
 
 
 def _asks_for_layout(avals: Any, params: dict[str, Any]) -> bool:

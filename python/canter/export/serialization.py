@@ -17,6 +17,7 @@ from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.effects import Effect, lowerable_effects
 from ..core.explicit import typed
+from ..core.memory import Space
 from ..core.mesh import AbstractDevice, AbstractMesh, AxisType
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding
@@ -38,7 +39,7 @@ _DIGEST_SIZE = 16
 _VERSION_OF_MODULE = re.compile(rb"ML\xefR\rStableHLO_v(\d+)\.(\d+)\.(\d+)\0")
 _PLATFORM_CHECK, _CUSTOM_CALL_CHECK = range(2)
 _HLO_SHARDING = 1
-_DEVICE_MEMORY = 1
+_MEMORIES = (None, Space.Device, Space.Host, Space.Any)  # by their numbers
 _NO_SHARDING: dict[str, Any] = {}
 
 
@@ -114,11 +115,12 @@ def _table(exported: Exported, vjp_order: int) -> dict[str, Any]:
 
 def _aval(aval: Any, known: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     """The table of a type; equal types have the same."""
-    key = aval.shape, aval.dtype
+    key = aval.shape, aval.dtype, aval.memory
     table = known.get(key)
     if table is None:
         shape = list(map(str, aval.shape))
-        table = {"shape": shape, "dtype": _dtype_number(aval.dtype), "memory_space": _DEVICE_MEMORY}
+        memory = _MEMORIES.index(aval.memory_space)
+        table = {"shape": shape, "dtype": _dtype_number(aval.dtype), "memory_space": memory}
         known[key] = table
     return table
 
@@ -338,10 +340,14 @@ class _TableReader:
         return tuple(map(self.aval, tables))
 
     def aval(self, table: dict[str, Any]) -> Any:
-        key = tuple(table["shape"] or ()), table["dtype"]
+        key = tuple(table["shape"] or ()), table["dtype"], table["memory_space"]
         found = self.known_avals.get(key)
         if found is None:
-            found = self.known_avals[key] = ShapedArray(tuple(map(self.dimension, key[0])), _dtype_of(key[1]))
+            dims, memory = (
+                tuple(map(self.dimension, key[0])),
+                _picked(_MEMORIES, [key[2] or 0], 0, "memories")[0],
+            )
+            found = self.known_avals[key] = ShapedArray(dims, _dtype_of(key[1]), memory_space=memory)
         return found
 
     def dimension(self, text: str) -> Any:

@@ -14,7 +14,7 @@ from ..core.primitive import Primitive
 from ..core.trace import Tracer, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer
 from ..transforms import rules
-from ..transforms.rules import Zero, array_ops, deflinear, is_undefined_primal
+from ..transforms.rules import Zero, array_ops, deflinear, in_memory_of, is_undefined_primal
 from .common import (
     FLOATING,
     NUMBER,
@@ -472,7 +472,10 @@ def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:
             f"full_like must be called with scalar fill_value, got shape {get_aval(fill_value).shape}."
         )
     filled = _fill(new_shape, fill_value, new_dtype, weak_type)
-    layout = None if shape is not None else getattr(getattr(x, "aval", None), "layout", None)
+    aval = getattr(x, "aval", None)
+    if getattr(aval, "memory", None) is not None:
+        filled = in_memory_of(filled, aval)
+    layout = None if shape is not None else getattr(aval, "layout", None)
     if layout is None:
         return filled
     return array_ops.resharded(filled, layout if isinstance(x, Tracer) else x.sharding)

@@ -18,7 +18,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding
 
-__all__ = ["Application", "infer"]
+__all__ = ["Application", "infer", "is_foreign"]
 
 Entries = tuple[tuple[Any, ...], ...]
 
@@ -150,7 +150,7 @@ def infer(primitive: Primitive, avals: Any, params: dict[str, Any]) -> Any:
     """
     from .explicit_rules import RULES
 
-    if primitive.name in _OWN_RULES or (primitive.name not in RULES and _is_foreign(primitive)):
+    if primitive.name in _OWN_RULES or (primitive.name not in RULES and is_foreign(primitive)):
         return primitive.abstract_rule(*avals, **params)  # type: ignore[misc]
     mesh = _mesh_of(primitive, avals)
     bare = [aval if aval.layout is None else aval.update(layout=None) for aval in avals]
@@ -216,7 +216,7 @@ def _sums(application: Application) -> dict[str, Any]:
     return {"unreduced": total}
 
 
-def _is_foreign(primitive: Primitive) -> bool:
+def is_foreign(primitive: Primitive) -> bool:
     """Whether a primitive was declared outside of Canter: its results are split as its own rule says."""
     module = getattr(primitive.abstract_rule, "__module__", None) or ""
     return module.partition(".")[0] != "canter" and not primitive.elementwise

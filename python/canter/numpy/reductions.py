@@ -524,8 +524,9 @@ def _mean(a: Any, where: Any, *, axis: Any, dtype: Any, keepdims: bool) -> Any:
     axes = canonical_axes(axis, len(shape))
     total = lax.reduce_sum(_masked(convert(a, computing), where, 0), axes)
     count = _element_count(shape, axes, where, _real_of(computing))
-    out = _over(total, count)
-    out = convert(out, result)
+    if keepdims and isinstance(count, int):
+        total, keepdims = _restore_axes(total, axes, shape), False
+    out = convert(_over(total, count), result)
     if (
         dtype_rank(result) == 1 and where is not None
     ):  # an integer has no nan: all bits are set, as in a division by 0
@@ -589,7 +590,13 @@ def _variance(a: Any, where: Any, mean: Any, correction: Any, axis: Any, dtype: 
     a = convert(a, computing)
     count = _element_count(shape, axes, where, _real_of(computing))
     if mean is None:
-        centre = _restore_axes(_over(lax.reduce_sum(_masked(a, where, 0), axes), count), axes, shape)
+        sums = lax.reduce_sum(_masked(a, where, 0), axes)
+        # With its dimensions back before the division: a number would leave the memory in which `a` is.
+        centre = (
+            _over(_restore_axes(sums, axes, shape), count)
+            if isinstance(count, int)
+            else _restore_axes(_over(sums, count), axes, shape)
+        )
     else:
         centre = convert(mean, computing)
     centred = lax.sub(a, broadcast_to(centre, shape))

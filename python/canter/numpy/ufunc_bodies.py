@@ -15,16 +15,23 @@ from canter import lax
 from canter.core import dtypes
 from canter.core.avals import get_aval
 from canter.lax.common import const
+from canter.transforms.rules import in_memory_of
 
-from .util import broadcast_arrays_to_common, convert, dtype_rank, is_inexact
+from .util import broadcast_arrays_to_common, convert, dtype_rank, is_inexact, shape_of
 
 _PI = math.pi
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:
     """select with operands of equal dtype broadcast to one shape."""
-    condition, x, y = broadcast_arrays_to_common("where", condition, x, y)
-    return lax.select(condition, x, y)
+    given = condition, x, y
+    broadcast = broadcast_arrays_to_common("where", *given)
+    home = next((aval for aval in map(get_aval, given) if aval.memory is not None and aval.shape), None)
+    if home is not None:
+        broadcast = [
+            b if shape_of(g) else in_memory_of(b, home) for b, g in zip(broadcast, given, strict=True)
+        ]
+    return lax.select(*broadcast)
 
 
 def _kind(x: Any) -> int:

@@ -17,9 +17,11 @@ import numpy as np
 
 from canter import lax
 from canter.core import dtypes
+from canter.core.avals import get_aval
 from canter.core.trace import Tracer
 from canter.lax.conversion import as_array
 from canter.runtime.composite import composite
+from canter.transforms.rules import in_memory_of
 
 from . import ufunc_bodies as bodies, ufuncs
 from .index_plan import AT, FULL, Plan, has_operand, read_index, result_shape, with_new_axes
@@ -60,8 +62,9 @@ def _restored(out: Any, x: Any) -> Any:
 
 
 def _as_values(values: Any, x: Any) -> Any:
-    """Values in x's dtype."""
-    return convert(values if type(values) in PYTHON_RANK else as_array(values), dtype_of(x))
+    """Values in x's dtype and memory."""
+    values = convert(values if type(values) in PYTHON_RANK else as_array(values), dtype_of(x))
+    return in_memory_of(values, get_aval(x))
 
 
 @composite(static_argnames=("plan", "kind"))

@@ -257,7 +257,7 @@ def _iter(self: Any) -> Iterator[Any]:
     if self.is_deleted():
         raise deleted_error(self)
     # One copy to the host and small ones back are many times as fast as a program per row.
-    row_aval = ShapedArray(aval.shape[1:], aval.dtype, aval.weak_type)
+    row_aval = aval.update(shape=aval.shape[1:])
     sharding, committed = self._sharding, self._committed
     if type(sharding) is not SingleDeviceSharding:  # rows of an array over several devices may go anywhere
         sharding, committed = sharding_of(current_default_device()), False
@@ -381,7 +381,7 @@ def _parts(self: Any) -> list[Any]:
     """The parts on devices of this process, as arrays. Those that jaxlib cuts out do not know their type."""
     aval = self.aval
     shape = self._sharding.shard_shape(aval.shape)
-    own = ShapedArray(shape, aval.dtype, aval.weak_type)
+    own = aval.update(shape=shape, layout=None)
     parts = jaxlib_door.parts_of(self)
     if self._sharding.num_devices == 1 and parts:
         # jaxlib gives the array itself, with its own sharding.

@@ -27,7 +27,7 @@ from canter_pjrt.jaxlib_door import (
 )
 
 from ..core import dtypes, pytree
-from ..core.avals import ShapedArray, get_aval
+from ..core.avals import ShapedArray, aval_in, get_aval
 from ..core.explicit import check_sums, typed
 from ..core.memory import Space
 from ..core.mesh import AbstractMesh, Mesh, current_context
@@ -51,6 +51,7 @@ __all__ = [
     "place_on",
     "put",
     "put_pieces",
+    "put_type",
     "to_device",
 ]
 
@@ -85,7 +86,7 @@ def to_device(value: Any, aval: ShapedArray | None = None, sharding: Any = None)
         device = current_default_device()
         sharding = sharding_of(device)
     elif type(sharding) is SingleDeviceSharding:
-        device = sharding._device
+        device, aval = sharding._device, aval_in(aval, sharding)
     else:
         return _to_devices(np.asarray(value, aval.dtype), aval, sharding)
     host = value if type(value) is np.ndarray and value.dtype is aval.dtype else np.asarray(value, aval.dtype)
@@ -98,7 +99,12 @@ def _to_devices(host: np.ndarray, aval: ShapedArray, sharding: Any) -> Any:
         whole = sharding.update(spec=sharding.spec.update(unreduced=frozenset()))
         return _resharder(sharding)(_to_devices(host, aval, whole))
     parts = sharding.addressable_devices_indices_map(aval.shape)
-    return put_pieces(typed(aval, sharding), sharding, [host[index] for index in parts.values()])
+    return put_pieces(put_type(aval, sharding), sharding, [host[index] for index in parts.values()])
+
+
+def put_type(aval: Any, sharding: Any) -> Any:
+    """The type of an array with a sharding, and in its memory."""
+    return aval_in(typed(aval, sharding), sharding)
 
 
 def put_pieces(aval: ShapedArray, sharding: Any, pieces: list[np.ndarray]) -> Any:
@@ -106,7 +112,7 @@ def put_pieces(aval: ShapedArray, sharding: Any, pieces: list[np.ndarray]) -> An
     devices = list(sharding._local)
     if not sharding.is_fully_replicated and any(sharding._replica_ids(len(aval.shape)).values()):
         # jaxlib cannot put one piece of memory on some of the devices in one call.
-        part = ShapedArray(sharding.shard_shape(aval.shape), aval.dtype, aval.weak_type)
+        part = aval.update(shape=sharding.shard_shape(aval.shape))
         arrays = [
             batched_device_put(part, part_sharding(device, sharding), [piece], [device], True, True)
             for device, piece in zip(devices, pieces, strict=True)
@@ -235,7 +241,7 @@ def _put_array(array: Any, sharding: Any, semantics: Any) -> Any:
 
 def _reshard(array: Any, own: Any, sharding: Any, semantics: Any) -> Any:
     """The array in another layout over devices: without a copy where only the names differ."""
-    aval, ndim = typed(array.aval, sharding), len(array.aval.shape)
+    aval, ndim = put_type(array.aval, sharding), len(array.aval.shape)
     if isinstance(own, DeviceSharding) and isinstance(sharding, DeviceSharding):
         if own._device_assignment != sharding._device_assignment and own.device_set == sharding.device_set:
             # The devices stand in another order: first the same parts in that order.
@@ -288,7 +294,7 @@ device_put_p = Primitive("device_put", multiple_results=True)
 @device_put_p.def_abstract_eval
 def _abstract(*avals: Any, devices: Any, srcs: Any, copy_semantics: Any) -> list[Any]:
     return [
-        typed(*pair) if type(pair[1]) is NamedSharding else pair[0]
+        put_type(*pair) if type(pair[1]) is NamedSharding else aval_in(*pair)
         for pair in zip(avals, devices, strict=True)
     ]
 
@@ -325,13 +331,18 @@ def _transpose(cotangents: Any, *args: Any, devices: Any, srcs: Any, copy_semant
     if moving:
         back = device_put_p.bind(
             *(cotangents[i] for i in moving),
-            devices=tuple(srcs[i] for i in moving),
+            devices=tuple(_source(args[i].aval, srcs[i], cotangents[i]) for i in moving),
             srcs=tuple(devices[i] for i in moving),
             copy_semantics=(_COPY,) * len(moving),
         )
         for i, cotangent in zip(moving, back, strict=True):
             result[i] = cotangent
     return result
+
+
+def _source(aval: Any, src: Any, cotangent: Any) -> Any:
+    """Where a cotangent goes: to where the operand came from, or at least to its memory."""
+    return src if src is not None or get_aval(cotangent).memory is aval.memory else aval.memory_space
 
 
 def _batch(args: Any, dims: Any, **params: Any) -> Any:

@@ -13,6 +13,8 @@ from canter_pjrt.jaxlib_door import (
     batched_copy_array_to_devices_with_sharding,
 )
 
+from ..core.avals import aval_in
+
 __all__ = ["Format", "Layout", "custom_layouts"]
 
 
@@ -228,7 +230,9 @@ def copied_to(array: Any, sharding: Any, semantics: Any = ArrayCopySemantics.REU
 
             return relaid(to_device(array._value, array.aval, sharding), order)
     devices = sharding._internal_device_list
-    return batched_copy_array_to_devices_with_sharding([array], [devices], [sharding], [semantics])[0]
+    copied = batched_copy_array_to_devices_with_sharding([array], [devices], [sharding], [semantics])[0]
+    aval = aval_in(array.aval, sharding)
+    return copied if aval is array.aval else copied._rewrap_with_aval_and_sharding(aval, sharding)
 
 
 @functools.lru_cache(maxsize=256)

@@ -17,14 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from canter_pjrt.jaxlib_door import ArrayImpl, JaxRuntimeError, array_result_handler, platform_of
+from canter_pjrt.jaxlib_door import (
+    ArrayImpl,
+    JaxRuntimeError,
+    SingleDeviceSharding,
+    array_result_handler,
+    platform_of,
+)
 
 from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
 from ..core.dimensions import has_symbolic_shapes
 from ..core.effects import no_effects, ordered_effects, shardable_ordered_effects
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, Literal, subjaxprs
-from ..core.memory import Space
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, subjaxprs
+from ..core.memory import Space, host_kinds
 from ..core.mesh import AbstractMesh, Mesh
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import array_wrappers, dispatch_registry
@@ -614,7 +620,7 @@ def _place_of_call(
 ) -> Place:
     if chosen is not None:
         return Place(chosen, True)
-    if shardings is not None or _names_meshes(args, closed) or any(memory_of_results(closed)):
+    if shardings is not None or _names_meshes(args, closed) or in_host_memory(closed):
         from .spmd import layout_of_call
 
         layout = layout_of_call(args, describe, closed, shardings)
@@ -628,7 +634,15 @@ def _names_meshes(args: Sequence[Any], closed: ClosedJaxpr) -> bool:
     """Whether a mesh may be in play: most calls are told here that none is."""
     if config.mesh_context.value is not None or program_shardings(closed):
         return True
-    return any(isinstance(getattr(arg, "sharding", None), DeviceSharding) for arg in args)
+    return any(map(_on_several_or_host, args))
+
+
+def _on_several_or_host(arg: Any) -> bool:
+    """Whether an argument lies elsewhere than in the usual memory of one device."""
+    sharding = getattr(arg, "sharding", None)
+    if type(sharding) is SingleDeviceSharding:
+        return sharding.memory_kind == Space.Host.value
+    return isinstance(sharding, DeviceSharding)
 
 
 def program_shardings(closed: ClosedJaxpr) -> tuple[Any, ...]:
@@ -655,22 +669,12 @@ def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
         yield from _shardings_in(inner)
 
 
-def memory_of_results(closed: ClosedJaxpr) -> tuple[Any, ...]:
-    """For each result what `device_put` brought it to, where that is another memory; else None."""
+def in_host_memory(closed: ClosedJaxpr) -> bool:
+    """Whether arguments or results of a program are in the host's memory."""
     found = closed.memo.get("memories")
     if found is None:
-        targets: dict[Any, Any] = {}
-        for eqn in closed.jaxpr.eqns:
-            if eqn.primitive.name == "device_put":
-                targets.update(zip(eqn.outvars, eqn.params["devices"], strict=True))
-        kinds = [None if type(v) is Literal else _other_memory(targets.get(v)) for v in closed.jaxpr.outvars]
-        found = closed.memo["memories"] = tuple(kinds)
+        found = closed.memo["memories"] = any(host_kinds((*closed.in_avals, *closed.out_avals)))
     return found
-
-
-def _other_memory(target: Any) -> Any:
-    kind = target.value if isinstance(target, Space) else getattr(target, "memory_kind", None)
-    return kind if kind is not None and kind != "device" else None
 
 
 _SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}

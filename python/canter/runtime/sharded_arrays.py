@@ -11,9 +11,8 @@ from canter_pjrt.jaxlib_door import ArrayImpl, Sharding, SingleDeviceSharding, m
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
-from ..core.explicit import typed
 from ..core.sharding import DeviceSharding, NamedSharding
-from .device_put import put, put_pieces, to_device
+from .device_put import put, put_pieces, put_type, to_device
 
 __all__ = [
     "local_view",
@@ -72,7 +71,9 @@ def make_array_from_callback(
         parts = [part if isinstance(part, ArrayImpl) else np.asarray(part, dtype) for part in parts]
     if isinstance(sharding, DeviceSharding) and parts and all(type(part) is np.ndarray for part in parts):
         aval = ShapedArray(shape, _dtype_of(parts, dtype))
-        return put_pieces(typed(aval, sharding), sharding, [np.asarray(part, aval.dtype) for part in parts])
+        return put_pieces(
+            put_type(aval, sharding), sharding, [np.asarray(part, aval.dtype) for part in parts]
+        )
     parts = [
         put(part, SingleDeviceSharding(device, memory_kind=sharding.memory_kind))
         for part, device in zip(parts, indices, strict=True)
@@ -96,7 +97,7 @@ def _joined(aval: ShapedArray, sharding: Any, parts: Sequence[Any]) -> Any:
     if isinstance(sharding, SingleDeviceSharding):
         (part,) = parts
         return part
-    return make_array(typed(aval, sharding), sharding, list(parts), committed=True)
+    return make_array(put_type(aval, sharding), sharding, list(parts), committed=True)
 
 
 def make_array_from_single_device_arrays(

@@ -20,6 +20,7 @@ from canter_pjrt.jaxlib_door import (
 from ..core.avals import get_aval
 from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr
+from ..core.memory import host_kinds
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
@@ -39,7 +40,7 @@ from .program import (
     _physical,
     _result_handler,
     check_may_run,
-    memory_of_results,
+    in_host_memory,
     program_shardings,
 )
 
@@ -76,7 +77,6 @@ def layout_of_call(
             sources.append((own, functools.partial(_in_words, words, describe, position)))
     sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
     sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
-    memories = memory_of_results(closed)
     asked = shardings is not None and any((*shardings[0], *shardings[1]))
     if asked or any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
         devices, mesh = _common_devices(sources)
@@ -84,11 +84,11 @@ def layout_of_call(
         mesh = current_context().concrete
         if mesh is not None and not sources:
             devices = mesh._flat_devices_tuple
-        elif any(memories):
+        elif in_host_memory(closed):
             devices, mesh = _common_devices(sources or [(sharding_of(current_default_device()), str)])
         else:
             return None
-    for position, (out, kind) in enumerate(zip(outs, memories, strict=True)):
+    for position, (out, kind) in enumerate(zip(outs, host_kinds(closed.out_avals), strict=True)):
         if out is None and kind is not None and len(devices) == 1 and mesh is None:
             outs[position] = SingleDeviceSharding(devices[0], memory_kind=kind)
     if mesh is not None and mesh.explicit_axes:
@@ -144,12 +144,11 @@ def _as_typed(asked: Any, aval: Any, mesh: Mesh) -> Any:
     if asked is not None or shape is None:
         return asked
     if aval.layout is None:
-        return (
-            NamedSharding(mesh, PartitionSpec(*[None] * len(shape))) if mesh.are_all_axes_explicit else None
-        )
-    spec = aval.layout.spec
-    if mesh.are_all_axes_explicit or spec.unreduced or spec.reduced:
-        return NamedSharding(mesh, spec)
+        spec = PartitionSpec(*[None] * len(shape)) if mesh.are_all_axes_explicit else None
+    else:
+        spec = aval.layout.spec
+    if spec is not None and (mesh.are_all_axes_explicit or spec.unreduced or spec.reduced):
+        return NamedSharding(mesh, spec, memory_kind=host_kinds([aval])[0])
     return None
 
 

@@ -35,7 +35,7 @@ def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:
             from ..core.explicit import without_dimension  # few programs have layouts in their types
 
             layout = without_dimension(layout, dim)
-        known = _unbatched[key] = ShapedArray(kept, aval.dtype, aval.weak_type, vma=aval.vma, layout=layout)
+        known = _unbatched[key] = aval.update(shape=kept, layout=layout)
     return known
 
 
@@ -44,7 +44,7 @@ def batched_aval(aval: ShapedArray, dim: int | None, size: int, axes: tuple[Any,
     if dim is None:
         return aval
     shape = aval.shape
-    batched = ShapedArray((*shape[:dim], size, *shape[dim:]), aval.dtype, aval.weak_type, vma=aval.vma)
+    batched = aval.update(shape=(*shape[:dim], size, *shape[dim:]))
     if aval.layout is None and not axes:
         return batched
     from ..core.explicit import with_dimension

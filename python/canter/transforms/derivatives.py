@@ -23,7 +23,7 @@ from .calling import FlatFunction, debug_info, function_name, normalize_argnums,
 from .jvp import jvp_flat, without_tangents
 from .linearize import linearize_flat
 from .pull_back import PullBack
-from .rules import array_ops, as_result, instantiate_zeros, matchaxis, seed_of, zeros_like_aval
+from .rules import array_ops, as_result, in_memory_of, instantiate_zeros, matchaxis, seed_of, zeros_like_aval
 from .transpose import backward_pass
 from .zeros import UndefinedPrimal, Zero, has_tangents
 
@@ -325,7 +325,7 @@ def jvp(
 def _checked_tangent(what: str, index: int, aval: Any, tangent: Any, fun: Any, tree: Any) -> Any:
     expected, given = aval.to_tangent_aval(), get_aval(tangent)
     if expected.shape == given.shape and (typematch(expected, given) or expected.dtype == given.dtype):
-        return Zero(expected) if expected.dtype == dtypes.float0 else tangent
+        return Zero(expected) if expected.dtype == dtypes.float0 else in_memory_of(tangent, expected)
     if given.weak_type and given.shape == expected.shape and has_tangents(expected) and has_tangents(given):
         return array_ops.convert_element_type(tangent, expected.dtype)
     kind = ValueError if expected.shape != given.shape or what == "linearize" else TypeError
@@ -748,7 +748,7 @@ def _standard_basis(values: Sequence[Any]) -> tuple[list[Any], int]:
     bases, offset = [], 0
     for aval, size in zip(avals, sizes, strict=True):
         eye = array_ops.eye(total, size, offset, aval.dtype)
-        bases.append(array_ops.reshape(eye, (total, *aval.shape)))
+        bases.append(in_memory_of(array_ops.reshape(eye, (total, *aval.shape)), aval))
         offset -= size
     return bases, total
 

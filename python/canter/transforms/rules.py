@@ -36,6 +36,7 @@ __all__ = [
     "defreducer",
     "defvectorized",
     "forget_seeds",
+    "in_memory_of",
     "instantiate_zeros",
     "is_undefined_primal",
     "matchaxis",
@@ -112,11 +113,19 @@ def zeros_like_aval(aval: Any) -> Any:
     if aval.dtype == dtypes.float0:
         return np.zeros(aval.shape, dtypes.float0)
     zeros = array_ops.full(aval.shape, 0, aval.dtype)
-    return zeros if aval.layout is None else with_layout(zeros, aval)
+    return zeros if aval.layout is aval.memory is None else with_layout(zeros, aval)
+
+
+def in_memory_of(x: Any, aval: Any) -> Any:
+    """An array in the memory that an aval names."""
+    if get_aval(x).memory is aval.memory:
+        return x
+    return array_ops.move_to_memory(x, aval.memory_space)
 
 
 def with_layout(x: Any, aval: Any) -> Any:
-    """An array whose type has the layout that an aval has."""
+    """An array whose type has the layout and the memory that an aval has."""
+    x = in_memory_of(x, aval)
     if get_aval(x).layout == aval.layout:
         return x
     layout = aval.sharding

@@ -47,7 +47,8 @@ def backward_pass(
             values[var] = arg
     linear_eqns = jaxpr.eqns if all_linear else _evaluate_known(jaxpr, values)
 
-    typed = any(v.aval.layout is not None for v in (*jaxpr.invars, *jaxpr.outvars))
+    ends = (*jaxpr.invars, *jaxpr.outvars)
+    typed = any(v.aval.layout is not None or v.aval.memory is not None for v in ends)
     if not typed and explicit_mesh() is not None:
         typed = True
     context = lenient_layouts() if typed else nullcontext()
