@@ -66,7 +66,11 @@ def test_types_say_the_memory(h):
         (ct.vmap(lambda x: x * x), N * N, "float32<host>[8]"),
         (ct.jit(lambda x: x - 1), N - 1, "float32<host>[8]"),
         (lambda x: ct.device_put(x, Space.Device) + 1, N + 1, "float32[8]"),
-        (lambda x: lax.scan(lambda c, y: (c + ct.device_put(y, Space.Device), y), 0.0, x)[1], N, "float32<host>[8]"),
+        (
+            lambda x: lax.scan(lambda c, y: (c + ct.device_put(y, Space.Device), y), 0.0, x)[1],
+            N,
+            "float32<host>[8]",
+        ),
     ],
 )
 def test_results_are_in_the_memory_of_operands(h, f, expected, type_, eager):
@@ -90,7 +94,7 @@ def test_results_are_in_the_memory_of_operands(h, f, expected, type_, eager):
 )
 def test_operands_in_different_memories(h, f):
     for g in (f, ct.jit(f)):
-        with pytest.raises(ValueError, match="memory_space of all inputs passed to `.*` must be the same"):
+        with pytest.raises(ValueError, match=r"memory_space of all inputs passed to `.*` must be the same"):
             g(h, cnp.asarray(N))
 
 
@@ -147,7 +151,7 @@ def test_derivatives_are_in_the_memory_of_arguments(h, eager):
     got = wrap(ct.grad(there_and_back))(cnp.asarray(N))
     np.testing.assert_allclose(got, 0 * N + 0.25)
     assert kind(got) == ("float32[8]", "device")
-    value, tangent = ct.jvp(cnp.sin, (h,), (cnp.asarray(N),))
+    _, tangent = ct.jvp(cnp.sin, (h,), (cnp.asarray(N),))
     np.testing.assert_allclose(tangent, N * np.cos(N), rtol=1e-6)
     assert kind(tangent)[0] == "float32<host>[8]"
     np.testing.assert_allclose(ct.jacfwd(lambda x: x * x)(h), np.diag(2 * N))
@@ -155,7 +159,10 @@ def test_derivatives_are_in_the_memory_of_arguments(h, eager):
 
 def test_offloaded_residuals():
     policy = ct.checkpoint_policies.save_and_offload_only_these_names(
-        names_which_can_be_saved=[], names_which_can_be_offloaded=["z"], offload_src="device", offload_dst="pinned_host"
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=["z"],
+        offload_src="device",
+        offload_dst="pinned_host",
     )
 
     def f(x):

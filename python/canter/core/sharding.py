@@ -532,7 +532,8 @@ def resolve(given: Any, function: str, option: str) -> Any:
     if isinstance(given, PartitionSpec):
         context = current_context()
         mesh = context.physical or context.concrete or context.abstract
-        if mesh is None:
+        # An abstract mesh has no devices, and without axes that stand in types it says nothing of a program.
+        if mesh is None or (function == "jit" and isinstance(mesh, AbstractMesh) and mesh.are_all_axes_auto):
             raise NoMeshError(
                 f"{function} requires a non-empty mesh in context if you are passing `PartitionSpec`s to {option}. "
                 "You can define a context mesh via `canter.set_mesh(mesh)`. Alternatively, provide `Sharding`s to "

@@ -133,6 +133,9 @@ def entries_of(aval: Any) -> Entries:
 
 def _mesh_of(primitive: Primitive, avals: Any) -> Any:
     meshes = {aval.layout.mesh: aval for aval in avals if aval.layout is not None}
+    if len(meshes) > 1 and current_context().lenient and len({mesh.shape_tuple for mesh in meshes}) == 1:
+        # A derivative of what was done along axes of another type: the mesh that knows the axes of all layouts.
+        return max(meshes, key=lambda mesh: len(mesh.explicit_axes))
     if len(meshes) > 1:
         listed = "; ".join(f"{aval.str_short(True)} over {mesh}" for mesh, aval in meshes.items())
         raise ValueError(

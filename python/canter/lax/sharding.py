@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
-from ..core.mesh import AxisType, current_context, lenient_layouts
+from ..core.mesh import current_context, lenient_layouts
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
@@ -64,11 +64,13 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 
 def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
-    if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
-        if not sharding.mesh.auto_axes:
-            _check_asserted(aval, sharding)
+    if isinstance(sharding, NamedSharding):
+        in_force = current_context().abstract or sharding.mesh
+        if in_force.explicit_axes and not in_force.auto_axes:
+            _check_asserted(aval, NamedSharding(in_force, sharding.spec))
             return leaf
-        sharding = _over_auto_axes(aval, sharding)
+        if sharding.mesh.explicit_axes:
+            sharding = _over_auto_axes(aval, sharding)
     if isinstance(sharding, NamedSharding) and len(sharding.spec) > len(aval.shape):
         paths, _ = pytree.tree_flatten_with_path(tree)
         check_fits(

@@ -8,10 +8,13 @@ from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.explicit import check_explicit
 from ..core.mesh import AxisType, Mesh, current_context, use_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import NamedSharding, resolve
+from ..core.trace import Tracer
 from ..lax.sharding import resharded, with_sharding_constraint
+from ..runtime.device_put import put
 
 __all__ = ["auto_axes", "explicit_axes"]
 
@@ -77,11 +80,41 @@ def _brought(values: Any, shardings: Any, where: str) -> Any:
 
 def _retyped(x: Any) -> Any:
     """A value where it is, in the terms of the mesh in force, whose axes have other types."""
-    layout = getattr(get_aval(x), "layout", None)
-    mesh = current_context().abstract
-    if layout is None or mesh is None or layout.mesh == mesh:
+    context = current_context()
+    mesh = context.abstract
+    if mesh is None:
         return x
-    return resharded(x, NamedSharding(mesh, layout.spec))
+    layout = getattr(get_aval(x), "layout", None)
+    if layout is not None and layout.mesh != mesh:
+        return resharded(x, NamedSharding(mesh, layout.spec))
+    own = None if isinstance(x, Tracer) else getattr(x, "sharding", None)
+    if (
+        isinstance(own, NamedSharding)
+        and context.concrete is not None
+        and own.mesh.axis_types != mesh.axis_types
+    ):
+        return put(x, own.update(mesh=context.concrete))
+    return x
+
+
+def _check_results(shardings: Any) -> None:
+    """Checks that results are asked for along explicit axes of the mesh in force."""
+    mesh: Any = current_context().abstract
+    for leaf in pytree.tree_leaves(shardings):
+        own = getattr(leaf, "mesh", None)
+        if (
+            own is not None
+            and mesh is not None
+            and (own.shape_tuple, own.axis_types)
+            != (
+                mesh.shape_tuple,
+                mesh.axis_types,
+            )
+        ):
+            raise ValueError(
+                f"auto_axes: out_sharding is over {own}, but the mesh in force is {mesh}. Give a spec."
+            )
+        check_explicit("auto_axes", leaf)
 
 
 def auto_axes(
@@ -115,7 +148,13 @@ def auto_axes(
         if wanted is None:
             raise TypeError("auto_axes: missing required keyword argument: 'out_sharding'.")
         mesh = _mesh("auto_axes", wanted)
-        with use_context(_with_types("auto_axes", mesh, axes, AxisType.Auto)):
+        inside = _with_types("auto_axes", mesh, axes, AxisType.Auto)
+        in_force = current_context().abstract
+        if (in_force or mesh).explicit_axes:
+            if inside.abstract == in_force:
+                return function(*args, **kwargs)
+            _check_results(wanted)
+        with use_context(inside):
             args, kwargs = pytree.tree_map(_retyped, (args, kwargs))
             results = function(*args, **kwargs)
         if mesh.explicit_axes:

@@ -15,7 +15,7 @@ from ..core import pytree
 from ..core.avals import get_aval
 from ..core.mesh import Mesh
 from ..core.partition_spec import PartitionSpec
-from ..core.sharding import NamedSharding
+from ..core.sharding import IndivisibleError, NamedSharding
 from ..core.trace import Tracer
 from ..lax.shapes import expand_dims, squeeze
 from ..runtime.backend import local_devices, process_indices
@@ -278,7 +278,7 @@ class _Pmap:
         }
         if len(sizes) > 1:
             shapes = [_shape(leaf) for leaf in call.leaves]
-            raise ValueError(
+            raise IndivisibleError(
                 f"pmap of {self.name} got inconsistent sizes for array axes to be mapped: {sorted(sizes)}. The leaves "
                 f"of the arguments have shapes {shapes[:8]} and are mapped along axes {call.axes[:8]}."
             )
@@ -296,17 +296,23 @@ class _Pmap:
 
     def _mesh(self, size: int) -> Mesh:
         devices = self.devices
+        if not size:
+            raise ValueError(
+                f"pmap of {self.name}: the mapped axes have size 0, so that there is nothing for any device to do."
+            )
         if devices is None:
             processes = [local_devices(p, self.backend) for p in process_indices(self.backend)]
             devices = tuple(device for own in processes for device in own[:size])
             if any(size > len(own) for own in processes):
-                raise ValueError(
+                raise IndivisibleError(
                     f"pmap of {self.name} needs {size} devices, one an element of the mapped axis, but only "
                     f"{min(map(len, processes))} are available. Use vmap inside of pmap, or shard_map, for more "
                     "elements than devices."
                 )
+        elif all(d.process_index == d.client.process_index() for d in devices) and len(devices) > size:
+            devices = devices[:size]
         elif len([d for d in devices if d.process_index == d.client.process_index()]) != size:
-            raise ValueError(
+            raise IndivisibleError(
                 f"pmap of {self.name}: the mapped axes have size {size}, but devices has {len(devices)} entries; "
                 "give as many."
             )

@@ -74,7 +74,8 @@ def shard_map(
 
     >>> import canter as ct, canter.numpy as cnp
     >>> from canter import lax
-    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> auto = (ct.sharding.AxisType.Auto,)
+    >>> mesh = ct.make_mesh((1,), ("x",), axis_types=auto, devices=ct.devices()[:1])
     >>> total = ct.shard_map(lambda a: lax.psum(a.sum(), "x"), mesh=mesh, in_specs=ct.P("x"), out_specs=ct.P())
     >>> float(total(cnp.arange(4.0)))
     6.0
@@ -122,7 +123,8 @@ def experimental_shard_map(
 
     >>> import canter as ct
     >>> from canter.experimental.shard_map import shard_map
-    >>> mesh = ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])
+    >>> auto = (ct.sharding.AxisType.Auto,)
+    >>> mesh = ct.make_mesh((1,), ("x",), axis_types=auto, devices=ct.devices()[:1])
     >>> shard_map(lambda a: a + a, mesh, ct.P("x"), ct.P("x"))(ct.numpy.arange(2)).tolist()
     [0, 2]
     """
@@ -149,7 +151,8 @@ def smap(
 
     >>> import canter as ct
     >>> from canter import lax
-    >>> with ct.set_mesh(ct.make_mesh((1,), ("x",), devices=ct.devices()[:1])):
+    >>> auto = (ct.sharding.AxisType.Auto,)
+    >>> with ct.set_mesh(ct.make_mesh((1,), ("x",), axis_types=auto, devices=ct.devices()[:1])):
     ...     ct.smap(lambda a: lax.psum(a, "x"), in_axes=0, out_axes=None, axis_name="x")(ct.numpy.ones(2)).tolist()
     [1.0, 1.0]
     """
@@ -287,14 +290,15 @@ class _ShardMap:
 
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
         """Where all axes are explicit and become manual, an argument can only be taken as its type says."""
-        if aval.layout is None or set(mesh.axis_types) != {AxisType.Explicit} or len(axes) != len(mesh.shape):
+        if set(mesh.axis_types) != {AxisType.Explicit} or len(axes) != len(mesh.shape):
             return
-        own = [tuple(n for n in entry if n in axes) for entry in aval.layout.spec.axes()]
+        spec_of_type = aval.sharding.spec
+        own = [tuple(n for n in entry if n in axes) for entry in spec_of_type.axes()]
         given = list(spec.axes())
         if own != given + [()] * (len(own) - len(given)):
             raise ValueError(
                 f"in_specs passed to shard_map of {self.name}: {spec} does not match the specs of the input: "
-                f"{aval.layout.spec} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
+                f"{spec_of_type} for {where} of type {aval.str_short()}. Leave in_specs out, so that it is read "
                 "off the arguments, or bring the argument there with canter.reshard."
             )
 

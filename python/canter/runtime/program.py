@@ -640,7 +640,7 @@ def _names_meshes(args: Sequence[Any], closed: ClosedJaxpr) -> bool:
 def _on_several_or_host(arg: Any) -> bool:
     """Whether an argument lies elsewhere than in the usual memory of one device."""
     sharding = getattr(arg, "sharding", None)
-    if type(sharding) is SingleDeviceSharding:
+    if isinstance(sharding, SingleDeviceSharding):
         return sharding.memory_kind == Space.Host.value
     return isinstance(sharding, DeviceSharding)
 

@@ -24,7 +24,7 @@ from ..core.memory import host_kinds
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.pytree_registry import dispatch_registry
-from ..core.sharding import DeviceSharding, NamedSharding, in_order_of, sharding_of_tiles
+from ..core.sharding import DeviceSharding, NamedSharding, check_fits, in_order_of, sharding_of_tiles
 from .backend import current_default_device
 from .failures import blame
 from .nonfinite import check_finite, checks_are_on
@@ -72,6 +72,8 @@ def layout_of_call(
             _check_asked(arg, own, asked, describe(position))
             sources.append((asked, functools.partial(_in_words, "in_shardings of {}", describe, position)))
         elif own is not None:
+            if type(arg) is not ArrayImpl:  # a promise of an array
+                check_fits(own, closed.in_avals[position], describe(position), "arguments")
             ins[position] = own
             words = "{} with shape " + _shape_text(arg)
             sources.append((own, functools.partial(_in_words, words, describe, position)))
@@ -107,22 +109,24 @@ def _check_one_mesh(args: Sequence[Any], describe: Callable[[int], str], closed:
       ValueError: arguments are committed to other devices than the mesh in force has, or in another order; or they are
         over different meshes where axes are of type Explicit.
     """
-    context = current_context().concrete
+    in_force = current_context()
+    context = in_force.concrete
     places = [(position, own) for position, arg in enumerate(args) if (own := _tied_to(arg)) is not None]
     if program_shardings(closed) or all(eqn.primitive.name in _MOVES for eqn in closed.jaxpr.eqns):
         return  # programs with meshes of their own bring arrays there
-    meshes = {} if context is None else {context.abstract_mesh: "The mesh in force"}
+    mesh = in_force.abstract
+    meshes = {} if mesh is None or mesh.manual_axes else {mesh: "The mesh in force"}
     for position, own in places:
         if type(own) is NamedSharding:
             meshes.setdefault(
                 own.mesh.abstract_mesh,
                 f"{describe(position)}, of type {_shape_text(args[position])}, is over",
             )
-    if any(mesh.explicit_axes for mesh in meshes):
+    # Derivatives of what is done along axes of one type are taken where the same axes have another.
+    if any(mesh.explicit_axes for mesh in meshes) and not in_force.lenient:
         first, *others = meshes.items()
-        # Along one grid, arrays leave regions of automatic axes, `auto_axes`, with another type of the same axes.
         for other in others:
-            if first[0].shape_tuple != other[0].shape_tuple:
+            if (first[0].shape_tuple, first[0].axis_types) != (other[0].shape_tuple, other[0].axis_types):
                 raise ValueError(
                     "The meshes of all arguments and the context mesh should match the aval mesh where axes are of "
                     f"type Explicit. {first[1]} {first[0]}, while {other[1]} {other[0]}. Bring arrays to one mesh "
