@@ -10,6 +10,7 @@ import pytest
 import canter as ct
 import canter.numpy as cnp
 from canter import lax
+from canter.experimental import topologies
 from canter.runtime.abstract import eval_shape, make_jaxpr
 from canter.runtime.jit import jit
 from canter.runtime.shape_dtype import ShapeDtypeStruct
@@ -233,6 +234,27 @@ def test_lowering_for_hardware_that_is_not_here(axis_type):
     assert lowered.cost_analysis()["flops"] > 0
     with pytest.raises(ValueError, match="without devices"):
         lowered.compile()
+    with pytest.raises(ValueError, match="runs on 16 devices and the topology has 8"):
+        lowered.compile(topology=topologies.TopologyDescription(ct.devices()))
+
+
+@pytest.mark.parametrize("axis_type", ["Auto", "Explicit"])
+def test_compiling_for_the_devices_that_fill_a_mesh_without_any(axis_type):
+    types = (getattr(ct.sharding.AxisType, axis_type),) * 2
+    mesh = ct.sharding.AbstractMesh((4, 2), ("x", "y"), axis_types=types)
+    spec = ct.sharding.PartitionSpec("x", "y")
+    struct = ct.ShapeDtypeStruct((8, 4), np.float32, sharding=ct.sharding.NamedSharding(mesh, spec))
+    traced = ct.jit(lambda x: (x.sum(0), x * 2)).trace(struct)
+    devices = ct.devices()[::-1]
+    compiled = traced.lower(lowering_platforms=("cpu",)).compile(
+        topology=topologies.TopologyDescription(devices)
+    )
+    own = ct.sharding.Mesh(np.array(devices, object).reshape(4, 2), ("x", "y"), axis_types=types)
+    x = np.arange(32, dtype=np.float32).reshape(8, 4)
+    total, twice = compiled(ct.device_put(x, ct.sharding.NamedSharding(own, spec)))
+    np.testing.assert_allclose(total, x.sum(0))
+    np.testing.assert_allclose(twice, 2 * x)
+    assert twice.sharding == ct.sharding.NamedSharding(own, spec)
 
 
 def test_an_explicit_mesh_without_devices_in_force_is_that_of_the_program():

@@ -9,8 +9,9 @@ import numpy as np
 
 from canter_pjrt.jaxlib_door import default_memory_of, platform_of
 
-from ..core.mesh import Mesh
+from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.sharding import NamedSharding, TileSharding
+from .absent_devices import layout_without_devices
 from .program import Layout, lower
 from .stages import Lowered
 
@@ -57,7 +58,9 @@ def lower_for(stage: Any, topology: Any) -> Lowered:
     """
     stage._check_reusable()
     jitted, program, call = stage._jitted, stage._program, stage._call
-    layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
+    layout = _without_devices(stage)
+    if layout is None:
+        layout = jitted.place(program, call, [*program.constants, *call.leaves]).layout
     devices = devices_of(topology, 1 if layout is None else len(layout.devices))
     # The module knows devices by their places in the mesh, so that another platform's can take them.
     arg_names, result_names = jitted.names_for(program, call)
@@ -66,6 +69,15 @@ def lower_for(stage: Any, topology: Any) -> Lowered:
     if layout is not None:
         lowered.layout = moved(layout, devices)
     return Lowered(jitted, program, call, lowered, devices[0])
+
+
+def _without_devices(stage: Any) -> Layout | None:
+    """The layout of a program over an `AbstractMesh`, whose places the topology's devices take; else None."""
+    if isinstance(stage, Lowered):
+        return stage._lowered.layout if stage._device is None else None
+    if current_context().concrete is not None:
+        return None
+    return layout_without_devices(stage._jitted, stage._program, stage._call)
 
 
 def devices_of(topology: Any, count: int) -> list[Any]:
@@ -112,15 +124,20 @@ def moved(layout: Layout, devices: Sequence[Any]) -> Layout:
     )
 
 
-def _moved_mesh(mesh: Mesh, places: dict[Any, Any]) -> Mesh:
-    grid = np.empty(mesh.devices.size, object)
-    grid[:] = [places[device] for device in mesh.devices.flat]
-    return Mesh(grid.reshape(mesh.devices.shape), mesh.axis_names, mesh.axis_types)
+def _moved_mesh(mesh: Mesh | AbstractMesh, places: dict[Any, Any]) -> Mesh:
+    grid = np.empty(mesh.size, object)
+    # The places of a mesh without devices are those of the layout, in order.
+    grid[:] = (
+        list(places.values()) if isinstance(mesh, AbstractMesh) else [places[d] for d in mesh.devices.flat]
+    )
+    return Mesh(grid.reshape(mesh.axis_sizes), mesh.axis_names, mesh.axis_types)
 
 
 def _moved_sharding(sharding: Any, places: dict[Any, Any]) -> Any:
     if sharding is None:
         return None
+    if isinstance(getattr(sharding, "mesh", None), AbstractMesh):
+        return sharding.update(mesh=_moved_mesh(sharding.mesh, places))
     own = tuple(sharding._device_assignment)
     kind = _unusual_kind(sharding, own[0])
     if isinstance(sharding, NamedSharding):

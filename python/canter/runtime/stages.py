@@ -335,7 +335,8 @@ class Lowered(_Stage):
           device_assignment: the device to compile for, in a sequence of one.
           topology: hardware that is not here, to compile for instead: "tpu:v5e:4x4", "cuda:h100:8", a
             GpuTargetConfig as text, or what `experimental.topologies.get_topology_desc` returns. The platform's
-            plugin must be installed. A program over a mesh keeps the mesh's shape, on the first devices.
+            plugin must be installed. A program over a mesh keeps the mesh's shape, on the first devices; the mesh
+            may be an `AbstractMesh`.
           effort: "fast", "default" or "max" for the compiler in the place of that of `jit`. What it would have
             changed in the program itself stays: that is decided when the program is lowered.
 
@@ -353,8 +354,8 @@ class Lowered(_Stage):
         device = self._device
         if device is None:
             raise ValueError(
-                "The program was lowered over a mesh without devices, so it cannot be compiled for any. Lower it with "
-                "shardings over a Mesh, or export it."
+                "The program was lowered over a mesh without devices. Say with topology= for which it is to be "
+                "compiled, lower it with shardings over a Mesh, or export it."
             )
         if device_assignment is not None and self._lowered.layout is not None:
             raise NotImplementedError(
