@@ -39,7 +39,8 @@ class Primitive:
         collectives and primitives with inner programs do: trace, args, dims, params -> result, dim.
       impl: how to evaluate it eagerly; None compiles it.
       varying_rule: for operations that communicate: operands' sets of manual axes along which values vary,
-        params -> that of each result. None: what any operand varies along, every result does.
+        params -> that of each result; or None where the shape rule tells. Without a rule, what any operand varies
+        along, every result does.
 
     Example:
       >>> from canter.core.primitive import Primitive

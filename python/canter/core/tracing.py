@@ -112,6 +112,8 @@ def _with_varying(primitive: Primitive, avals: Any, params: dict[str, Any], out:
         vma = own[0]
     else:
         vma = rule(own, **params)
+        if vma is None:  # the shape rule says it
+            return out
     if primitive.multiple_results:
         return [aval.update(vma=vma) if isinstance(aval, ShapedArray) else aval for aval in out]
     return out.update(vma=vma) if isinstance(out, ShapedArray) else out

@@ -145,6 +145,16 @@ def _resized(op: Application) -> Entries:
     return tuple(op.fitting(axes, size, was, advice) for axes, size, was in pairs)
 
 
+def _bits(op: Application) -> Entries:
+    """A dimension of the parts of an element is whole; one that is put together has to be."""
+    spec, rank = op.specs[0], len(op.outs[0].shape)
+    if spec[rank:] and spec[-1]:
+        op.refuse(
+            "The last dimension, whose elements become one, is split over mesh axes. Bring it together first."
+        )
+    return (*spec, ())[:rank]
+
+
 def _split(op: Application) -> list[Entries]:
     spec, shape = op.specs[0], op.avals[0].shape
     return [tuple(map(op.fitting, spec, out.shape, shape)) for out in op.outs]
@@ -387,7 +397,8 @@ def _table() -> dict[str, Any]:
         _concatenate: "concatenate",
         _stack: "stack",
         _unstack: "unstack",
-        _resized: "pad slice dynamic_slice tile bitcast_convert_type all_to_all",
+        _resized: "pad slice dynamic_slice tile all_to_all",
+        _bits: "bitcast_convert_type",
         _split: "split",
         _reduction: "reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or reduce_xor reduce argmax argmin",
         _dot_general: "dot_general scaled_dot",

@@ -16,7 +16,7 @@ from ..core.avals import get_aval
 from ..core.explicit import local_layout
 from ..core.mesh import AxisType, BaseMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
-from ..core.sharding import NamedSharding
+from ..core.sharding import DuplicateSpecError, NamedSharding
 from ..core.trace import Tracer
 from ..core.tracing import trace_to_jaxpr
 from ..lax.manual import manual_region
@@ -309,6 +309,8 @@ class _ShardMap:
             entries = () if aval.layout is None else aval.layout.spec.axes()
             return PartitionSpec(*(tuple(n for n in entry if n in explicit) for entry in entries))
         sharding = None if isinstance(leaf, Tracer) else getattr(leaf, "sharding", None)
+        if explicit and not isinstance(sharding, NamedSharding):
+            return PartitionSpec()  # what no mesh knows is whole everywhere
         if not isinstance(sharding, NamedSharding):
             raise TypeError(
                 f"shard_map of {self.name} in_specs argument must be a pytree of `PartitionSpec` instances where the "
@@ -345,7 +347,7 @@ class _ShardMap:
                     f"{dict(mesh.shape)}."
                 )
             if name in seen:
-                raise ValueError(
+                raise DuplicateSpecError(
                     f"shard_map of {self.name}: {option} names the axis {name!r} twice, in {spec}."
                 )
             seen.add(name)

@@ -142,7 +142,11 @@ def place_on(value: Any, sharding: Any) -> Any:
     """An argument as a C++ array with a sharding; what has it already is returned as it is."""
     if type(value) is ArrayImpl:
         own = value._sharding
-        return value if own is sharding or own == sharding else _put_array(value, sharding, _REUSE)
+        if own is not sharding and own != sharding:
+            return _put_array(value, sharding, _REUSE)
+        if value.is_deleted():  # executing with its memory would end the process
+            raise deleted_error(value)
+        return value
     aval = get_aval(value)
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         return place_on(aval.dtype.to_physical(value), sharding)

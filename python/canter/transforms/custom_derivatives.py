@@ -16,12 +16,12 @@ from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import state
-from ..core.tracing import trace_to_jaxpr
+from ..core.tracing import pvary_p, trace_to_jaxpr
 from .batching import batch_flat
 from .partial_evaluation import close_over_nothing
 from .rules import as_result, instantiate_zeros, matchaxis
 from .transpose import backward_pass
-from .zeros import Zero, is_undefined_primal
+from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
 __all__ = ["custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
 
@@ -57,6 +57,15 @@ def _batched(trace: Any, fun: Flat, dims: Sequence[int | None]) -> Flat:
 def _as_cotangent(ct: Any, aval: Any) -> Any:
     """A cotangent where a rule may have given None for zero."""
     return Zero(aval.to_tangent_aval()) if ct is None else ct
+
+
+def _summed(ct: Any, aval: Any) -> Any:
+    """A cotangent summed over the manual axes along which it varies and the argument does not."""
+    extra = frozenset() if type(ct) is Zero else get_aval(ct).vma - aval.vma
+    if not extra:
+        return ct
+    (total,) = pvary_p.transpose_rule(ct, UndefinedPrimal(aval), axes=tuple(sorted(extra, key=str)))  # type: ignore[misc]
+    return total
 
 
 def _with_own_lines(rule: Callable[..., Any], *args: Any) -> Any:
@@ -275,6 +284,8 @@ custom_vjp_call_p.def_effectful_abstract_eval(_abstract)
 
 custom_lin_p = Primitive("custom_lin", multiple_results=True)
 custom_lin_p.def_abstract_eval(lambda *avals, out_avals, **params: list(out_avals))
+# Operands stay as they are: the user's rule gives cotangents of the arguments, and makes the sums that these need.
+custom_lin_p.varying_rule = lambda own, **params: None
 
 
 def _forward_mode_error(*args: Any, name: str, **params: Any) -> Any:
@@ -296,7 +307,7 @@ def _transpose_custom_lin(
         if not is_undefined_primal(tangent):
             found.append(None)
         else:
-            ct = _as_cotangent(ct, tangent.aval)
+            ct = _summed(_as_cotangent(ct, tangent.aval), tangent.aval)
             found.append(
                 Zero(tangent.aval) if isinstance(ct, np.ndarray) and ct.dtype == dtypes.float0 else ct
             )

@@ -87,6 +87,11 @@ def vmap(
         size = _mapped_size(fun, in_tree, leaves, dims, axis_size)
         flat = FlatFunction(lambda xs, named: fun(*xs, **named), in_tree)
         split = _split_over(fun, leaves, dims) if explicit_mesh() is not None else None
+        if split and spmd_axis_name and split != spmd_axis_name:
+            raise ValueError(
+                f"{_vmap_of(fun)}: spmd_axis_name={spmd_axis_name}, but the mapped axes are split over the explicit "
+                f"mesh axes {split}. Only one of spmd_axis_name and such arrays is allowed."
+            )
         outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, split or spmd_axis_name)
         wanted = _flat_out_axes(flat.out_tree, out_axes)
         results = [
