@@ -93,3 +93,16 @@ def test_deleted_arrays_over_several_devices(axis_type):
     rows.delete()
     with pytest.raises(RuntimeError, match="Array has been deleted"):
         pmapped(rows)
+
+
+def test_types_inside_shard_map():
+    seen = []
+
+    def look(v):
+        aval = ct.typeof(v)
+        seen.append((aval.manual_axis_type.varying, aval.sharding.spec, aval.sharding.mesh.axis_types))
+        return v
+
+    ct.jit(ct.shard_map(look, mesh=mesh(), in_specs=P("x"), out_specs=P("x")))(X)
+    assert seen[-1] == ({"x"}, P(None, None), (AxisType.Manual,) * 2)
+    assert ct.typeof(X).manual_axis_type == ct.sharding.ManualAxisType()

@@ -180,17 +180,24 @@ class ShapedArray(AbstractValue):
         """How the type says that arrays are laid out over the explicit axes of a mesh."""
         if self.layout is not None:
             return self.layout
-        from .mesh import empty_abstract_mesh, explicit_mesh
+        from .mesh import current_context, empty_abstract_mesh
         from .partition_spec import PartitionSpec
         from .sharding import NamedSharding
 
-        mesh = explicit_mesh() or empty_abstract_mesh
+        mesh = current_context().abstract or empty_abstract_mesh
         return NamedSharding(mesh, PartitionSpec(*[None] * len(self.shape)))
 
     @property
     def memory_space(self) -> Space:
         """The memory that values of this type are in."""
         return self.memory or _DEVICE
+
+    @property
+    def manual_axis_type(self) -> Any:
+        """How values vary along manual mesh axes, a `sharding.ManualAxisType`."""
+        from .mesh import ManualAxisType
+
+        return ManualAxisType(varying=self.vma)
 
     @property
     def ndim(self) -> int:
@@ -334,11 +341,17 @@ def get_aval(value: Any) -> Any:
 
     Raises:
       TypeError: the value is not an array, a tracer, or a number.
+      ValueError: a masked array of NumPy's.
     """
     kind = type(value)
     aval_of = _aval_of_type.get(kind)
     if aval_of is not None:
         return aval_of(value)
+    if kind.__name__ == "MaskedArray":
+        raise ValueError(
+            "numpy masked arrays are not supported as inputs, for their masks would be lost. Call filled() on the "
+            "array, or pass its data and its mask."
+        )
     for base in kind.__mro__[1:]:
         aval_of = _aval_of_type.get(base)
         if aval_of is not None:

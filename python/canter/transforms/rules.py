@@ -129,7 +129,7 @@ def with_layout(x: Any, aval: Any) -> Any:
     if get_aval(x).layout == aval.layout:
         return x
     layout = aval.sharding
-    return array_ops.resharded(x, layout) if layout.mesh.axis_names else x
+    return array_ops.resharded(x, layout) if layout.mesh.explicit_axes else x
 
 
 def cotangent_layout(ct: Any, aval: Any) -> Any:
