@@ -117,7 +117,7 @@ def test_puts_inside_programs(h):
     assert [kind(out) for out in outs] == [
         ("float32[8]", "device"), ("float32<host>[8]", "pinned_host"), ("float32<host>[8]", "pinned_host")
     ]  # fmt: skip
-    # Where results go is no matter of their type.
+    # A sharding for one device says where the result goes, and nothing of its type.
     asked = ct.jit(lambda x: x + 1, out_shardings=h.sharding)(cnp.asarray(N))
     assert kind(asked) == ("float32[8]", "pinned_host")
     text = ct.jit(lambda x: x * 2).lower(h).as_text()
@@ -185,6 +185,14 @@ def test_over_a_mesh():
                 got = f(x)
                 np.testing.assert_allclose(got, N * N)
                 assert kind(got) == (type_, "pinned_host") and got.sharding.spec == P("x")
+            got = ct.jit(lambda x: x * 2, out_shardings=x.sharding)(ct.device_put(N, split))
+            assert kind(got) == (type_, "pinned_host")
+            if axis_type is AxisType.Explicit:
+                for f in (
+                    lambda x: ct.sharding.reshard(x, P("y")),
+                    ct.jit(lambda x: ct.sharding.reshard(x, P("y"))),
+                ):
+                    assert kind(f(x)) == ("float32<host>[8@y]", "pinned_host")
             got = ct.jit(lambda x: ct.device_put(x, Space.Device) + 1)(x)
             assert kind(got) == (type_.replace("<host>", ""), "device")
 

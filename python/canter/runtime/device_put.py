@@ -29,7 +29,7 @@ from canter_pjrt.jaxlib_door import (
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, aval_in, get_aval
 from ..core.explicit import check_sums, typed
-from ..core.memory import Space
+from ..core.memory import Space, host_kinds
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
@@ -616,8 +616,9 @@ sharding_constraint_p.impl = _constrain_now
 
 
 def _reshard_now(x: Any, *, dst_sharding: Any, concrete_mesh: Any) -> Any:
-    """The layout of a concrete array is where its parts are."""
-    return _constrain_now(x, sharding=dst_sharding)
+    """The layout of a concrete array is where its parts are, in the memory in which it is."""
+    (kind,) = host_kinds([get_aval(x)])
+    return _constrain_now(x, sharding=dst_sharding if kind is None else dst_sharding.update(memory_kind=kind))
 
 
 reshard_p.impl = _reshard_now

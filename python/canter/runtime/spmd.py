@@ -17,7 +17,7 @@ from canter_pjrt.jaxlib_door import (
     default_memory_of,
 )
 
-from ..core.avals import get_aval
+from ..core.avals import aval_in, get_aval
 from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr
 from ..core.memory import host_kinds
@@ -276,7 +276,10 @@ class MeshExecutable(Executable):
         self.out_shardings = self._completed(
             layout.out_shardings, loaded.get_output_shardings, out_avals, self._memory_kinds(len(out_avals))
         )
-        self.out_avals = [typed(*pair) for pair in zip(self.out_avals, self.out_shardings, strict=True)]
+        self.out_avals = [
+            aval_in(typed(aval, where), where) if type(where) is NamedSharding else aval
+            for aval, where in zip(self.out_avals, self.out_shardings, strict=True)
+        ]
         # How the program itself orders the devices of the results, where a mesh asked for has another order.
         self._made_as = [
             in_order_of(sharding, self.mesh, len(aval.shape))
