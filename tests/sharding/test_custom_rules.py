@@ -106,3 +106,15 @@ def test_types_inside_shard_map():
     ct.jit(ct.shard_map(look, mesh=mesh(), in_specs=P("x"), out_specs=P("x")))(X)
     assert seen[-1] == ({"x"}, P(None, None), (AxisType.Manual,) * 2)
     assert ct.typeof(X).manual_axis_type == ct.sharding.ManualAxisType()
+
+
+def test_shardings_of_keys_have_no_entries_for_their_words():
+    with ct.set_mesh(mesh(AxisType.Explicit)):
+        keys = ct.random.split(ct.random.key(0), 8)
+        assert keys.sharding.spec == P(None) and len(keys.sharding.spec) == 1
+        assert ct.random.key(0).shape == () and np.asarray(ct.random.normal(keys[0], (2,))).shape == (2,)
+    split = NamedSharding(mesh(), P("x"))
+    keys = ct.device_put(ct.random.split(ct.random.key(0), 8), split)
+    assert keys.sharding.is_equivalent_to(split, 1) and keys.sharding.spec == P("x")
+    drawn = ct.jit(ct.vmap(lambda k: ct.random.normal(k, (2,))))(keys)
+    np.testing.assert_array_equal(drawn, [ct.random.normal(k, (2,)) for k in keys])

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core import pytree
 from ..core.avals import get_aval
+from ..core.dtypes import ExtendedDType
 from ..core.explicit import local_layout
 from ..core.mesh import AxisType, BaseMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
@@ -291,6 +292,8 @@ class _ShardMap:
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
         """Where all axes are explicit and become manual, an argument can only be taken as its type says."""
         if set(mesh.axis_types) != {AxisType.Explicit} or len(axes) != len(mesh.shape):
+            return
+        if isinstance(aval.dtype, ExtendedDType):  # types of keys do not say how they are split
             return
         spec_of_type = aval.sharding.spec
         own = [tuple(n for n in entry if n in axes) for entry in spec_of_type.axes()]

@@ -17,7 +17,7 @@ from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.dimensions import sizes_of
 from ..core.pytree_registry import register_array_wrapper
-from ..core.sharding import SingleDeviceSharding
+from ..core.sharding import NamedSharding, SingleDeviceSharding
 from ..core.trace import Tracer, eval_trace, state
 from ..runtime.array import Array, Shard
 from ..runtime.composite import composite
@@ -200,7 +200,10 @@ class PRNGKeyArray(Array):
 
     @property
     def sharding(self) -> Any:
-        return self._base_array.sharding
+        own = self._base_array.sharding
+        if isinstance(own, NamedSharding) and len(own.spec) > self.ndim:  # entries of the dimensions of words
+            return own.update(spec=own.spec.update(partitions=own.spec.partitions[: self.ndim]))
+        return own
 
     @property
     def device(self) -> Any:
