@@ -485,7 +485,7 @@ def test_shardings_of_values_in_programs_on_several_devices():
 
 
 def test_inside_of_shard_map():
-    mesh = ct.make_mesh((2,), ("x",))
+    mesh = ct.make_mesh((2,), ("x",), axis_types=(ct.sharding.AxisType.Auto,))
     spec = ct.sharding.PartitionSpec("x")
     seen = []
 
