@@ -51,7 +51,8 @@ def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
     axis_size(axis_name)
     if to != "varying":
         raise NotImplementedError(
-            f"pcast: an axis of vmap has varying values only, so to={to!r} is not possible along {axis_name!r}."
+            f"pcast: inside of vmap and shard_map values along {axis_name!r} vary or are equal, so to={to!r} is not "
+            "possible. Sums that are yet to be made belong to types outside, see canter.reshard."
         )
     return pytree.tree_map(lambda leaf: _varying(leaf, _names(axis_name)), x)
 
