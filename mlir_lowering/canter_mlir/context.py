@@ -10,7 +10,7 @@ import numpy as np
 
 from canter.core.avals import ShapedArray, get_aval
 from canter.core.effects import Effect, ordered_effects
-from canter.core.structure import value_key
+from canter.core.number_keys import value_key
 
 from .mlir_door import ir, load_all_dialects
 from .registry import constant_handlers

@@ -14,7 +14,7 @@ import numpy as np
 from canter.core import dtypes
 from canter.core.avals import AbstractToken, ShapedArray
 from canter.core.dimensions import is_symbolic_dim
-from canter.core.structure import value_key
+from canter.core.number_keys import value_key
 
 from .mlir_door import ir, stablehlo_attributes
 from .registry import ir_type_handlers

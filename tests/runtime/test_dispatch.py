@@ -12,6 +12,7 @@ from canter.core.primitive import Primitive
 from canter.runtime.abstract import make_jaxpr
 from canter.runtime.composite import composite, composite_operator
 from canter.runtime.jit import jit
+from canter_mlir.registry import lower_fun, register_lowering
 
 X = np.arange(4, dtype=np.float32)
 
@@ -33,6 +34,55 @@ def test_parameters_are_told_apart():
     np.testing.assert_array_equal(lax.transpose(x, (1, 0)), x.T)
     np.testing.assert_array_equal(lax.transpose(x, (0, 1)), x)
     np.testing.assert_array_equal(lax.reshape(x, (3, 2)), x.reshape(3, 2))
+
+
+@pytest.mark.parametrize("where", ["eager", "jit", "vmap", "vjp"])
+def test_equal_numbers_of_other_types_and_signs_are_told_apart(where):
+    def written(value):
+        """A number for each kind of number, also within tuples."""
+        if isinstance(value, tuple):
+            return 10.0 + written(value[0])
+        kinds = [bool, int, float]
+        return 100.0 * kinds.index(type(value)) + (
+            50.0 if np.isnan(value) else float(np.copysign(1 + value, value))
+        )
+
+    told = Primitive("told")
+    told.def_abstract_eval(lambda x, *, k: x.update(shape=(*x.shape, 2) if isinstance(k, bool) else x.shape))
+    told.def_batching(lambda args, dims, *, k: (told.bind(*args, k=k), dims[0]))
+    told.def_jvp(
+        lambda primals, tangents, *, k: (told.bind(*primals, k=k), lax.mul(tangents[0], 2.0 + written(k)))
+    )
+
+    def lowered(x, *, k):
+        shape = (*x.shape, 2) if isinstance(k, bool) else x.shape
+        return lax.full(shape, written(k), x.dtype)
+
+    register_lowering(told, lower_fun(lowered, multiple_results=False))
+    apply = {
+        "eager": lambda k: told.bind(x, k=k),
+        "jit": lambda k: jit(lambda x: told.bind(x, k=k))(x),
+        "vmap": lambda k: ct.vmap(lambda x: told.bind(x, k=k))(x),
+        "vjp": lambda k: ct.vjp(lambda x: told.bind(x, k=k), x)[0],
+    }[where]
+    x = ct.device_put(X)
+    for k in (True, 1, 1.0, False, 0, 0.0, -0.0, float("nan"), (1,), (1.0,), (0.0,), (-0.0,)):
+        expected = np.full((*X.shape, 2) if isinstance(k, bool) else X.shape, written(k), np.float32)
+        for _ in range(2):
+            np.testing.assert_array_equal(apply(k), expected, err_msg=f"{k!r}")
+
+
+def test_a_negative_zero_that_fills_keeps_its_sign():
+    x, far = ct.device_put(X), np.array([7])
+    calls = {
+        "get": lambda v: ct.numpy.asarray(x).at[far].get(mode="fill", fill_value=v),
+        "take": lambda v: ct.numpy.take(x, far, fill_value=v),
+        "take_along_axis": lambda v: ct.numpy.take_along_axis(x, far, fill_value=v),
+        "vjp": lambda v: ct.vjp(lambda x: x.at[far].get(mode="fill", fill_value=v), x)[0],
+    }
+    for name, call in calls.items():
+        for v in (0.0, -0.0, np.float32(0.0), np.float32(-0.0), 0.0):
+            assert np.signbit(call(v)).item() == np.signbit(v), (name, v)
 
 
 def test_impl_is_honoured():

@@ -6,33 +6,15 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from .jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from .number_keys import number_key, value_key
 
-__all__ = ["parameters_key", "structure_key", "value_key"]
-
-
-def value_key(value: Any) -> Any:
-    """A hashable stand-in for a scalar that tells 0.0 from -0.0 and equals itself for NaN."""
-    kind = type(value)
-    if kind is float:
-        return value.hex()
-    if kind is int or kind is bool:
-        return value
-    array = np.asarray(value)
-    return array.tobytes(), array.dtype
+__all__ = ["parameters_key", "structure_key"]
 
 
 def parameters_key(params: Mapping[str, Any]) -> tuple[Any, ...]:
     """A stand-in for an equation's parameters that tells 1 from True and 0.0 from -0.0; hashable if they are."""
-    return tuple((name, *_number_key(value)) for name, value in params.items())
-
-
-def _number_key(value: Any) -> tuple[Any, type]:
-    kind = type(value)
-    is_inexact = kind is float or kind is complex or isinstance(value, np.inexact)
-    return value_key(value) if is_inexact else value, kind
+    return tuple((name, *number_key(value)) for name, value in params.items())
 
 
 def structure_key(
@@ -101,4 +83,4 @@ def _of_param(value: Any, unread: Mapping[str, Collection[str]]) -> Any:
         return _of_jaxpr(value, unread)
     if kind in (tuple, list):
         return tuple(_of_param(part, unread) for part in value)
-    return _number_key(value)
+    return number_key(value)

@@ -16,6 +16,7 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray
 from ..core.dimensions import max_dim
+from ..core.number_keys import ExactMemory
 from ..core.primitive import Primitive
 from ..transforms.rules import Zero, instantiate_zeros, moveaxis
 from .common import const, normalize_axis, ops
@@ -394,6 +395,7 @@ def gather_batch(
 
 
 gather_p = Primitive("gather")
+gather_p.eval_cache = ExactMemory("fill_value")  # which may be 0.0 or -0.0
 gather_p.def_abstract_eval(_gather_shape_rule)
 gather_p.def_jvp(_gather_jvp)
 gather_p.def_transpose(_gather_transpose)

@@ -71,6 +71,11 @@ def _is_operand(value: Any) -> bool:
     )
 
 
+def _is_negative_zero(value: Any) -> bool:
+    """Whether C++, which compares static arguments as Python does, would take the program of another value."""
+    return isinstance(value, (float, np.floating)) and value == 0 and bool(np.signbit(value))
+
+
 @overload
 def composite(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
@@ -101,12 +106,13 @@ def composite(function: Any = None, /, *, static_argnames: Sequence[str] = ()) -
     if function is None:
         return lambda body: composite(body, static_argnames=static_argnames)
     compiled: Any = None
+    fills = "fill_value" in static_argnames
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal compiled
         # While tracing, the body runs as it stands: that spares the way through C++ and back.
-        if state.trace is eval_trace:
+        if state.trace is eval_trace and not (fills and _is_negative_zero(kwargs.get("fill_value"))):
             if compiled is None:
                 compiled = compiled_composite(function, static_argnames)
             try:

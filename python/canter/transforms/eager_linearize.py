@@ -14,6 +14,7 @@ from ..core.avals import get_aval
 from ..core.config import trace_context
 from ..core.errors import ConcretizationTypeError
 from ..core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, Var
+from ..core.number_keys import number_key
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace
 from ..core.tracing import current_source, trace_to_jaxpr
@@ -91,9 +92,10 @@ def linearize_eagerly(
     Returns:
       As of a jvp rule; None where the rule itself has to be used.
     """
+    named = (*params.items(),) if params else ()
     key = (
         primitive,
-        (*params.items(),) if params else (),
+        named if type(primitive.eval_cache) is dict else number_key(named),  # as there
         tuple(map(get_aval, primals)),
         tuple([type(t) is Zero for t in tangents]),
         trace_context(),

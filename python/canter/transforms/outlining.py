@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+from ..core.number_keys import value_key
 from ..core.primitive import Primitive
-from ..core.structure import structure_key, value_key
+from ..core.structure import structure_key
 from .partial_evaluation import convert_constvars
 from .recomputation import recompute_cheap_results
 from .rules import array_ops
