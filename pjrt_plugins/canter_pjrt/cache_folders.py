@@ -7,6 +7,7 @@ did not, and takes what is written to it in a thread of its own.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -25,6 +26,7 @@ _UNFINISHED = ".writing-"
 _NOTE = ".note"
 # Seconds after which a file goes: one that is unfinished is of a process that was killed.
 _ABANDONED_AFTER = {_UNFINISHED: 3600.0, _NOTE: 30 * 86400.0}
+_AHEAD = 3600.0  # seconds by which the clocks of those who share a folder may differ
 
 
 class Entry(NamedTuple):
@@ -65,7 +67,7 @@ def folder_of(directory: str, seconds: float = 10.0) -> Folder:
     """
     if directory.startswith("file://"):
         return LocalFolder(directory.removeprefix("file://"))
-    if re.match(r"[\w+.-]{2,}::?//", directory):  # the names of drives have one letter
+    if re.match(r"[\w+.-]{2,}(::[\w+.-]+)*://", directory):  # the names of drives have one letter
         return _remote(directory, seconds)
     return LocalFolder(os.path.expanduser(directory))
 
@@ -80,12 +82,16 @@ def forget_folders() -> None:
     _remote.cache_clear()
 
 
-def _too_many(entries: Sequence[Entry], max_bytes: int) -> list[str]:
-    """Entries to remove so that the others fit; `entries` are in order, the latest used first."""
+def _too_many(entries: Sequence[Entry], max_bytes: int, written: str) -> list[str]:
+    """Entries to remove so that the others fit: those that were used longest ago, never the one just written.
+
+    A time that is yet to come tells nothing, and would keep its entry for ever: these go first.
+    """
+    latest = time.time() + _AHEAD
     total, names = 0, []
-    for entry in entries:
+    for entry in sorted(entries, key=lambda e: (e.name != written, e.last_used > latest, -e.last_used)):
         total += entry.size
-        if total > max_bytes >= 0:
+        if total > max_bytes >= 0 and entry.name != written:
             names.append(entry.name)
     return names
 
@@ -96,34 +102,41 @@ class LocalFolder:
     def __init__(self, directory: str):
         self.place = directory
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self.place, name + _SUFFIX)
+    def _path(self, name: str, suffix: str = _SUFFIX) -> str:
+        path = os.path.join(self.place, name + suffix)
+        try:
+            if b"\0" not in os.fsencode(path):
+                return path
+        except UnicodeEncodeError:
+            pass
+        raise OSError(errno.EINVAL, "no file can have this name", path)
 
     def read(self, name: str) -> bytes:
         with open(self._path(name), "rb", opener=_open_at_once) as file:
             return file.read()
 
     def write(self, name: str, data: bytes, max_bytes: int, done: Callable[[OSError | None], None]) -> None:
+        path = self._path(name)
         for left in (2, 1, 0):
             try:
                 os.makedirs(self.place, exist_ok=True)
-                self._write(self._path(name), data)
+                self._write(path, data)
                 break
             except FileNotFoundError:  # somebody has removed the folder in between
                 if not left:
                     raise
         with suppress(OSError):  # the entry is there, whatever becomes of the others
-            self._evict(max_bytes)
+            self._evict(max_bytes, name)
         done(None)
 
     def read_note(self, name: str) -> bytes:
         """A note beside the entries, see `early`."""
-        with open(os.path.join(self.place, name + _NOTE), "rb", opener=_open_at_once) as file:
+        with open(self._path(name, _NOTE), "rb", opener=_open_at_once) as file:
             return file.read()
 
     def write_note(self, name: str, data: bytes) -> None:
         """Writes or replaces a note."""
-        self._write(os.path.join(self.place, name + _NOTE), data)
+        self._write(self._path(name, _NOTE), data)
 
     def _write(self, path: str, data: bytes) -> None:
         """By way of another file, so that nobody ever sees half of one."""
@@ -136,12 +149,12 @@ class LocalFolder:
             _try_to_remove(temporary)
             raise
 
-    def _evict(self, max_bytes: int) -> None:
+    def _evict(self, max_bytes: int, written: str) -> None:
         for file in os.scandir(self.place):
             kind = _UNFINISHED if file.name.startswith(_UNFINISHED) else os.path.splitext(file.name)[1]
-            if kind in _ABANDONED_AFTER and time.time() - _status(file)[1] > _ABANDONED_AFTER[kind]:
+            if kind in _ABANDONED_AFTER and abs(time.time() - _status(file)[1]) > _ABANDONED_AFTER[kind]:
                 _try_to_remove(file.path)
-        for name in _too_many(self.entries(), max_bytes):
+        for name in _too_many(self.entries(), max_bytes, written):
             with suppress(OSError):
                 self._remove(name)
 
@@ -168,8 +181,8 @@ class LocalFolder:
 
     def entries(self) -> list[Entry]:
         found = []
-        if os.path.exists(self.place):
-            for file in os.scandir(self.place):
+        with suppress(FileNotFoundError):
+            for file in os.scandir(self.place) if os.path.exists(self.place) else ():
                 if file.name.endswith(_SUFFIX):
                     found.append(Entry(file.name.removesuffix(_SUFFIX), *_status(file)))
         return sorted(found, key=lambda entry: -entry.last_used)
@@ -181,10 +194,10 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _status(file: Any) -> tuple[int, float]:
-    """Size and time of a file; of one that another process has removed meanwhile, none and now."""
+    """Size and time of a file; of one that is gone meanwhile, or a link in circles, none and now."""
     try:
         status = file.stat()
-    except FileNotFoundError:
+    except OSError:
         return 0, time.time()
     return status.st_size, status.st_mtime
 
@@ -317,7 +330,7 @@ class RemoteFolder:
         else:
             store.pipe_file(path, data)
         with suppress(Exception):  # the entry is there, whatever becomes of the others
-            self._remove(_too_many(self._entries(), max_bytes))
+            self._remove(_too_many(self._entries(), max_bytes, name))
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:

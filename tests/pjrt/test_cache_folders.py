@@ -219,6 +219,63 @@ def test_a_folder_that_cannot_be_written_serves_what_it_has(settings, devices, t
     assert len(told) == 1 and "Read-only" in str(told[0].message)
 
 
+def later(folder, seconds):
+    for name in os.listdir(folder):
+        os.utime(os.path.join(folder, name), (time.time() + seconds,) * 2)
+
+
+@pytest.mark.parametrize("seconds", [4e7, -4e7, -1e9, 0.0, 60.0])
+def test_times_of_another_clock_do_not_keep_new_entries_out(settings, devices, told, seconds):
+    compile_all(devices, [3, 4, 5])
+    later(settings["directory"], seconds)
+    settings["max_bytes"] = 2 * cache.entries(settings["directory"])[0].size + 100
+    compile_all(devices, [6])
+    compile_all(devices, [6])
+    assert written(settings) == (4, 4, 1) and len(cache.entries(settings["directory"])) == 2
+    compile_all(devices, [7])
+    compile_all(devices, [7])
+    assert written(settings) == (5, 5, 2) and told == []
+
+
+def test_unfinished_files_go_however_the_clock_was(settings, devices):
+    compile_all(devices, [3])
+    for seconds in (-1e5, 1e5, 0.0):
+        path = os.path.join(settings["directory"], f".writing-{seconds}")
+        open(path, "w").close()
+        os.utime(path, (time.time() + seconds,) * 2)
+    compile_all(devices, [4])
+    assert [name for name in os.listdir(settings["directory"]) if name.startswith(".")] == [".writing-0.0"]
+
+
+def test_odd_files_among_the_entries_do_not_stop_eviction(settings, devices, told):
+    folder = settings["directory"]
+    os.makedirs(os.path.join(folder, "folder.xla"))
+    os.symlink("circle.xla", os.path.join(folder, "circle.xla"))
+    os.symlink("nowhere", os.path.join(folder, "dangling.xla"))
+    compile_all(devices, [3])
+    settings["max_bytes"] = max(entry.size for entry in cache.entries(folder)) + 5000
+    compile_all(devices, range(4, 14))
+    sizes = [entry.size for entry in cache.entries(folder)]
+    assert sum(sizes) <= settings["max_bytes"] and max(sizes) > 0 and told == []
+    cache.remove(folder, ["circle", "dangling", "folder"])
+    assert {entry.name for entry in cache.entries(folder)}.isdisjoint(["circle", "dangling", "folder"])
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
+def test_a_folder_that_cannot_be_is_told_once(settings, devices, told, name):
+    settings["directory"] += name
+    compile_all(devices)
+    assert written(settings) == (2, 0, 0) and len(told) == 1 and "cannot be" in str(told[0].message)
+    assert cache.entries(settings["directory"]) == []
+
+
+def test_chained_urls_are_no_folders():
+    for url in ("simplecache::gs://bucket/programs", "gs://bucket/programs", "zip://a.zip::s3://bucket/a"):
+        assert isinstance(cache_folders.folder_of(url), cache_folders.RemoteFolder), url
+    for path in ("c:/programs", "programs", "/a::b/c"):
+        assert isinstance(cache_folders.folder_of(path), cache_folders.LocalFolder), path
+
+
 @pytest.mark.parametrize(("limit", "kept"), [(-1, 3), (0, 0), (1, 0), (1 << 30, 3)])
 def test_limits(settings, devices, limit, kept):
     settings["max_bytes"] = limit
