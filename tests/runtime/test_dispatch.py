@@ -72,6 +72,17 @@ def test_equal_numbers_of_other_types_and_signs_are_told_apart(where):
             np.testing.assert_array_equal(apply(k), expected, err_msg=f"{k!r}")
 
 
+def test_equal_numbers_in_tuples_are_told_apart_within_a_program():
+    told = Primitive("told_within")
+    told.def_abstract_eval(lambda x, *, k: x)
+    kinds = [bool, int, float]
+    lowered = lower_fun(lambda x, *, k: lax.mul(x, float(kinds.index(type(k[0])))), multiple_results=False)
+    register_lowering(told, lowered)
+    outs = jit(lambda x: [told.bind(x, k=(k,)) for k in (True, 1, 1.0)])(X)
+    for factor, out in enumerate(outs):
+        np.testing.assert_array_equal(out, X * factor)
+
+
 def test_a_negative_zero_that_fills_keeps_its_sign():
     x, far = ct.device_put(X), np.array([7])
     calls = {
