@@ -317,6 +317,7 @@ def iota(dtype: DTypeLike, size: int) -> Array:
 
     Raises:
       TypeError: the dtype is of another kind, or the size is negative or not a known integer.
+      ValueError: there is no dtype.
 
     Example:
       >>> import numpy as np
@@ -338,7 +339,7 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
 
     Raises:
       TypeError: the dtype is of another kind, or the shape is not made of known, nonnegative integers.
-      ValueError: there is no such dimension.
+      ValueError: there is no such dimension, or no dtype.
 
     Example:
       >>> import numpy as np
@@ -346,6 +347,8 @@ def broadcasted_iota(dtype: DTypeLike, shape: Shape, dimension: int, *, out_shar
       >>> np.asarray(lax.broadcasted_iota(np.int32, (2, 2), 1)).tolist()
       [[0, 1], [0, 1]]
     """
+    if dtype is None:
+        raise ValueError("iota: dtype must be specified, such as 'int32'.")
     dtype = dtypes.check_user_dtype_supported(dtype, "iota")
     if out_sharding is not None:
         return laid_out(lambda: broadcasted_iota(dtype, shape, dimension), out_sharding, "broadcasted_iota")
@@ -389,6 +392,9 @@ def full(
     if sharding is not None:
         strong = get_aval(fill_value).dtype if dtype is None else dtype
         return laid_out(lambda: full(shape, fill_value, strong), sharding)
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype_supported(dtype, "full")
+        fill_value = of_dtype(fill_value, dtype, "full")
     aval = get_aval(fill_value)
     if aval.shape:
         raise TypeError(
@@ -397,9 +403,34 @@ def full(
         )
     if dtype is None:
         return _fill(check_shape("full", shape), fill_value, aval.dtype, aval.weak_type)
-    return _fill(
-        check_shape("full", shape), fill_value, dtypes.check_user_dtype_supported(dtype, "full"), False
-    )
+    return _fill(check_shape("full", shape), fill_value, dtype, False)
+
+
+def of_dtype(value: Any, dtype: Any, function: str) -> Any:
+    """A number that is to become one of a dtype: an integer that the default types do not hold as one of that dtype.
+
+    As in a conversion, integers of too many bits keep the lowest ones.
+
+    Args:
+      value: a number, or anything else, which is returned as it is.
+      dtype: what was asked for.
+      function: who asks, for the message.
+
+    Raises:
+      TypeError: a complex number for a real dtype.
+      OverflowError: an integer of more than 64 bits for a dtype of integers.
+    """
+    kind = type(value)
+    if kind is int:
+        fits = -(2**31) <= value < 2**31
+    elif isinstance(value, complex) and dtypes.issubdtype(dtype, np.number) and dtype.kind != "c":
+        raise TypeError(f"{function}: the complex number {value} cannot fill an array of dtype {dtype}.")
+    else:
+        fits = kind is not np.int64 and kind is not np.uint64
+    if fits or isinstance(dtype, dtypes.ExtendedDType):
+        return value
+    with np.errstate(over="ignore"):
+        return np.asarray(value).astype(dtype)[()]
 
 
 def _fill(shape: tuple[int, ...], value: Any, dtype: Any, weak_type: bool) -> Array:
@@ -467,6 +498,7 @@ def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:
         like = x if type(x).__name__ == "ShapeDtypeStruct" else get_aval(x)
         new_dtype, weak_type = like.dtype, bool(getattr(like, "weak_type", False))
     new_shape = np.shape(x) if shape is None else check_shape("full_like", shape)
+    fill_value = of_dtype(fill_value, new_dtype, "full_like")
     if get_aval(fill_value).shape:
         raise TypeError(
             f"full_like must be called with scalar fill_value, got shape {get_aval(fill_value).shape}."

@@ -17,7 +17,7 @@ from canter.core.partition_spec import PartitionSpec
 from canter.core.sharding import NamedSharding
 from canter.core.trace import Tracer, is_eager
 from canter.lax.common import const
-from canter.lax.conversion import as_array, sharding_after
+from canter.lax.conversion import as_array, of_dtype, sharding_after
 from canter.runtime.array import make_shaped_array
 from canter.runtime.composite import composite
 from canter.runtime.host_constants import full_on_host, host_first
@@ -543,11 +543,11 @@ def full(
     check_arraylike("full", fill_value)
     shape = canonical_shape(shape)
     weak_type = dtype is None and device is None and dtypes.is_weakly_typed(fill_value)
-    dtype = dtype_of(fill_value) if dtype is None else requested_dtype("full", dtype)
-    if isinstance(fill_value, complex) and dtype_rank(dtype) < 3:
-        raise TypeError(
-            f"canter.numpy.full: the complex number {fill_value} cannot fill an array of dtype {dtype}."
-        )
+    if dtype is None:
+        dtype = dtype_of(fill_value)
+    else:
+        dtype = requested_dtype("full", dtype)
+        fill_value = of_dtype(fill_value, dtype, "canter.numpy.full")
     _check_broadcasts(shape_of(fill_value), shape)
     out = _full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type)
     return place(out, device, out_sharding, "full")
@@ -612,6 +612,7 @@ def full_like(
     if device is None and out_sharding is None:
         out_sharding, function = _layout_of(a, shape), None
     shape, dtype, weak_type = _like(a, dtype, shape, "full_like")
+    fill_value = of_dtype(fill_value, dtype, "canter.numpy.full_like")
     _check_broadcasts(shape_of(fill_value), shape)
     return place(
         _full(fill_value, shape=shape, dtype=dtype, weak_type=weak_type), device, out_sharding, function

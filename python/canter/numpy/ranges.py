@@ -91,13 +91,31 @@ def _iota(size: int, dtype: Any) -> Callable[[], Any]:
     return host_first(lambda: iota_on_host((size,), dtype), (size,), composite(iota))
 
 
-@composite(static_argnames=("size", "dtype"))
-def _steps(start: Any, step: Any, *, size: int, dtype: Any) -> Any:
+def _steps(start: Any, step: Any, size: int, dtype: Any) -> Any:
+    """`start + i * step`: two compiled calls for fractions, which in one would not be rounded in between."""
     # In halves of a number's bits, products and sums would be rounded before the result is.
     exact = np.dtype(np.float32) if dtype_rank(dtype) == 2 and dtype.itemsize < 4 else dtype
+    one = type(step) is int and step == 1
+    if one or dtype_rank(dtype) < 2:
+        return _shifted_multiples(start, step, one=one, size=size, exact=exact, dtype=dtype)
+    return _shifted(start, _multiples(step, size=size, dtype=exact), dtype=dtype)
+
+
+@composite(static_argnames=("size", "dtype"))
+def _multiples(step: Any, *, size: int, dtype: Any) -> Any:
+    return lax.mul(convert(step, dtype), lax.iota(dtype, size))
+
+
+@composite(static_argnames=("dtype",))
+def _shifted(start: Any, ticks: Any, *, dtype: Any) -> Any:
+    return convert(lax.add(convert(start, dtype_of(ticks)), ticks), dtype)
+
+
+@composite(static_argnames=("one", "size", "exact", "dtype"))
+def _shifted_multiples(start: Any, step: Any, *, one: bool, size: int, exact: Any, dtype: Any) -> Any:
     ticks = lax.iota(exact, size)
-    if not (type(step) is int and step == 1):
-        ticks = lax.mul(ticks, convert(step, exact))
+    if not one:
+        ticks = lax.mul(convert(step, exact), ticks)
     return convert(lax.add(convert(start, exact), ticks), dtype)
 
 
@@ -139,7 +157,7 @@ def arange(
       A one-dimensional array of ceil((stop - start) / step) numbers.
 
     Raises:
-      TypeError: an argument is traced or not a number.
+      TypeError: an argument is traced or not a number, or all are bools and no dtype is given.
       ZeroDivisionError: the step is 0.
 
     Example:
@@ -149,6 +167,10 @@ def arange(
     """
     if start is None and stop is None:
         raise TypeError("canter.numpy.arange needs a start or a stop.")
+    if dtype is None and all(isinstance(x, (bool, np.bool_)) for x in (start, stop, step) if x is not None):
+        raise TypeError(
+            "canter.numpy.arange makes no range of bools. Convert them to integers, or name a dtype."
+        )
     start = 0 if start is None else _concrete_number(start, "start")
     if stop is None:
         start, stop = 0, start
@@ -162,12 +184,13 @@ def arange(
     if step == 0:
         raise ZeroDivisionError("canter.numpy.arange: the step is 0.")
     size = _arange_size(start, stop, step)
-    if type(start) is int and start == 0 and type(step) is int and step == 1 and dtype_rank(dtype) != 3:
+    plain = type(start) is int and start == 0 and type(step) in (int, bool) and step == 1
+    if plain and dtype_rank(dtype) != 3:
         out = _iota(size_of(size), dtype)()
     elif dtype_rank(dtype) == 0:
         return place(asarray(np.arange(start, stop, step).astype(bool)), device, out_sharding, "jnp.arange")
     else:
-        out = _steps(start, step, size=size_of(size), dtype=dtype)
+        out = _steps(start, step, size_of(size), dtype)
     return place(out, device, out_sharding, "jnp.arange")
 
 
