@@ -54,6 +54,26 @@ def test_default_device_flag():
         backend.current_default_device()
 
 
+def test_asynchronous_dispatch_may_be_set_at_any_time():
+    """As JAX takes it; a program that sets it late is told, and goes on."""
+    code = (
+        "import canter as ct, warnings; config = ct.config\n"
+        "assert config.jax_cpu_enable_async_dispatch is None\n"
+        "config.update('jax_cpu_enable_async_dispatch', False)\n"
+        "assert config.jax_cpu_enable_async_dispatch is False\n"
+        "assert float(ct.jit(lambda x: x + 1)(1.0)) == 2\n"
+        "config.update('jax_cpu_enable_async_dispatch', False)\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    config.update('jax_cpu_enable_async_dispatch', True)\n"
+        "assert 'cannot change once' in str(caught[0].message) and caught[0].filename == '<string>', caught[0]\n"
+        "assert config.read('jax_cpu_enable_async_dispatch') and float(ct.jit(lambda x: x + 1)(1.0)) == 2\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, env={**os.environ, "CANTER_PLATFORMS": "cpu"}
+    )
+
+
 @pytest.mark.parametrize(("flag", "value"), [("num_cpu_devices", 2), ("platforms", "cuda,cpu")])
 def test_device_flags_cannot_change_late(flag, value):
     backend.devices()

@@ -5,6 +5,7 @@ Nothing here makes a client before somebody asks for a device.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -85,11 +86,16 @@ def _mocked_gpus(topology: str, processes: int) -> tuple[tuple[str, Any], ...]:
 
 def _refuse_late_change(flag: str) -> Callable[[Any, bool], None]:
     def refuse(value: Any, in_thread: bool) -> None:
-        if clients.is_created() and value != config.flags[flag].value and not _says_what_is(flag, value):
-            raise RuntimeError(
-                f"The flag {flag} cannot change once devices are in use. Set it before the first use of a device, "
-                f"or by the environment variable CANTER_{flag.upper()}."
-            )
+        if not clients.is_created() or value == config.flags[flag].value or _says_what_is(flag, value):
+            return
+        message = (
+            f"The flag {flag} cannot change once devices are in use. Set it before the first use of a device, "
+            f"or by the environment variable CANTER_{flag.upper()}."
+        )
+        if flag != "cpu_enable_async_dispatch":
+            raise RuntimeError(message)
+        # Results are the same either way, and programs written for JAX set it at any time.
+        warnings.warn(message, UserWarning, stacklevel=4)
 
     return refuse
 
@@ -98,10 +104,14 @@ def _says_what_is(flag: str, value: Any) -> bool:
     """Whether a value asks for what is running already."""
     if flag == "platforms":
         return value is not None and list(backends()) == [name.strip() for name in value.split(",")]
-    if flag != "num_cpu_devices":
-        return False
     cpu = backends().get("cpu")
-    return cpu is not None and value == len(cpu.devices())
+    if cpu is None:
+        return False
+    if flag == "cpu_enable_async_dispatch":
+        several = len(cpu.local_devices()) > 1
+        chosen = config.cpu_enable_async_dispatch.value
+        return value is None or value == (several if chosen is None else chosen)
+    return flag == "num_cpu_devices" and value == len(cpu.devices())
 
 
 for _flag in (
