@@ -254,6 +254,17 @@ CAUSES = {
     "sharding": (sharded, "compiled", r"sharding of x: NamedSharding.*'i'.* -> NamedSharding"),
     "mesh": (over_a_mesh, "traced", "mesh in force: none -> 'i': 2 Explicit"),
     "nan": (statics(float("nan"), float("nan")), "traced", "'how': nan -> nan .a nan equals no other"),
+    "one nan": (statics(float("nan"), 0.0), "traced", r"'how': nan -> 0\.0$"),
+    "end of a long text": (
+        statics(100 * "a" + "x", 100 * "a" + "y"),
+        "traced",
+        r"'how': \.\.\. a+x' -> \.\.\. a+y'$",
+    ),
+    "middle of a long text": (
+        statics((*range(60), 1, *range(60)), (*range(60), 2, *range(60))),
+        "traced",
+        r"'how': \.\.\. .* 59, 1, 0, .* \.\.\. -> \.\.\. .* 59, 2, 0, .* \.\.\.$",
+    ),
     "static type": (statics(1, True), "traced", "'how': 1 -> True"),
     "no text": (statics(Awkward(""), Awkward("")), "traced", "'how': a Awkward without a text -> a Awkward"),
     "long text": (statics(Awkward("x"), Awkward("x")), "traced", "'how': line line .* -> line line "),

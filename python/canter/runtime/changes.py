@@ -5,6 +5,7 @@ Every change is one short line, whatever texts users' objects have: "shape of pa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from operator import ne
 from typing import Any
@@ -23,11 +24,28 @@ _absent = object()
 
 def brief(value: Any) -> str:
     """A value's text in one line; `repr` of a user's object may fail, or be long."""
+    return _cut(_text(value), 0)
+
+
+def _text(value: Any) -> str:
     try:
-        text = " ".join(repr(value).split())
+        return " ".join(repr(value).split())
     except Exception:
-        text = f"a {type(value).__name__} without a text"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 4] + " ..."
+        return f"a {type(value).__name__} without a text"
+
+
+def _cut(text: str, start: int) -> str:
+    """The part of a text that begins there, and what tells that it is a part."""
+    end = start + _LONGEST - 4
+    return "... " * (start > 0) + (text[start:] if len(text) <= end + 4 else text[start:end] + " ...")
+
+
+def _both(was: Any, became: Any) -> str:
+    """The texts of two values, long ones from about where they begin to differ."""
+    old, new = ("not given" if value is _absent else _text(value) for value in (was, became))
+    same = len(os.path.commonprefix([old, new]))
+    start = same - _LONGEST // 3 if same > _LONGEST - 10 and old != new else 0
+    return f"{_cut(old, start)} -> {_cut(new, start)}"
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -185,26 +203,22 @@ def _in_statics(function: Any, now: Any, then: Any) -> Iterator[str]:
     for key in dict.fromkeys([*old, *new]):
         (where, was), (where_now, became) = old.get(key, (None, _absent)), new.get(key, (None, _absent))
         if not _equal(was, became):
-            yield f"static argument {key!r}: {_static(was)} -> {_static(became)}{_advice(was, became)}"
+            yield f"static argument {key!r}: {_both(was, became)}{_advice(was, became)}"
         elif type(where) is not type(where_now):
             ways = ["by position" if isinstance(w, int) else "by name" for w in (where, where_now)]
             yield f"static argument {key!r}: given {ways[0]} -> given {ways[1]}"
-
-
-def _static(value: Any) -> str:
-    return "not given" if value is _absent else brief(value)
 
 
 def _advice(was: Any, became: Any) -> str:
     """Why two static values that may look alike are two."""
     if was is _absent or type(was) is not type(became):
         return ""
-    if was != was:
+    if was != was and became != became:
         return " (a nan equals no other one: pass the same object)"
     name = type(was).__name__
     if type(was).__eq__ is object.__eq__:
         return f" (each {name} is another value, as it has no __eq__: pass the same object)"
-    return f" (they are not equal for {name}.__eq__)" if brief(was) == brief(became) else ""
+    return f" (they are not equal for {name}.__eq__)" if _text(was) == _text(became) else ""
 
 
 def _in_mesh(was: Any, became: Any) -> str:
