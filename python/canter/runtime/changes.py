@@ -5,7 +5,6 @@ Every change is one short line, whatever texts users' objects have: "shape of pa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from operator import ne
 from typing import Any
@@ -43,7 +42,8 @@ def _cut(text: str, start: int) -> str:
 def _both(was: Any, became: Any) -> str:
     """The texts of two values, long ones from about where they begin to differ."""
     old, new = ("not given" if value is _absent else _text(value) for value in (was, became))
-    same = len(os.path.commonprefix([old, new]))
+    pairs = enumerate(zip(old, new, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
     start = same - _LONGEST // 3 if same > _LONGEST - 10 and old != new else 0
     return f"{_cut(old, start)} -> {_cut(new, start)}"
 
