@@ -24,6 +24,7 @@ __all__ = [
     "deserialize",
     "memory_analysis",
     "serialize",
+    "sorted_options",
 ]
 
 OptionValue = bool | int | float | str
@@ -94,8 +95,17 @@ def compile_options(
             name, value = name.replace("exec_time_", "").replace("_effort", "_level"), 19 if value < 0 else 39
         setattr(fields, name, value)
     if options:
-        made.env_option_overrides = [_checked_option(name, value) for name, value in sorted(options.items())]
+        made.env_option_overrides = sorted_options(options)
     return made
+
+
+def sorted_options(options: Mapping[str, OptionValue]) -> list[tuple[str, OptionValue]]:
+    """Compiler options in the order of their names.
+
+    Raises:
+      CompilerOptionError: a name that is no string or a value of another type than bool, int, float or str.
+    """
+    return sorted(_checked_option(name, value) for name, value in options.items())
 
 
 def _checked_option(name: Any, value: Any) -> tuple[str, OptionValue]:

@@ -121,3 +121,18 @@ def test_an_array_donated_twice():
 def test_devices_and_backends_of_another_type(options, message):
     with pytest.raises(TypeError, match=message):
         jit(lambda x: [x], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({1: True, "xla_cpu_enable_fast_math": True}, "named by strings, 'xla_cpu_...'; got 1"),
+        ({"xla_cpu_enable_fast_math": [True]}, "'xla_cpu_enable_fast_math' takes a bool.*of type list"),
+        ({"xla_cpu_enable_fast_math": None}, "'xla_cpu_enable_fast_math' takes a bool.*got None"),
+    ],
+)
+def test_compiler_options_of_another_type(options, message):
+    with pytest.raises(ValueError, match=message):
+        jit(lambda x: x + 1, compiler_options=options)
+    with pytest.raises(ValueError, match=message):
+        jit(lambda x: x + 1).lower(1.0).compile(compiler_options=options)

@@ -219,6 +219,16 @@ def test_lines_of_an_executable_from_elsewhere_are_said_to_be(mlp):
     )
 
 
+def test_captured_arrays_are_told_from_arguments():
+    captured = [cnp.ones((64, 64)) + i for i in range(2)]
+    memory = analysis(lambda x: x @ captured[0] @ captured[1], spec(64, 64))
+    kinds = {
+        (group.value.primitive, group.times) for group in memory.groups if group.value.kind == "argument"
+    }
+    assert kinds == {("x", 1), ("captured array", 2)}
+    assert "32.0 KiB  2 x f32[64,64]  argument   captured array\n" in str(memory)
+
+
 def test_texts():
     assert [bytes_text(n) for n in (0, 1023, 1024, 150 << 20, 5 << 40)] == [
         "0 B", "1023 B", "1.0 KiB", "150 MiB", "5.0 TiB",

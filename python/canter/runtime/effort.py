@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 from ..core import config
 from ..core.jaxpr import Jaxpr
 
-__all__ = ["DEFAULT_EFFORT", "EFFORTS", "LEVERS", "Effort", "Levers", "current", "option_pairs", "split"]
+__all__ = [
+    "DEFAULT_EFFORT",
+    "EFFORTS",
+    "LEVERS",
+    "Effort",
+    "Levers",
+    "current",
+    "flags_of",
+    "option_pairs",
+    "split",
+]
 
 EFFORTS = ("fast", "default", "max")
 OUTLINES = ("auto", "off")
@@ -141,6 +151,19 @@ def _is_plain(module: Any) -> bool:
 
     text = module.operation.get_asm(large_elements_limit=16)
     return text.count("\n") <= _MOST_PLAIN_LINES and re.search(_NARROW, text) is None
+
+
+def flags_of(compiler_options: Mapping[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+    """Compiler options as pairs in the order of their names.
+
+    Raises:
+      CompilerOptionError: a name is no string, or a value of a type that no option takes.
+    """
+    if not compiler_options:
+        return ()
+    from canter_pjrt.compile import sorted_options
+
+    return tuple(sorted_options(compiler_options))
 
 
 def option_pairs(effort: str | None, outline: str | None, what: str = "jit") -> tuple[tuple[str, str], ...]:

@@ -45,7 +45,7 @@ from ..core.tracing import argument_aval, trace_to_jaxpr
 from ..transforms.jit_call import UNSPECIFIED, jit_p
 from . import donation
 from .backend import on_clear
-from .effort import current, option_pairs, split
+from .effort import current, flags_of, option_pairs, split
 from .jit_types import JitFunction, JitOptions
 from .nonfinite import checks_are_on, explain, is_user_function
 from .placement import place
@@ -730,7 +730,7 @@ def jit(
         raise TypeError(
             f"jit(compiler_options=...) is a dict of options by name; got {compiler_options!r:.80}."
         )
-    flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+    flags = flags_of(compiler_options)
     if effort is not None or outline is not None:
         flags += option_pairs(effort, outline)
     jitted = Jitted(

@@ -323,11 +323,14 @@ class _Descriptions:
     def __init__(self, module: Module):
         self.module, self.lines = module, module.lines
         self.instructions = {one.id: one for c in module.computations.values() for one in c.instructions}
+        # Operations outside of jit have no names for their operands.
+        named = any(one.opcode == "parameter" and one.op_name for one in self.instructions.values())
+        self.unnamed = "captured array" if named else "array"
 
     def __call__(self, buffer: _Buffer) -> LiveValue:
         one = self.origin(buffer.instruction)
         line = next(iter(self.lines.get(one.frame, ())), SourceLine("", 0, ""))
-        primitive = one.op_name if one.opcode == "parameter" else _primitive(one.op_name)
+        primitive = (one.op_name or self.unnamed) if one.opcode == "parameter" else _primitive(one.op_name)
         copies = buffer.instruction.opcode.startswith("copy") or one.opcode == "parameter"
         if one is not buffer.instruction and primitive and copies:
             primitive = f"copy of {primitive}"  # perhaps in another layout or type

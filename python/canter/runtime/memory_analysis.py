@@ -182,7 +182,7 @@ def grouped(values: Iterable[LiveValue]) -> tuple[ValueGroup, ...]:
     """Values of one type that one line makes put together, and arguments of one type; the largest groups first."""
     found: dict[Any, list[LiveValue]] = {}
     for value in values:
-        made_by = "" if value.kind == "argument" else value.primitive
+        made_by = value.primitive if value.kind != "argument" or value.primitive == "captured array" else ""
         found.setdefault(value._replace(instruction="", primitive=made_by), []).append(value)
     groups = [ValueGroup(same[0], len(same), sum(one.nbytes for one in same)) for same in found.values()]
     return tuple(sorted(groups, key=lambda group: -group.nbytes))
@@ -214,7 +214,7 @@ def value_table(groups: Sequence[ValueGroup], rows: int) -> list[str]:
 
 def _origin(group: ValueGroup) -> str:
     value = group.value
-    if value.kind == "argument" and group.times > 1:
+    if value.kind == "argument" and group.times > 1 and value.primitive != "captured array":
         return f"{value.primitive} and {group.times - 1} more"
     where = place_text(value.file, value.line, value.function)
     return f"{value.primitive} at {where}" if where else value.primitive

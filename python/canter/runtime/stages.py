@@ -26,7 +26,7 @@ from .absent_devices import layout_without_devices
 from .array import check_not_deleted
 from .backend import get_backend
 from .donation import check_donated_once
-from .effort import current, option_pairs
+from .effort import current, flags_of, option_pairs
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
 from .layouts import custom_layouts, format_of_aval
@@ -377,7 +377,7 @@ class Lowered(_Stage):
                 f"The program was lowered for {', '.join(self._lowered.platforms)} and cannot be compiled for "
                 f"{device}. Export it, or lower it without lowering_platforms."
             )
-        flags = tuple(sorted(compiler_options.items())) if compiler_options else ()
+        flags = flags_of(compiler_options)
         flags += option_pairs(effort, None, "compile")
         return Compiled(self, self._lowered.compile(device, flags))
 
