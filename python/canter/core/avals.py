@@ -347,7 +347,7 @@ def get_aval(value: Any) -> Any:
     aval_of = _aval_of_type.get(kind)
     if aval_of is not None:
         return aval_of(value)
-    if kind.__name__ == "MaskedArray":
+    if any(base.__name__ == "MaskedArray" for base in kind.__mro__):  # without an import of numpy.ma
         raise ValueError(
             "numpy masked arrays are not supported as inputs, for their masks would be lost. Call filled() on the "
             "array, or pass its data and its mask."

@@ -97,20 +97,17 @@ def _retyped(x: Any) -> Any:
     return x
 
 
+def _grid(mesh: Any) -> tuple[Any, Any]:
+    return mesh.shape_tuple, mesh.axis_types
+
+
 def _check_results(shardings: Any) -> None:
     """Checks that results are asked for along explicit axes of the mesh in force."""
     mesh: Any = current_context().abstract
     for leaf in pytree.tree_leaves(shardings):
         own = getattr(leaf, "mesh", None)
-        if (
-            own is not None
-            and mesh is not None
-            and (own.shape_tuple, own.axis_types)
-            != (
-                mesh.shape_tuple,
-                mesh.axis_types,
-            )
-        ):
+        is_other = own is not None and mesh is not None and _grid(own) != _grid(mesh)
+        if is_other:
             raise ValueError(
                 f"auto_axes: out_sharding is over {own}, but the mesh in force is {mesh}. Give a spec."
             )
