@@ -66,6 +66,7 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
     if isinstance(sharding, NamedSharding):
         in_force = current_context().abstract or sharding.mesh
+        _check_not_manual(sharding, in_force)
         if in_force.explicit_axes and not in_force.auto_axes:
             _check_asserted(aval, NamedSharding(in_force, sharding.spec))
             return leaf
@@ -84,6 +85,16 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     return sharding_constraint_p.bind(
         leaf, sharding=sharding, layout=None, context_mesh=context, unconstrained_dims=free
     )
+
+
+def _check_not_manual(sharding: NamedSharding, in_force: Any) -> None:
+    """Along manual axes a value is one device's own, which no constraint can spread."""
+    named = [axis for axes in sharding.spec.axes() for axis in axes if axis in in_force.manual_axes]
+    if named:
+        raise ValueError(
+            f"with_sharding_constraint: the spec {sharding.spec} contains the manual axes {tuple(named)} of the mesh, "
+            "which is not allowed: inside a shard_map over them, each device has its own part. Name other axes only."
+        )
 
 
 def _over_auto_axes(aval: Any, sharding: NamedSharding) -> NamedSharding:

@@ -20,7 +20,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DuplicateSpecError, NamedSharding
 from ..core.trace import Tracer
 from ..core.tracing import trace_to_jaxpr
-from ..lax.manual import manual_region
+from ..lax.manual import manual_region, vary
 from ..transforms.calling import debug_info, function_name
 from ..transforms.partial_evaluation import close_over_nothing
 from .shard_map_rules import local_aval, shard_map_p
@@ -36,6 +36,9 @@ class _Infer:
 
 
 Infer = _Infer()
+
+# The spec of an argument for which None was given: it reaches the function as it is, arrays or not.
+_AS_IT_IS = PartitionSpec()
 
 
 def shard_map(
@@ -59,7 +62,8 @@ def shard_map(
         is a prefix of the result. An axis that a spec does not name must have the same value on all its
         devices.
       in_specs: how the arguments are cut: a `PartitionSpec`, or a tree of them that is a prefix of the tuple
-        of arguments; None stands for `PartitionSpec()`. Left out, it is read off the arguments' shardings.
+        of arguments; an argument for which it is None reaches `f` as it is, an array whole, anything else
+        unchanged. Left out, it is read off the arguments' shardings.
       mesh: a `Mesh` or an `AbstractMesh`; None is the mesh in force.
       axis_names: the axes over which the function runs once a device; the others stay with the compiler.
         Empty means all.
@@ -171,6 +175,12 @@ def smap(
     return shard_map(f, in_specs=specs(in_axes), out_specs=specs(out_axes), axis_names={axis_name})
 
 
+def _places(args: Any, passed: Sequence[bool]) -> list[str]:
+    """How messages name the arguments that are passed on."""
+    paths = [path for path, _ in pytree.tree_flatten_with_path(args)[0]]
+    return [f"args{pytree.keystr(path)}" for path, is_passed in zip(paths, passed, strict=False) if is_passed]
+
+
 class _ShardMap:
     """A function with its specs."""
 
@@ -186,8 +196,12 @@ class _ShardMap:
     def __call__(self, args: Any, kwargs: Any) -> Any:
         mesh, axes = self._mesh_and_axes()
         leaves, in_tree = pytree.tree_flatten((args, kwargs))
-        avals = [get_aval(leaf) for leaf in leaves]
-        in_specs = self._specs_of_arguments(leaves, args, kwargs, axes, avals, mesh)
+        specs = self._specs_of_arguments(leaves, args, kwargs, mesh, axes)
+        passed = [spec is not _AS_IT_IS for spec in specs]
+        given = [leaf for leaf, is_passed in zip(leaves, passed, strict=True) if is_passed]
+        in_specs = [spec for spec in specs if spec is not _AS_IT_IS]
+        avals = [get_aval(leaf) for leaf in given]
+        self._check_arguments(in_specs, avals, _places(args, passed), mesh, axes)
         sizes = mesh.shape
         inner = [
             local_aval(aval, spec, sizes, axes, self.check_vma)
@@ -202,10 +216,13 @@ class _ShardMap:
 
         def flat(*xs: Any) -> Any:
             nonlocal out_tree
-            given, named = in_tree.unflatten(xs)
-            result = self.function(*given, **named)
-            outs, out_tree = pytree.tree_flatten(result)
-            return outs
+            parts = iter(xs)
+            whole = [
+                next(parts) if is_passed else leaf for leaf, is_passed in zip(leaves, passed, strict=True)
+            ]
+            args, kwargs = in_tree.unflatten(whole)
+            outs, out_tree = pytree.tree_flatten(self.function(*args, **kwargs))
+            return self._varying(outs, out_tree)
 
         with manual_region(mesh, axes, self.check_vma):
             closed = trace_to_jaxpr(flat, inner, debug_info=debug_info(self.function, "shard_map"))
@@ -213,7 +230,7 @@ class _ShardMap:
         opened, consts = close_over_nothing(closed)
         outs = shard_map_p.bind(
             *consts,
-            *leaves,
+            *given,
             jaxpr=opened.jaxpr,
             mesh=mesh,
             in_specs=(PartitionSpec(),) * len(consts) + tuple(in_specs),
@@ -268,26 +285,23 @@ class _ShardMap:
     # ---- specs ----
 
     def _specs_of_arguments(
-        self, leaves: Any, args: Any, kwargs: Any, axes: frozenset[Any], avals: Any, mesh: Any
+        self, leaves: Any, args: Any, kwargs: Any, mesh: Any, axes: frozenset[Any]
     ) -> list[PartitionSpec]:
         if self.in_specs is Infer:
-            specs = [self._inferred(leaf, mesh, axes) for leaf in leaves]
-        else:
-            if kwargs:
-                raise TypeError(
-                    f"shard_map of {self.name}: keyword arguments have no specs; pass the arguments by position."
-                )
-            specs = self._spread("in_specs", self.in_specs, args)
-        paths = [path for path, _ in pytree.tree_flatten_with_path(args)[0]]
-        for position, (spec, aval) in enumerate(zip(specs, avals, strict=True)):
-            where = (
-                f"args{pytree.keystr(paths[position])}" if position < len(paths) else f"argument {position}"
+            return [self._inferred(leaf, mesh, axes) for leaf in leaves]
+        if kwargs:
+            raise TypeError(
+                f"shard_map of {self.name}: keyword arguments have no specs; pass the arguments by position."
             )
+        return self._spread("in_specs", self.in_specs, args, of_none=_AS_IT_IS)
+
+    def _check_arguments(self, specs: Any, avals: Any, places: Any, mesh: Any, axes: frozenset[Any]) -> None:
+        for position, (spec, aval) in enumerate(zip(specs, avals, strict=True)):
+            where = places[position] if position < len(places) else f"argument {position}"
             self._check_spec("in_specs", spec, mesh, axes)
             self._check_rank("in_specs", spec, aval, f"the passed {where}")
             self._check_divisible(spec, aval, where, mesh)
             self._check_typed(spec, aval, where, mesh, axes)
-        return specs
 
     def _check_typed(self, spec: PartitionSpec, aval: Any, where: str, mesh: Any, axes: Any) -> None:
         """Where all axes are explicit and become manual, an argument can only be taken as its type says."""
@@ -321,7 +335,9 @@ class _ShardMap:
             )
         return sharding.spec
 
-    def _spread(self, option: str, given: Any, tree: Any) -> list[PartitionSpec]:
+    def _spread(
+        self, option: str, given: Any, tree: Any, of_none: PartitionSpec = PartitionSpec()
+    ) -> list[PartitionSpec]:
         if isinstance(given, list) and isinstance(tree, tuple):
             given = tuple(given)
         leaves, structure = pytree.tree_flatten(given, is_leaf=lambda x: x is None)
@@ -332,7 +348,7 @@ class _ShardMap:
                     f"{option} has {leaf!r} of type {type(leaf).__name__}."
                 )
         whole = pytree.tree_structure(tree)
-        filled = structure.unflatten([PartitionSpec() if leaf is None else leaf for leaf in leaves])
+        filled = structure.unflatten([of_none if leaf is None else leaf for leaf in leaves])
         try:
             return pytree.flatten_axes(f"shard_map {option}", whole, filled)
         except ValueError as error:
@@ -384,6 +400,14 @@ class _ShardMap:
                     f"{count} does not evenly divide {aval.shape[dim]}. The mesh has axes {dict(mesh.shape)}. Pad the "
                     "axis, or change the spec."
                 )
+
+    def _varying(self, outs: Sequence[Any], out_tree: Any) -> Sequence[Any]:
+        """The results, declared to vary along the axes of their specs, so that cotangents are summed there."""
+        if not self.check_vma:
+            return outs
+        specs = self._spread("out_specs", self.out_specs, out_tree.unflatten([0] * out_tree.num_leaves))
+        names = [[name for entry in spec.axes() for name in entry] for spec in specs]
+        return [vary(x, axes) if axes else x for x, axes in zip(outs, names, strict=True)]
 
     def _specs_of_results(
         self, out_tree: Any, avals: Sequence[Any], mesh: Any, axes: Any

@@ -10,8 +10,10 @@ from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.explicit import global_layout
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
+from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
+from ..core.sharding import NamedSharding
 from ..core.tracing import trace_to_jaxpr
 from ..lax.arithmetic import div
 from ..lax.collectives import psum_p
@@ -99,7 +101,26 @@ def _evaluate(*args: Any, **params: Any) -> list[Any]:
     """Outside of jit: a program of one equation, which is found again among the compiled ones."""
     from ..runtime.dispatch import _PrimitiveCall
 
+    if not isinstance(params["mesh"], Mesh):
+        _check_devices_known(args, params["mesh"])
     return _PrimitiveCall(shard_map_p, params).run(args)[0]
+
+
+def _check_devices_known(args: Sequence[Any], mesh: Any) -> None:
+    """The devices of an abstract mesh are those of the arguments, which have to be laid out over such a mesh."""
+    shardings = [getattr(arg, "sharding", None) for arg in args]
+    meshes = [sharding.mesh for sharding in shardings if isinstance(sharding, NamedSharding)]
+    for found in meshes:
+        if found.shape_tuple != mesh.shape_tuple:
+            raise ValueError(
+                f"Mesh shape of the input {found.shape_tuple} does not match the mesh shape passed to shard_map "
+                f"{mesh.shape_tuple}."
+            )
+    if not meshes and current_context().concrete is None:
+        raise ValueError(
+            "Please pass arrays with a `NamedSharding` as input to `shard_map` when passing an `AbstractMesh` as "
+            "mesh: it has no devices of its own. Or pass a `Mesh`."
+        )
 
 
 # --- applying derived programs --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ..core.errors import api_boundary, argument_path, derived_boundary
 from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.state import AbstractRef
-from ..core.trace import references
+from ..core.trace import Tracer, references
 from ..core.tracing import trace_to_jaxpr
 from . import eager_linearize  # noqa: F401  (it fills a slot of the tape)
 from .batching import batch_flat
@@ -514,7 +514,7 @@ def linear_transpose(
     leaves, in_tree = pytree.tree_flatten(primals)
     avals = [
         typed(ShapedArray(x.shape, x.dtype), getattr(x, "sharding", None))
-        if hasattr(x, "shape") and hasattr(x, "dtype")
+        if hasattr(x, "shape") and hasattr(x, "dtype") and not isinstance(x, Tracer)
         else get_aval(x)
         for x in leaves
     ]
