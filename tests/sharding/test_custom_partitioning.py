@@ -135,3 +135,44 @@ def test_arguments_of_the_program_are_cut_as_they_come():
     out = ct.jit(f)(ct.device_put(x, named("x", "y")))
     np.testing.assert_allclose(out, np.sin(x), rtol=1e-6)
     assert out.sharding == named("x", "y")
+
+
+BAD_RULES = {
+    "no arrow": (ValueError, "i j", {}, "->"),
+    "a digit": (ValueError, "i 2j -> i", {}, "letters"),
+    "no rule": (TypeError, 3, {}, "must be a text"),
+    "unknown": (ValueError, "i j -> i j", {"need_replication_factors": ("q",)}, "no factors"),
+    "twice": (ValueError, "i j -> i", {"reduction_factors": ("j", "j")}, "once"),
+    "two kinds": (
+        ValueError,
+        "i j -> i",
+        {"reduction_factors": ("j",), "permutation_factors": ("j",)},
+        "once",
+    ),
+    "sized": (ValueError, "i j -> i j", {"j": 4}, "whole dimensions"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_RULES)
+def test_bad_rules_are_refused_when_they_are_given(name):
+    error, rule, options, words = BAD_RULES[name]
+    with pytest.raises(error, match=words):
+        custom_partitioning(cnp.sin).def_partition(partition=None, sharding_rule=rule, **options)
+
+
+def test_sizes_of_whole_dimensions_are_known_where_dimensions_are_joined():
+    flatten = custom_partitioning(lambda x: x.reshape(-1))
+    flatten.def_partition(
+        lambda mesh, args, result: (mesh, lambda x: x.reshape(-1), result.sharding, (args[0].sharding,)),
+        sharding_rule="i j -> (i j)",
+    )
+    found = ct.jit(flatten)(ct.device_put(X, named("x")))
+    np.testing.assert_array_equal(found, X.reshape(-1))
+    assert found.sharding.is_equivalent_to(named("x"), 1)
+
+
+def test_parts_of_rules():
+    with pytest.raises(ValueError, match="must be a str"):
+        CompoundFactor("a", 3)
+    rule = SdyShardingRule((ArrayMapping("i", "j"),), (ArrayMapping("i"),), reduction_factors=("j",))
+    assert str(rule) == "SdyShardingRule((('i', 'j'),), (('i',),), {})"

@@ -52,14 +52,20 @@ class ManualRegion(NamedTuple):
         return self.mesh.shape_tuple, self.axes, self.places.tobytes()
 
     def groups(self, names: Sequence[Any], subgroups: Any = None) -> np.ndarray:
-        """The devices that exchange along axes, a row a group."""
+        """The devices that exchange along axes, a row a group; -1 fills the rows of smaller groups."""
         order = [self.mesh.axis_names.index(name) for name in names]
         rest = [axis for axis in range(self.places.ndim) if axis not in order]
         count = math.prod(self.places.shape[axis] for axis in order)
         rows = self.places.transpose(*rest, *order).reshape(-1, count)
         if subgroups is None:
             return rows
-        return np.concatenate([rows[:, list(group)] for group in subgroups])
+        largest = max(map(len, subgroups))
+        return np.concatenate(
+            [
+                np.pad(rows[:, list(group)], ((0, 0), (0, largest - len(group))), constant_values=-1)
+                for group in subgroups
+            ]
+        )
 
 
 def _region(module: Any, mesh: Any, axes: frozenset[Any]) -> ManualRegion:
@@ -373,6 +379,7 @@ register_table(
     {
         "ragged_all_to_all": _ragged_all_to_all,
         "all_gather": _all_gather,
+        "all_gather_invariant": _all_gather,
         "all_to_all": _all_to_all,
         "axis_index": _axis_index,
         "pbroadcast": _pbroadcast,

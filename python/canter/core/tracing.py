@@ -104,7 +104,8 @@ def _asks_for_layout(avals: Any, params: dict[str, Any]) -> bool:
 
 def _with_varying(primitive: Primitive, avals: Any, params: dict[str, Any], out: Any) -> Any:
     """Result avals that say along which manual axes they vary; None where the operands disagree."""
-    own = [aval.vma for aval in avals]
+    # A reference takes and gives values of any kind: what varies is known once it is discharged.
+    own = [aval.vma for aval in avals if isinstance(aval, ShapedArray)] or [frozenset()]
     rule = primitive.varying_rule
     if rule is None:
         if any(vma != own[0] for vma in own):
@@ -227,7 +228,7 @@ class JaxprTrace(Trace):
         atoms = list(invars)
         for position, (atom, aval) in enumerate(zip(invars, avals, strict=True)):
             missing = union - aval.vma
-            if missing and type(atom) is not Literal:
+            if missing and type(atom) is not Literal and isinstance(aval, ShapedArray):
                 if not config.auto_pcast.value:
                     raise ValueError(
                         "Operands must vary along the same manual mesh axes, but they vary along "
@@ -236,7 +237,9 @@ class JaxprTrace(Trace):
                     )
                 axes = tuple(sorted(missing, key=str))
                 atoms[position] = self.cast_to_varying(atom, aval, axes)
-        return atoms, tuple(aval.update(vma=union) for aval in avals)
+        return atoms, tuple(
+            aval.update(vma=union) if isinstance(aval, ShapedArray) else aval for aval in avals
+        )
 
     def cast_to_varying(self, atom: Any, aval: Any, axes: tuple[Any, ...]) -> Any:
         """The variable of a value declared to vary along manual axes."""

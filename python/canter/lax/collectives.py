@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core import pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.mesh import current_context
 from ..core.primitive import Primitive
 from ..core.trace import axis_environment
 from ..transforms.rules import bdim_at_front, defjvp, deflinear, moveaxis
@@ -27,7 +29,7 @@ from .gathering import index_take
 from .manual import checked_groups, psum_invariant_p, typed_axes, vary
 from .reductions import reduce_max, reduce_min, reduce_sum
 from .shapes import broadcast_in_dim, reshape, squeeze
-from .slicing import dynamic_index_in_dim
+from .slicing import dynamic_index_in_dim, dynamic_slice_in_dim
 
 __all__ = [
     "all_gather",
@@ -118,11 +120,12 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
       >>> ct.vmap(lambda x: lax.psum(x, "i"), axis_name="i")(cnp.arange(4.0)).tolist()
       [6.0, 6.0, 6.0, 6.0]
     """
-    groups, size = _grouped("psum", axis_name, axis_index_groups)
+    groups, size = _grouped("psum", axis_name, axis_index_groups, equal=False)
     axes = _names(axis_name)
+    one_size = groups is None or len({len(group) for group in groups}) == 1
 
     def leaf(value: Any) -> Any:
-        if isinstance(value, (int, float, complex)) and not isinstance(value, bool):
+        if one_size and isinstance(value, (int, float, complex)) and not isinstance(value, bool):
             return value * size
         if get_aval(value).dtype == np.bool_:
             value = convert_element_type(value, np.dtype(np.int32))
@@ -215,7 +218,7 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def _extremum(where: str, primitive: Primitive, x: Any, axis_name: AxisName, groups: Any) -> Any:
-    groups, _ = _grouped(where, axis_name, groups)
+    groups, _ = _grouped(where, axis_name, groups, equal=False)
     axes = _names(axis_name)
     return pytree.tree_map(
         lambda value: primitive.bind(vary(value, axes), axes=axes, axis_index_groups=groups), x
@@ -327,13 +330,13 @@ def all_gather(
       axis_index_groups: groups of positions that exchange among themselves; not along an axis of vmap.
       axis: where the named axis goes in the result.
       tiled: concatenate along `axis` instead of making a new axis.
-      to: "varying", the only type of result there is.
-      to: the type of the result along the named axis: "varying". The others, "invarying" and "reduced", belong
-        to types of sharded programs.
+      to: the type of the result along the named axis: "varying", or, along manual axes of a mesh, "invarying",
+        which says that it is the same on all devices.
 
     Raises:
       NameError: the axis is not in scope.
       ValueError: `axis` is out of range, or `to` is no such word.
+      NotImplementedError: `to` is "reduced", or is "invarying" along an axis of vmap or with groups.
 
     Example:
       >>> import canter as ct
@@ -346,25 +349,33 @@ def all_gather(
         raise ValueError(
             f"all_gather: unexpected to={to!r}. It is one of: 'varying', 'invarying', 'reduced'."
         )
-    if to != "varying":
-        raise NotImplementedError(f"all_gather: along an axis of vmap the result is varying, not {to}.")
-    if to != "varying":
-        raise NotImplementedError(
-            f"all_gather: to={to!r} is not supported; the result varies along the axis."
-        )
+    names = _names(axis_name)
+    gather = all_gather_p if to == "varying" else _gather_to(to, names, axis_index_groups)
     groups, size = _grouped("all_gather", axis_name, axis_index_groups)
 
     def leaf(value: Any) -> Any:
-        return all_gather_p.bind(
-            vary(value, _names(axis_name)),
+        return gather.bind(
+            vary(value, names),
             all_gather_dimension=normalize_axis("all_gather", axis, get_aval(value).ndim + (not tiled)),
-            axis_name=_names(axis_name),
+            axis_name=names,
             axis_index_groups=groups,
             axis_size=size,
             tiled=tiled,
         )
 
     return pytree.tree_map(leaf, x)
+
+
+def _gather_to(to: str, names: tuple[Any, ...], groups: Any) -> Primitive:
+    """The primitive whose result is of a type other than varying."""
+    if to != "invarying":
+        raise NotImplementedError(f"all_gather: to={to!r} is not supported.")
+    mesh = current_context().abstract
+    if mesh is None or not set(names) <= set(mesh.manual_axes):
+        raise NotImplementedError(f"all_gather: along an axis of vmap the result is varying, not {to}.")
+    if groups is not None:
+        raise NotImplementedError("all_gather: results of groups differ, so that they are not invarying.")
+    return all_gather_invariant_p if typed_axes(names) else all_gather_p
 
 
 def _all_gather_shape(
@@ -385,13 +396,15 @@ def _one_axis(where: str, axis_name: Any, trace: Any) -> None:
         )
 
 
-def _all_gather_batch(trace: Any, args: Any, dims: Any, *, axis_name: Any, **params: Any) -> Any:
+def _all_gather_batch(
+    primitive: Primitive, trace: Any, args: Any, dims: Any, *, axis_name: Any, **params: Any
+) -> Any:
     (x,), (dim,) = args, dims
     position, tiled = params["all_gather_dimension"], params["tiled"]
     if trace.name not in _names(axis_name):
         x = moveaxis(x, dim, 0)
         params["all_gather_dimension"] = position + 1
-        return all_gather_p.bind(x, axis_name=axis_name, **params), 0
+        return primitive.bind(x, axis_name=axis_name, **params), 0
     _one_axis("all_gather", axis_name, trace)
     _refuse_groups("all_gather", params["axis_index_groups"])
     x = moveaxis(bdim_at_front(x, dim, trace.size), 0, position)
@@ -406,6 +419,17 @@ def _merge(x: Any, position: int) -> Any:
 
 def _all_gather_transpose(ct: Any, x: Any, *, all_gather_dimension: int, tiled: bool, **params: Any) -> Any:
     return [reduce_scatter_p.bind(ct, scatter_dimension=all_gather_dimension, tiled=tiled, **params)]
+
+
+def _own_part(
+    ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, tiled: bool, **params: Any
+) -> list[Any]:
+    """Of a cotangent that all devices have, each takes what belongs to its own operand."""
+    ct, place = vary(ct, axis_name), axis_index(axis_name)
+    if not tiled:
+        return [dynamic_index_in_dim(ct, place, all_gather_dimension, keepdims=False)]
+    size = x.aval.shape[all_gather_dimension]
+    return [dynamic_slice_in_dim(ct, mul(place, np.int32(size)), size, all_gather_dimension)]
 
 
 def psum_scatter(
@@ -490,8 +514,13 @@ def _reduce_scatter_transpose(ct: Any, x: Any, *, scatter_dimension: int, tiled:
 
 all_gather_p = Primitive("all_gather")
 all_gather_p.def_abstract_eval(_all_gather_shape)
-all_gather_p.axis_batch_rule = _all_gather_batch
+all_gather_p.axis_batch_rule = partial(_all_gather_batch, all_gather_p)
 deflinear(all_gather_p, _all_gather_transpose)
+all_gather_invariant_p = Primitive("all_gather_invariant")
+all_gather_invariant_p.def_abstract_eval(_all_gather_shape)
+all_gather_invariant_p.varying_rule = lambda own, *, axis_name, **params: own[0] - frozenset(axis_name)
+all_gather_invariant_p.axis_batch_rule = partial(_all_gather_batch, all_gather_invariant_p)
+deflinear(all_gather_invariant_p, _own_part)
 reduce_scatter_p = Primitive("reduce_scatter")
 reduce_scatter_p.def_abstract_eval(_reduce_scatter_shape)
 reduce_scatter_p.axis_batch_rule = _reduce_scatter_batch

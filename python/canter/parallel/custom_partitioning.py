@@ -101,7 +101,8 @@ class custom_partitioning:
 
         Raises:
           NotImplementedError: `decode_shardings` is False.
-          ValueError: neither a rule nor a function that infers shardings.
+          TypeError: a rule of another type.
+          ValueError: neither a rule nor a function that infers shardings, or a text that is no rule.
         """
         if not decode_shardings:
             raise NotImplementedError(
@@ -114,11 +115,19 @@ class custom_partitioning:
             )
         self.partition = partition
         self.infer = infer_sharding_from_operands
-        self.rule = sharding_rule
         self.rule_options = {
             "reduction_factors": reduction_factors, "need_replication_factors": need_replication_factors,
             "permutation_factors": permutation_factors, **factor_sizes,
         }  # fmt: skip
+        if isinstance(sharding_rule, str):
+            sharding_rule = parse_rule(sharding_rule, **self.rule_options)
+        elif not (sharding_rule is None or callable(sharding_rule)):
+            if not isinstance(sharding_rule, SdyShardingRule):
+                raise TypeError(
+                    "sharding_rule must be a text such as 'i j -> i j', an SdyShardingRule or a function; got "
+                    f"{sharding_rule!r:.80}."
+                )
+        self.rule = sharding_rule
         return partition
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

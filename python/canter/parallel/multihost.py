@@ -97,7 +97,7 @@ def process_allgather(in_tree: Any, tiled: bool = False) -> Any:
       A tree of NumPy arrays, the same in all processes.
 
     Raises:
-      ValueError: `tiled` with a scalar, or shapes or dtypes that differ between processes.
+      ValueError: `tiled` with a scalar of several processes, or shapes or dtypes that differ between processes.
 
     >>> from canter.experimental import multihost_utils
     >>> multihost_utils.process_allgather([1.0, 2.0])
@@ -109,6 +109,8 @@ def process_allgather(in_tree: Any, tiled: bool = False) -> Any:
             return _whole(x)
         host = _on_host(x)
         if tiled and not host.shape:
+            if process_count() == 1:
+                return host
             raise ValueError(
                 "process_allgather(tiled=True) joins along the first axis, which a scalar does not have."
             )

@@ -234,7 +234,7 @@ class _Pmap:
                     f"{position} of the arguments of {self.name} is a scalar, mapped along axis {axis}. "
                     "Use in_axes=None for it."
                 )
-            raise ValueError(
+            raise IndexError(
                 f"pmap of {self.name}: in_axes={axis} is out of range for leaf {position} of the arguments, of shape "
                 f"{_shape(leaf)}."
             )

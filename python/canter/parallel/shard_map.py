@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import pytree
-from ..core.avals import get_aval
+from ..core.avals import ShapedArray, get_aval
 from ..core.dtypes import ExtendedDType
 from ..core.explicit import local_layout
 from ..core.mesh import AxisType, BaseMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DuplicateSpecError, NamedSharding
-from ..core.trace import Tracer
+from ..core.trace import Tracer, references
 from ..core.tracing import trace_to_jaxpr
 from ..lax.manual import manual_region, vary
 from ..transforms.calling import debug_info, function_name
@@ -226,6 +226,8 @@ class _ShardMap:
 
         with manual_region(mesh, axes, self.check_vma):
             closed = trace_to_jaxpr(flat, inner, debug_info=debug_info(self.function, "shard_map"))
+            if references.in_use:
+                closed = references.discharge_local(closed)
         out_specs = self._specs_of_results(out_tree, closed.out_avals, mesh, axes)
         opened, consts = close_over_nothing(closed)
         outs = shard_map_p.bind(
@@ -307,7 +309,8 @@ class _ShardMap:
         """Where all axes are explicit and become manual, an argument can only be taken as its type says."""
         if set(mesh.axis_types) != {AxisType.Explicit} or len(axes) != len(mesh.shape):
             return
-        if isinstance(aval.dtype, ExtendedDType):  # types of keys do not say how they are split
+        # Types of keys and references do not say how they are split.
+        if not isinstance(aval, ShapedArray) or isinstance(aval.dtype, ExtendedDType):
             return
         spec_of_type = aval.sharding.spec
         own = [tuple(n for n in entry if n in axes) for entry in spec_of_type.axes()]
@@ -336,8 +339,9 @@ class _ShardMap:
         return sharding.spec
 
     def _spread(
-        self, option: str, given: Any, tree: Any, of_none: PartitionSpec = PartitionSpec()
+        self, option: str, given: Any, tree: Any, of_none: PartitionSpec | None = None
     ) -> list[PartitionSpec]:
+        of_none = PartitionSpec() if of_none is None else of_none
         if isinstance(given, list) and isinstance(tree, tuple):
             given = tuple(given)
         leaves, structure = pytree.tree_flatten(given, is_leaf=lambda x: x is None)

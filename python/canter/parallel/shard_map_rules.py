@@ -14,6 +14,7 @@ from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding
+from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from ..lax.arithmetic import div
 from ..lax.collectives import psum_p
@@ -149,9 +150,20 @@ class Region:
 
     def spec_of_residual(self, aval: Any) -> PartitionSpec:
         """That of a value, with a new first dimension, which differs from device to device."""
-        axes = aval.vma & self.axes if self.check_vma else self.axes
+        axes = aval.vma & self.axes if self.check_vma else self.axes - _axes_of_batches()
         names = tuple(name for name in self.mesh.axis_names if name in axes)
         return PartitionSpec(names) if names else PartitionSpec()
+
+
+def _axes_of_batches() -> frozenset[Any]:
+    """The mesh axes that cut the batches of the vmaps around, along which values are cut there, not here."""
+    names: set[Any] = set()
+    trace = state.trace
+    while trace is not None:
+        if trace.is_batch and trace.spmd_name is not None:
+            names.update(trace.spmd_name if isinstance(trace.spmd_name, tuple) else (trace.spmd_name,))
+        trace = getattr(trace, "parent", None)
+    return frozenset(names)
 
 
 # --- forward mode ---------------------------------------------------------------------------------
@@ -268,7 +280,8 @@ def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, fl
     """Without types that tell what varies: what all devices hold in common is divided among them, cotangents
     of results on the way in, and summed up on the way out.
     """
-    key = "shared", tuple(linear), tuple(nonzero)
+    own = call.axes - _axes_of_batches()
+    key = "shared", tuple(linear), tuple(nonzero), own
     found = closed.memo.get(key)
     if found is not None:
         return found
@@ -280,12 +293,12 @@ def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, fl
     def program(*args: Any) -> list[Any]:
         cts = []
         for ct, axes in zip(args[num_known:], in_axes, strict=True):
-            count = math.prod(sizes[name] for name in call.axes - axes)
+            count = math.prod(sizes[name] for name in own - axes)
             cts.append(ct if count == 1 else div(ct, full((), count, get_aval(ct).dtype)))
         results = eval_jaxpr(closed.jaxpr, closed.consts, *args[:num_known], *cts)
         outs = []
         for x, axes in zip(results, out_axes, strict=True):
-            rest = tuple(name for name in call.mesh.axis_names if name in call.axes - axes)
+            rest = tuple(name for name in call.mesh.axis_names if name in own - axes)
             outs.append(psum_p.bind(x, axes=rest, axis_index_groups=None) if rest else x)
         return outs
 
@@ -298,17 +311,18 @@ def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, fl
 
 def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> Any:
     call = Region(jaxpr, params)
-    names = _cutting(call, trace)
+    spmd_name = trace.spmd_name if trace.spmd_name is not None else _splitting(args, dims)
+    names = _cutting(call, trace, spmd_name)
     parts = math.prod(call.mesh.shape[name] for name in names)
     if trace.size % parts:
         raise ValueError(
-            f"vmap with spmd_axis_name={trace.spmd_name!r} of a shard_map: the axis of size {trace.size} cannot be cut "
+            f"vmap with spmd_axis_name={spmd_name!r} of a shard_map: the axis of size {trace.size} cannot be cut "
             f"into {parts} equal parts, as many as there are devices along {names}. The mesh is "
             f"{dict(call.mesh.shape)}."
         )
     with call.region():
         batched, out_dims = batch_jaxpr(
-            call.closed, trace.size // parts, dims, name=trace.name, spmd_name=trace.spmd_name
+            call.closed, trace.size // parts, dims, name=trace.name, spmd_name=spmd_name
         )
         if names and call.check_vma:
             batched = _varying(batched, dims, names)
@@ -319,11 +333,20 @@ def _batch(trace: Any, args: Any, dims: Any, *, jaxpr: Jaxpr, **params: Any) -> 
     return call.bind(batched, args, in_specs, out_specs), out_dims
 
 
-def _cutting(call: Region, trace: Any) -> tuple[Any, ...]:
+def _splitting(args: Any, dims: Any) -> tuple[Any, ...] | None:
+    """The explicit axes that split the batch dimension, as the types of the arguments say."""
+    for arg, dim in zip(args, dims, strict=True):
+        layout = None if dim is None else getattr(get_aval(arg), "layout", None)
+        if layout is not None and layout.spec.axes()[dim]:
+            return tuple(layout.spec.axes()[dim])
+    return None
+
+
+def _cutting(call: Region, trace: Any, spmd_name: Any) -> tuple[Any, ...]:
     """The manual axes that cut the batch dimension; none if collectives go along it, which need all of it."""
-    if trace.spmd_name is None or trace.name is not None:
+    if spmd_name is None or trace.name is not None:
         return ()
-    names = trace.spmd_name if isinstance(trace.spmd_name, tuple) else (trace.spmd_name,)
+    names = spmd_name if isinstance(spmd_name, tuple) else (spmd_name,)
     return names if call.axes.issuperset(names) else ()
 
 

@@ -19,6 +19,8 @@ class CompoundFactor(tuple[str, ...]):
     def __new__(cls, *factors: str) -> CompoundFactor:
         if len(factors) < 2:
             raise ValueError(f"A compound factor has at least two factors; got {factors}.")
+        if not all(isinstance(factor, str) for factor in factors):
+            raise ValueError(f"Each factor of a compound factor must be a str; got {factors}.")
         return super().__new__(cls, factors)
 
 
@@ -48,6 +50,9 @@ class SdyShardingRule:
       permutation_factors: factors along which data are permuted.
       **factor_sizes: sizes of the factors of compound dimensions.
 
+    Raises:
+      ValueError: a special factor or one with a size is not in the mappings, or stands in two places.
+
     >>> from canter.experimental.custom_partitioning import ArrayMapping, SdyShardingRule
     >>> SdyShardingRule((ArrayMapping("i", "j"),), (ArrayMapping("i"),), reduction_factors=("j",)).reduction_factors
     ('j',)
@@ -74,6 +79,20 @@ class SdyShardingRule:
         unknown = [name for name in (*special, *factor_sizes) if name not in known]
         if unknown:
             raise ValueError(f"The sharding rule has no factors {unknown}; it has {sorted(known)}.")
+        twice = sorted(name for name in set(special) if special.count(name) > 1)
+        if twice:
+            raise ValueError(
+                f"Each factor can stand once among the reduction, need_replication and permutation factors; {twice} "
+                "stand there more often."
+            )
+        dims = [dim for mapping in (*self.operand_mappings, *self.result_mappings) for dim in mapping]
+        joined = {name for dim in dims if isinstance(dim, CompoundFactor) for name in dim}
+        sized = [name for name in factor_sizes if name in dims and name not in joined]
+        if sized:
+            raise ValueError(f"The factors {sized} stand for whole dimensions, which have sizes already.")
+
+    def __repr__(self) -> str:
+        return f"SdyShardingRule({self.operand_mappings}, {self.result_mappings}, {self.factor_sizes})"
 
 
 def _names(mappings: Sequence[ArrayMapping]) -> list[str]:
@@ -112,6 +131,17 @@ def _mapping(text: str) -> ArrayMapping:
     return ArrayMapping(*dims)
 
 
+def _aligned(mapping: ArrayMapping, shape: tuple[int, ...]) -> list[Any]:
+    """The factors of each dimension of an array."""
+    dims = list(mapping)
+    if dims and dims[0] in ("...", BATCHING):
+        count = len(shape) - len(dims) + 1
+        dims = [f"batch {i - count}" for i in range(count)] + dims[1:]
+    if len(dims) != len(shape):
+        raise ValueError(f"The sharding rule's {tuple(mapping)} does not fit an array of shape {shape}.")
+    return dims
+
+
 class Factors:
     """A rule for arrays of given shapes, with its factors numbered and their sizes known.
 
@@ -133,24 +163,19 @@ class Factors:
                 raise ValueError(
                     f"The sharding rule has {len(mappings)} {kind}, but there are {len(shapes)}."
                 )
-        self._given = rule.factor_sizes
+        pairs = [*zip(rule.operand_mappings, operands, strict=True)]
+        pairs += zip(rule.result_mappings, results, strict=True)
+        arrays = [[*zip(_aligned(*pair), pair[1], strict=True)] for pair in pairs]
+        whole = {dim: size for dims in arrays for dim, size in dims if isinstance(dim, str)}
+        self._given = {**whole, **rule.factor_sizes}
         self._numbers: dict[str, int] = {}
         self.sizes: list[int] = []
-        self.operands = [self._dims(*pair) for pair in zip(rule.operand_mappings, operands, strict=True)]
-        self.results = [self._dims(*pair) for pair in zip(rule.result_mappings, results, strict=True)]
+        numbered = [[self._factors(dim, size) for dim, size in dims] for dims in arrays]
+        self.operands, self.results = numbered[: len(operands)], numbered[len(operands) :]
         self.reduction, self.replication, self.permutation = (
             [self._numbers[name] for name in names]
             for names in (rule.reduction_factors, rule.need_replication_factors, rule.permutation_factors)
         )
-
-    def _dims(self, mapping: ArrayMapping, shape: tuple[int, ...]) -> list[list[int]]:
-        dims = list(mapping)
-        if dims and dims[0] in ("...", BATCHING):
-            count = len(shape) - len(dims) + 1
-            dims = [f"batch {i - count}" for i in range(count)] + dims[1:]
-        if len(dims) != len(shape):
-            raise ValueError(f"The sharding rule's {tuple(mapping)} does not fit an array of shape {shape}.")
-        return [self._factors(dim, size) for dim, size in zip(dims, shape, strict=True)]
 
     def _factors(self, dim: Any, size: int) -> list[int]:
         if isinstance(dim, str):
