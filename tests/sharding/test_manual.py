@@ -182,3 +182,15 @@ def test_pmap_along_an_axis_that_is_not_there(axis):
 def test_gathering_a_scalar_of_one_process(tiled):
     found = ct.experimental.multihost_utils.process_allgather(2.5, tiled=tiled)
     assert found.shape == (() if tiled else (1,)) and found.ravel().tolist() == [2.5]
+
+
+def test_what_is_collected_stays_split_over_explicit_axes():
+    over = mesh(types=EXPLICIT)
+    rows = ct.device_put(ROWS, ct.NamedSharding(over, P("x", "y")))
+    f = ct.shard_map(
+        lambda a: lax.all_gather(a, "x", tiled=True, to="invarying"),
+        mesh=over, in_specs=P("x"), out_specs=P(), axis_names={"x"},
+    )  # fmt: skip
+    found = ct.jit(f)(rows)
+    np.testing.assert_array_equal(found, ROWS)
+    assert found.sharding.spec == P(None, "y")

@@ -402,7 +402,7 @@ def _table() -> dict[str, Any]:
         _split: "split",
         _reduction: "reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or reduce_xor reduce argmax argmin",
         _dot_general: "dot_general scaled_dot",
-        _all_gather: "all_gather",
+        _all_gather: "all_gather all_gather_invariant",
         _reduce_scatter: "reduce_scatter",
         _ragged: "ragged_all_to_all",
         _choice: "choose_active",
