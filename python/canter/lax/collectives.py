@@ -368,11 +368,11 @@ def all_gather(
 
 def _gather_to(to: str, names: tuple[Any, ...], groups: Any) -> Primitive:
     """The primitive whose result is of a type other than varying."""
-    if to != "invarying":
-        raise NotImplementedError(f"all_gather: to={to!r} is not supported.")
     mesh = current_context().abstract
     if mesh is None or not set(names) <= set(mesh.manual_axes):
         raise NotImplementedError(f"all_gather: along an axis of vmap the result is varying, not {to}.")
+    if to != "invarying":
+        raise NotImplementedError(f"all_gather: to={to!r} is not supported.")
     if groups is not None:
         raise NotImplementedError("all_gather: results of groups differ, so that they are not invarying.")
     return all_gather_invariant_p if typed_axes(names) else all_gather_p
