@@ -143,6 +143,17 @@ def test_a_batch_cut_by_a_mesh_axis_is_differentiated_without_types(name):
     np.testing.assert_allclose(cut, np.stack([ct.grad(f)(row) for row in ROWS]), rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_is_not_cut_along_an_axis_of_which_the_program_makes_use():
+    f = parts(lambda a: 3 * a.sum(), P(), P(), check_vma=False)
+    found = ct.vmap(ct.jit(ct.grad(lambda a: f(a) * a[0])), spmd_axis_name="x")(ROWS)
+    expected = np.repeat(3 * ROWS[:, :1], 6, 1)
+    expected[:, 0] += 3 * ROWS.sum(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    place = parts(lambda a: a * lax.axis_index("x"), P(), P("x"))
+    rows = ct.vmap(place, spmd_axis_name="x")(ROWS)
+    np.testing.assert_allclose(rows, np.concatenate([k * ROWS for k in range(4)], 1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("options", [{}, {"axis_names": {"y"}}])
 def test_a_batch_stays_split_over_explicit_axes(options):
     over = mesh(types=EXPLICIT)

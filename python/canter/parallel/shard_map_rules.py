@@ -9,7 +9,7 @@ from typing import Any
 from ..core import config
 from ..core.avals import ShapedArray, get_aval
 from ..core.explicit import global_layout
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr
+from ..core.jaxpr import ClosedJaxpr, Jaxpr, eval_jaxpr, subjaxprs
 from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
@@ -347,7 +347,16 @@ def _cutting(call: Region, trace: Any, spmd_name: Any) -> tuple[Any, ...]:
     if spmd_name is None or trace.name is not None:
         return ()
     names = spmd_name if isinstance(spmd_name, tuple) else (spmd_name,)
-    return names if call.axes.issuperset(names) else ()
+    return names if call.axes.issuperset(names) and not _asks(call.closed.jaxpr, set(names)) else ()
+
+
+def _asks(jaxpr: Jaxpr, names: set[Any]) -> bool:
+    """Whether a program communicates along axes, or asks for the place there."""
+    for eqn in jaxpr.eqns:
+        along = eqn.params.get("axes") or eqn.params.get("axis_name") or ()
+        if not names.isdisjoint(along if isinstance(along, tuple) else (along,)):
+            return True
+    return any(_asks(inner, names) for inner in subjaxprs(jaxpr))
 
 
 def _varying(batched: ClosedJaxpr, dims: Any, names: tuple[Any, ...]) -> ClosedJaxpr:
