@@ -194,7 +194,7 @@ ELSEWHERE = set(
     layout_constraint name optimization_barrier ormqr pbroadcast pmax pmin ppermute psum psum_invariant pure_callback
     pvary random_bits random_clone random_wrap random_unwrap reshard rng_uniform elementwise select_and_gather_add
     lu_pivots_to_permutation reduce_window threefry2x32 scaled_dot select_and_scatter borrow_active choose_active
-    reduce_scatter ragged_all_to_all
+    reduce_scatter ragged_all_to_all all_gather_invariant
     """.split()
 )
 
