@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import canter as ct
 import canter.numpy as cnp
 from canter import lax
+from canter.sharding import NamedSharding
 
 from .meshes import P, mesh, named, parts
 
@@ -236,9 +238,42 @@ def test_what_is_made_after_an_array_is_where_it_is():
             lax.full_like(X, 3, sharding=there.sharding),
         ):
             assert made.devices() == {third}
+        over_auto = named("x")
+        for made in (lax.full((8, 2), 1.0, sharding=over_auto), lax.full_like(X, 3, sharding=over_auto)):
+            assert made.sharding == over_auto
     assert cnp.zeros((8, 2), device=named("x")).sharding == named("x")
     with pytest.raises(ValueError, match="evenly divide"):
         cnp.zeros(7, device=named("x"))
+
+
+LIKE = (
+    cnp.zeros_like,
+    cnp.empty_like,
+    partial(cnp.full_like, fill_value=3),
+    partial(lax.full_like, fill_value=3),
+)
+
+
+@pytest.mark.parametrize("like", LIKE)
+def test_what_is_made_after_a_struct_is_where_it_says(like):
+    def struct(sharding):
+        return ct.ShapeDtypeStruct(X.shape, X.dtype, sharding=sharding)
+
+    third = ct.sharding.SingleDeviceSharding(ct.devices()[3])
+    explicit = mesh((4, 2), ("x", "y"), (ct.sharding.AxisType.Explicit,) * 2)
+    split = NamedSharding(explicit, P("x", None))
+    for sharding in (named("x", "y"), third, split):
+        assert like(struct(sharding)).sharding == sharding
+        with ct.set_mesh(explicit):
+            assert like(struct(sharding)).sharding == sharding
+    assert like(struct(third), shape=(3,)).devices() == {ct.devices()[3]}
+    assert like(struct(named("x")), shape=(3,)).sharding.num_devices == 1
+    assert not like(struct(None)).committed
+    with ct.set_mesh(explicit):
+        of_sums = ct.eval_shape(lambda x: x.sum(1), ct.device_put(X, split))
+        for made in (like(of_sums), ct.jit(lambda: like(of_sums))()):
+            assert str(ct.typeof(made)) == "float32[8@x]"
+    assert like(of_sums).sharding.num_devices == 1  # there is no mesh for its type
 
 
 def test_arrays_made_under_a_mesh_are_on_its_devices():

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..core import dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
+from ..core.mesh import AbstractMesh, current_context
 from ..core.primitive import Primitive
-from ..core.trace import Tracer, state, swap_trace
+from ..core.trace import Tracer, is_eager, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer
 from ..transforms import rules
 from ..transforms.rules import Zero, array_ops, deflinear, in_memory_of, is_undefined_primal
@@ -481,13 +482,28 @@ def sharding_after(x: Any, shape: tuple[int, ...]) -> Any:
 
     Of another shape they are there if each device holds the whole array: how to divide them would be a guess.
     """
-    if not getattr(x, "_committed", False):
+    is_struct = _is_struct(x)
+    if not is_struct and not getattr(x, "_committed", False):
         return None
     sharding = x.sharding
+    if is_struct and (not is_eager() or isinstance(getattr(sharding, "mesh", None), AbstractMesh)):
+        return _in_types(sharding) if shape == x.shape else None
     if shape == x.shape:
         return sharding
     fits = len(getattr(sharding, "spec", ())) <= len(shape)
-    return sharding if fits and sharding.is_fully_replicated else None
+    return sharding if fits and getattr(sharding, "is_fully_replicated", False) else None
+
+
+def _in_types(sharding: Any) -> Any:
+    """A sharding if types of arrays in the mesh in force can have it, else None."""
+    in_force = current_context().abstract
+    mesh = getattr(sharding, "mesh", None)
+    fits = mesh is not None and in_force is not None and mesh.abstract_mesh == in_force
+    return sharding if fits and mesh.explicit_axes else None
+
+
+def _is_struct(x: Any) -> bool:
+    return type(x).__name__ == "ShapeDtypeStruct"  # which is of a later floor
 
 
 def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:
@@ -495,7 +511,7 @@ def _filled_like(x: Any, fill_value: Any, dtype: Any, shape: Any) -> Any:
     if dtype is not None:
         new_dtype = dtypes.check_user_dtype_supported(dtype, "full_like")
     else:
-        like = x if type(x).__name__ == "ShapeDtypeStruct" else get_aval(x)
+        like = x if _is_struct(x) else get_aval(x)
         new_dtype, weak_type = like.dtype, bool(getattr(like, "weak_type", False))
     new_shape = np.shape(x) if shape is None else check_shape("full_like", shape)
     fill_value = of_dtype(fill_value, new_dtype, "full_like")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from ..core import pytree
@@ -11,6 +12,7 @@ from ..core.mesh import current_context, lenient_layouts
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
+from ..core.trace import is_eager
 from ..transforms.rules import deflinear
 from ..transforms.zeros import is_undefined_primal
 
@@ -217,6 +219,8 @@ def computed_as(compute: Callable[[], Any], sharding: Any, function: str | None 
 
         check_explicit(function, sharding)
     if not concerns_explicit_axes(sharding):
+        if isinstance(sharding, Sharding) and is_eager():  # a place, whatever mesh is in force
+            return import_module("canter.runtime.device_put").device_put(compute(), sharding)
         return with_sharding_constraint(compute(), sharding)
     with lenient_layouts():
         value = compute()

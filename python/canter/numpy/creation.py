@@ -571,9 +571,9 @@ def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], A
 
 def _layout_of(a: Any, shape: Any) -> Any:
     """Where an array is bound to be, or how explicit mesh axes split a tracer: so are others made after it."""
-    if isinstance(a, ArrayImpl):
-        return sharding_after(a, a.shape if shape is None else canonical_shape(shape))
-    return None if shape is not None else getattr(getattr(a, "aval", None), "layout", None)
+    if not isinstance(a, Tracer):
+        return sharding_after(a, shape_of(a) if shape is None else canonical_shape(shape))
+    return None if shape is not None else getattr(a.aval, "layout", None)
 
 
 def full_like(
