@@ -184,7 +184,8 @@ _names: dict[str, str] = {
 _submodules = frozenset(
     "ad_checkpoint api_util core custom_batching custom_derivatives custom_transpose debug distributed dlpack dtypes "
     "errors experimental export extend ffi flatten_util image interpreters lax lib memory monitoring nn "
-    "numpy ops profiler random ref scipy sharding stages testing tree tree_util typing".split()
+    "numpy ops profiler random ref scipy sharding stages test_util testing tree tree_util "
+    "typing".split()
 )
 
 __all__ = [*_names, "__version__", "__version_info__"]

@@ -498,8 +498,9 @@ def _in_types(sharding: Any) -> Any:
     """A sharding if types of arrays in the mesh in force can have it, else None."""
     in_force = current_context().abstract
     mesh = getattr(sharding, "mesh", None)
-    fits = mesh is not None and in_force is not None and mesh.abstract_mesh == in_force
-    return sharding if fits and mesh.explicit_axes else None
+    if mesh is None or in_force is None or mesh.abstract_mesh != in_force:
+        return None
+    return sharding if in_force.explicit_axes else None
 
 
 def _is_struct(x: Any) -> bool:
