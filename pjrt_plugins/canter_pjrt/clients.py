@@ -204,7 +204,7 @@ def _create(platform: str, options: ClientOptions) -> Any:
         extra = EXTRAS.get(platform)
         how = f" To install it: pip install '{extra}'" if extra else ""
         raise BackendError(
-            f"There is no platform {platform!r}. Platforms of this installation: {names}.{how}"
+            f"Unknown backend {platform!r}: there is no such platform. Platforms of this installation: {names}.{how}"
         )
     if options.platforms is not None and platform not in options.platforms:
         raise BackendError(

@@ -20,6 +20,8 @@ __all__ = ["check_grads", "check_jvp", "check_vjp"]
 _MODES = ("fwd", "rev")
 # By the bits of a real number's mantissa: the relative and absolute error of a derivative.
 _TOLERANCES = {7: 1e-1, 10: 1e-2, 23: 2e-3, 52: 1e-5}
+# And how far a finite difference steps.
+_STEPS = {7: 0.2, 10: 0.1, 52: 1e-4}
 
 
 class _Direction(NamedTuple):
@@ -49,7 +51,7 @@ def check_grads(
       modes: "fwd" (`jvp`), "rev" (`vjp`) or both, in every order after one another.
       atol: absolute tolerance; None takes one for the narrowest dtype of the values, 2e-3 for float32.
       rtol: relative tolerance, likewise.
-      eps: how far finite differences step to either side; None takes the cube root of the dtype's precision.
+      eps: how far finite differences step to either side; None takes 1e-4, more for half precision.
 
     Raises:
       AssertionError: a derivative differs.
@@ -178,7 +180,7 @@ def check_vjp(
 def _direction(args: Any, eps: float | None) -> _Direction:
     """A direction along which the arguments can be varied exactly: their own rounding is part of its tangent."""
     leaves, tree = pytree.tree_flatten(args)
-    step = _precision(leaves) ** (1 / 3) if eps is None else eps
+    step = _of_precision(_STEPS, leaves) if eps is None else eps
     behind, ahead, tangents = [], [], []
     for x, t in zip(leaves, pytree.tree_leaves(_random_like(leaves, 0)), strict=True):
         if not _varies(x):
@@ -231,7 +233,7 @@ def _check_close(what: str, found: Any, expected: Any, atol: Any, rtol: Any, lik
     paths, expected_tree = pytree.tree_flatten_with_path(expected)
     if tree != expected_tree:
         raise AssertionError(f"{what}: expected {expected_tree}, got {tree}.")
-    limit = _tolerance(pytree.tree_leaves(expected if like is None else like))
+    limit = _of_precision(_TOLERANCES, pytree.tree_leaves(expected if like is None else like))
     for (path, want), have in zip(paths, leaves, strict=True):
         if _is_float0(have):
             have = np.zeros(np.shape(have))
@@ -258,11 +260,8 @@ def _wide(x: Any) -> np.ndarray:
     return np.asarray(x).astype(kind)
 
 
-def _precision(leaves: Sequence[Any]) -> float:
-    """The distance from 1 to the next number, of the narrowest dtype."""
-    return max((float(dtypes.finfo(get_aval(x).dtype).eps) for x in leaves if _varies(x)), default=1.0)
-
-
-def _tolerance(leaves: Sequence[Any]) -> float:
-    bits = -np.log2(_precision(leaves))
-    return next((limit for most, limit in _TOLERANCES.items() if bits <= most), min(_TOLERANCES.values()))
+def _of_precision(table: dict[int, float], leaves: Sequence[Any]) -> float:
+    """What a table says for the narrowest dtype."""
+    mantissas = [dtypes.finfo(get_aval(x).dtype).nmant for x in leaves if _varies(x)]
+    narrowest = min(mantissas, default=max(table))
+    return next(value for bits, value in table.items() if narrowest <= bits)

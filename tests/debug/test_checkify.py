@@ -290,3 +290,27 @@ def test_loops_with_reverse_mode_and_batching_rules_stay_what_they_are():
     assert found(f, -1.0).startswith("not positive: -1.0")
     assert found(ct.vmap(f), np.float32([-2, 4])).startswith("not positive: -2.0")
     assert checkify.checkify(ct.vmap(f))(np.float32([9, 4]))[1].tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        ct.jit(lambda x: (check(x.sum() > 0, "{x}", x=x.sum()), cnp.log(x))[1]),
+        lambda x: lax.fori_loop(0, 3, lambda i, c: (check(c[0] > 0, "{c}", c=c), c + 1)[1], x),
+        lambda x: lax.cond(x[0] > 0, lambda x: (check(x[1] < 9, "{x}", x=x), x)[1], cnp.log, x),
+        lambda x: ct.pmap(lambda row: (check(row.sum() > 0, "{row}", row=row), row)[1])(x[None]),
+    ],
+)
+def test_no_traced_value_outlives_its_trace(f):
+    with ct.checking_leaks():
+        error, _ = checkify.checkify(f, errors=checkify.all_checks)(X + 1)
+    assert error.get() is None
+
+
+def test_messages_show_arrays_as_arrays():
+    def f(x, key):
+        check(False, "{tree} {x:.1f} {key}", tree={"a": x}, x=x, key=key)
+
+    key = ct.random.key(3)
+    message = f"{{'a': Array(2., dtype=float32)}} 2.0 {key} (`check` failed)"
+    assert found(f, np.float32(2), key) == message

@@ -48,7 +48,7 @@ def test_devices_and_their_memories():
 
 
 def test_unknown_platform_names_the_known_ones():
-    with pytest.raises(BackendError, match=r"no platform 'nope'.*'cpu'"):
+    with pytest.raises(BackendError, match=r"Unknown backend 'nope'.*'cpu'"):
         clients.client("nope")
     if "tpu" not in clients.known_platforms():
         with pytest.raises(BackendError, match=r"pip install 'canter\[tpu\]'"):

@@ -33,7 +33,7 @@ def test_processes():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("nope", "no platform 'nope'"), ("gpu", "kind 'gpu'.*Present: cpu")]
+    ("name", "message"), [("nope", "Unknown backend 'nope'"), ("gpu", "Unknown backend 'gpu'.*Present: cpu")]
 )
 def test_missing_platforms(name, message):
     with pytest.raises(RuntimeError, match=message):
@@ -50,7 +50,7 @@ def test_default_device_flag():
     assert backend.current_default_device() is backend.devices()[0]
     with config.default_device("cpu"):
         assert backend.current_default_device() is backend.devices()[0]
-    with config.default_device("nope"), pytest.raises(RuntimeError, match="no platform 'nope'"):
+    with config.default_device("nope"), pytest.raises(RuntimeError, match="Unknown backend 'nope'"):
         backend.current_default_device()
 
 
@@ -89,7 +89,7 @@ def test_device_flags_from_the_environment():
     assert done.stdout.strip() == "3", done.stderr
     env |= {"CANTER_PLATFORMS": "fancy"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert "no platform 'fancy'" in done.stderr
+    assert "Unknown backend 'fancy'" in done.stderr
 
 
 def test_single_device_shardings():

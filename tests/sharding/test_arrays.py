@@ -301,3 +301,30 @@ def test_a_mesh_of_one_device():
         np.testing.assert_array_equal(shard.data, X)
         assert ct.device_put(array, ct.devices()[2]).devices() == {ct.devices()[2]}
         np.testing.assert_array_equal(parts(ct.device_put(array, named("x"))), X)
+
+
+def _programs_with_shardings():
+    one, square = cnp.arange(6.0), cnp.arange(9.0).reshape(3, 3)
+    yield "zeros", lambda s: cnp.zeros(6, out_sharding=s), one
+    yield "zeros on", lambda s: cnp.zeros(6, device=s), one
+    yield "arange", lambda s: cnp.arange(6.0, out_sharding=s), one
+    yield "asarray", lambda s: cnp.asarray([1.0, 2.0], out_sharding=s), one
+    yield "broadcast_to", lambda s: cnp.broadcast_to(one[:3], (2, 3), out_sharding=s), square
+    yield "reshape", lambda s: one.reshape(2, 3, out_sharding=s), square
+    yield "einsum", lambda s: cnp.einsum("ij,kj->ik", square, square, out_sharding=s), square
+    yield "tensordot", lambda s: cnp.tensordot(square, square, 2, out_sharding=s), cnp.float32(0)
+    yield "get", lambda s: square.at[0].get(out_sharding=s), one
+    yield "set", lambda s: square.at[0].set(1.0, out_sharding=s), square
+    yield "dot", lambda s: lax.dot(square, square, out_sharding=s), square
+    yield "full", lambda s: lax.full((2, 3), 1.5, sharding=s), square
+    yield "iota", lambda s: lax.broadcasted_iota(int, (2, 3), 1, out_sharding=s), square
+    yield "normal", lambda s: ct.random.normal(ct.random.key(0), (2, 3), out_sharding=s), square
+    yield "device_put", lambda s: ct.device_put(square, s), square
+
+
+@pytest.mark.parametrize("name, f, like", list(_programs_with_shardings()))
+def test_the_sharding_of_a_type_asks_for_nothing_where_no_mesh_is(name, f, like):
+    for sharding in (ct.typeof(like).sharding, NamedSharding(ct.typeof(like).sharding.mesh, P())):
+        for made in (f(sharding), ct.jit(lambda s=sharding: f(s))()):
+            assert made.sharding.num_devices == 1 and not made.committed
+            np.testing.assert_allclose(made, f(None), rtol=1e-6)

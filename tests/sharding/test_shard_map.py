@@ -1,6 +1,8 @@
 """`shard_map`, `smap` and `pmap`."""
 
+import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -277,3 +279,16 @@ def test_pmap_takes_another_kind_of_argument_at_each_call():
     expected = [int(ct.random.bits(key)) for key in keys]
     for _ in range(2):
         assert drawn(keys).tolist() == expected
+
+
+def test_pmap_does_not_keep_its_arguments():
+    f = ct.pmap(lambda x, n: x * n, in_axes=(0, None))
+    x = cnp.ones((2, 3)) * 3
+    alive = weakref.ref(x)
+    np.testing.assert_array_equal(f(x, 2.0), np.full((2, 3), 6.0))
+    del x
+    cnp.ones(4).block_until_ready()  # buffers that Python lent go with a later call
+    gc.collect()
+    assert alive() is None
+    with ct.checking_leaks():
+        np.testing.assert_array_equal(ct.jit(f)(np.ones((2, 5), np.float32), 2.0), np.full((2, 5), 2.0))

@@ -39,6 +39,7 @@ __all__ = [
     "check_fits",
     "check_spec",
     "in_order_of",
+    "is_over_nothing",
     "resolve",
     "sharding_of_tiles",
 ]
@@ -521,6 +522,11 @@ def in_order_of(sharding: Any, mesh: Mesh | None, ndim: int) -> Any:
 
 
 # --- what users give ---------------------------------------------------------------------------
+
+
+def is_over_nothing(sharding: Any) -> bool:
+    """Whether a sharding is over a mesh without axes, as in types where no mesh is in force: it asks for nothing."""
+    return isinstance(sharding, NamedSharding) and sharding.mesh.empty
 
 
 def resolve(given: Any, function: str, option: str) -> Any:

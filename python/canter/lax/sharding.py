@@ -11,7 +11,7 @@ from ..core.avals import get_aval
 from ..core.mesh import current_context, lenient_layouts
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
-from ..core.sharding import NamedSharding, Sharding, check_fits, resolve
+from ..core.sharding import NamedSharding, Sharding, check_fits, is_over_nothing, resolve
 from ..core.trace import is_eager
 from ..transforms.rules import deflinear
 from ..transforms.zeros import is_undefined_primal
@@ -214,6 +214,8 @@ def computed_as(compute: Callable[[], Any], sharding: Any, function: str | None 
       sharding: the layout.
       function: that whose `out_sharding` it is, which can only name explicit axes; None of any other layout.
     """
+    if is_over_nothing(sharding):
+        return compute()
     if function is not None:
         from ..core.explicit import check_explicit
 

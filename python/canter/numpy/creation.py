@@ -12,9 +12,9 @@ from canter import lax
 from canter.core import dtypes
 from canter.core.avals import ShapedArray
 from canter.core.config import mesh_context
-from canter.core.mesh import get_mesh
+from canter.core.mesh import Mesh, get_mesh
 from canter.core.partition_spec import PartitionSpec
-from canter.core.sharding import NamedSharding
+from canter.core.sharding import NamedSharding, is_over_nothing
 from canter.core.trace import Tracer, is_eager
 from canter.lax.common import const
 from canter.lax.conversion import as_array, of_dtype, sharding_after
@@ -71,6 +71,8 @@ def placed(compute: Callable[[], Any], out_sharding: Any, function: str | None =
     from canter.lax.sharding import computed_as, concerns_explicit_axes
     from canter.runtime.device_put import device_put
 
+    if is_over_nothing(out_sharding):
+        return compute()
     if function is not None:
         check_explicit(function, out_sharding)
     if concerns_explicit_axes(out_sharding):
@@ -438,6 +440,7 @@ def _filled(
         device is target
         and isinstance(target, NamedSharding)
         and is_eager()
+        and isinstance(target.mesh, Mesh)
         and target.mesh.are_all_axes_auto
     ):
         try:

@@ -322,15 +322,16 @@ class _Pmap:
         mesh = self._mesh(size)
         specs = tuple(self._spec(axis) for axis in call.axes)
         out_specs = pytree.tree_map(self._spec, self.out_axes, is_leaf=lambda axis: axis is None)
+        axes, tree, statics = call.axes, call.tree, call.statics  # the program does not keep the leaves
 
         def element(*leaves: Any) -> Any:
             parts = [
                 leaf if axis is None else squeeze(leaf, (axis,))
-                for leaf, axis in zip(leaves, call.axes, strict=True)
+                for leaf, axis in zip(leaves, axes, strict=True)
             ]
-            args, kwargs = call.tree.unflatten(parts)
+            args, kwargs = tree.unflatten(parts)
             args = list(args)
-            for position, value in call.statics:
+            for position, value in statics:
                 args.insert(position, value)
             return self._expanded(self.function(*args, **kwargs))
 

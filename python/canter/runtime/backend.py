@@ -167,7 +167,7 @@ def _resolve_alias(alias: str) -> str:
         return name
     present = ", ".join(backends())
     raise BackendError(
-        f"No platform of the kind {alias!r} ({', '.join(_ALIASES[alias])}) can be started here. "
+        f"Unknown backend {alias!r}: no platform of that kind ({', '.join(_ALIASES[alias])}) can be started here. "
         f"Present: {present}."
     )
 

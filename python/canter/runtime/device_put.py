@@ -33,7 +33,7 @@ from ..core.memory import Space, host_kinds
 from ..core.mesh import AbstractMesh, Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
-from ..core.sharding import DeviceSharding, NamedSharding, check_fits, in_order_of, resolve
+from ..core.sharding import DeviceSharding, NamedSharding, check_fits, in_order_of, is_over_nothing, resolve
 from ..core.trace import Tracer, concrete_or_error
 from ..lax.sharding import reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
@@ -393,7 +393,10 @@ def device_put(
     (Array([0, 1, 2], dtype=int32), True)
     """
     leaves, treedef = pytree.tree_flatten(x)
-    devices = _per_leaf("device", device, treedef, _check_target)
+    devices = [
+        None if is_over_nothing(target) else target
+        for target in _per_leaf("device", device, treedef, _check_target)
+    ]
     if donate is False and may_alias is None:
         semantics: list[Any] = [_REUSE] * len(leaves)
     else:

@@ -146,7 +146,7 @@ class Error:
     def _exception_at(self, code: int, index: tuple[int, ...]) -> JaxException:
         site = self._sites[code - 1]
         values = dict(self._values).get(site.types, ())
-        return site.exception([np.asarray(value)[index] for value in values])
+        return site.exception([value[index] if index else value for value in values])
 
     def throw(self) -> None:
         """Raises `JaxRuntimeError` with the message of the first failed check, if one has failed."""

@@ -222,19 +222,19 @@ def _checked(closed: ClosedJaxpr, errors: frozenset[Any]) -> Checked | None:
     key = ("checkify", errors)
     if key in closed.memo:
         return closed.memo[key]
-    collected: list[Findings] = []
+    collected: list[tuple[bool, tuple[Site, ...], tuple[Types, ...]]] = []
 
     def with_findings(*args: Any) -> list[Any]:
         findings = Findings()
         outs = _evaluate(closed.jaxpr, closed.consts, args, errors, findings)
-        collected.append(findings)
-        return [*findings.as_arrays(tuple(findings.values)), *outs]
+        # Not the findings themselves, whose values must not outlive the trace.
+        types = tuple(findings.values)
+        collected.append((findings.code is not None, tuple(findings.sites), types))
+        return [*findings.as_arrays(types), *outs]
 
     program = trace_to_jaxpr(with_findings, closed.in_avals, debug_info=closed.jaxpr.debug_info)
-    (findings,) = collected
-    result = None
-    if findings.code is not None or _has_checks(closed):
-        result = Checked(program, tuple(findings.sites), tuple(findings.values))
+    ((found, sites, types),) = collected
+    result = Checked(program, sites, types) if found or _has_checks(closed) else None
     closed.memo[key] = result
     return result
 
