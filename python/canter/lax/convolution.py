@@ -10,6 +10,8 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
+from ..core.tracing import infer_avals
+from ..transforms.batching import unbatched_aval
 from ..transforms.rules import defbilinear, moveaxis
 from .common import laid_out, ops
 from .conv_shapes import (
@@ -634,6 +636,11 @@ def _conv_batch(args: Any, dims: Any, **params: Any) -> tuple[Any, int]:
     lhs_dim, rhs_dim = dims
     lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
     feature_groups, batch_groups = params["feature_group_count"], params["batch_group_count"]
+    if any(d is not None and shape_of(x)[d] == 0 for x, d in zip(args, dims, strict=True)):
+        pairs = zip(map(aval_of, args), dims, strict=True)
+        elements = tuple(aval if d is None else unbatched_aval(aval, d) for aval, d in pairs)
+        of_element, _ = infer_avals(conv_general_dilated_p, elements, params)
+        return ops.full((0, *of_element.shape), 0, of_element.dtype), 0
     if lhs_dim is not None and rhs_dim is not None:
         # One convolution with a group for each batch element.
         size = shape_of(lhs)[lhs_dim]

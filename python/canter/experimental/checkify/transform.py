@@ -21,6 +21,7 @@ from ...core.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, apply_eqn, eval
 from ...core.partition_spec import PartitionSpec
 from ...core.tracing import trace_to_jaxpr
 from ...lax.control_flow.common import with_common_consts
+from ...lax.control_flow.lanes import borrow, choose
 from ...transforms.calling import FlatFunction, debug_info
 from ...transforms.jit_call import call as call_program
 from ...transforms.partial_evaluation import close_over_nothing
@@ -203,6 +204,8 @@ def _user_check(
     operands: Sequence[Any], findings: Findings, *, sites: Any, value_types: Any, debug: bool
 ) -> None:
     code, *values = operands
+    if not get_aval(code).size:  # a batch without elements
+        return
     if get_aval(code).ndim:  # of a batch the first one that has failed
         flat = (get_aval(code).size,)
         row = lax.reshape(code, flat)
@@ -412,10 +415,13 @@ def _in_while(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findin
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     condition_consts, body_consts, init = operands[:first], operands[first:second], operands[second:]
     plain_condition = _without_checks(params["cond_jaxpr"])
+    lanes = tuple(range(plain_condition.out_avals[0].ndim))
+
+    def active(carry: Any) -> Any:
+        return eval_jaxpr(plain_condition.jaxpr, plain_condition.consts, *condition_consts, *carry)[0]
 
     def holds(state: Any) -> Any:
-        carry = state[-1]
-        return eval_jaxpr(plain_condition.jaxpr, plain_condition.consts, *condition_consts, *carry)[0]
+        return lax.reduce_or(active(state[-1]), lanes)
 
     def look_at_condition(found: Any, carry: Any) -> Any:
         if condition is None:
@@ -428,12 +434,14 @@ def _in_while(eqn: JaxprEqn, operands: list[Any], errors: frozenset[Any], findin
     def step(state: Any) -> Any:
         of_condition, of_body, carry = state
         of_condition = look_at_condition(of_condition, carry)
-        if body is None:
-            closed = params["body_jaxpr"]
-            return of_condition, of_body, eval_jaxpr(closed.jaxpr, closed.consts, *body_consts, *carry)
-        results = eval_jaxpr(body.closed.jaxpr, body.closed.consts, *body_consts, *carry)
-        of_body, outs = _joined(body, of_body, results)
-        return of_condition, of_body, outs
+        closed = params["body_jaxpr"] if body is None else body.closed
+        # Elements of a batch that have finished look at the state of another, and so find nothing of their own.
+        flags = active(carry) if lanes else None
+        before = borrow(flags, carry) if lanes else carry
+        outs = eval_jaxpr(closed.jaxpr, closed.consts, *body_consts, *before)
+        if body is not None:
+            of_body, outs = _joined(body, of_body, outs)
+        return of_condition, of_body, choose(flags, outs, carry) if lanes else outs
 
     start = (
         None if condition is None else _nothing_found(condition),

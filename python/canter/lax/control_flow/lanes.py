@@ -45,6 +45,8 @@ def borrow(active: Any, values: Sequence[Any]) -> list[Any]:
     lanes = get_aval(active).shape
     if not lanes:
         return borrow_p.bind(active, *values)
+    if not active.size:
+        return list(values)
     donor = argmax(reshape(active, (active.size,)), 0, np.int32)
     results = []
     for x in values:
