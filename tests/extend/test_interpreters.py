@@ -130,7 +130,7 @@ def test_a_trace_of_ones_own():
             name = primitive.name
             self.counts[name] = self.counts.get(name, 0) + 1
             with core.set_current_trace(self.parent):
-                return primitive.bind_with_trace(self.parent, args, params)
+                return primitive.bind_with_trace(self.parent, args, list(map(ct.typeof, args)), params)
 
     def counted(x):
         with core.take_current_trace() as parent:
@@ -376,3 +376,23 @@ def test_rules_that_would_never_be_asked_for_are_refused():
         with pytest.raises(NotImplementedError, match=r"'never_split'.*primitive_jvps"):
             table[primitive] = lambda *args, **params: None
         assert primitive not in table
+
+
+def test_a_call_that_fails_ends_what_its_transformations_are_inside_of():
+    inside = []
+
+    @lu.transformation
+    def entering(*args):
+        inside.append("in")
+        try:
+            yield (yield args, {})
+        finally:
+            inside.append("out")
+
+    def fails(x):
+        raise ZeroDivisionError
+
+    wrapped = lu.wrap_init(fails, debug_info=ct.api_util.debug_info("test", fails, (1,), {}))
+    with pytest.raises(ZeroDivisionError) as kept:
+        entering(wrapped).call_wrapped(1)
+    assert inside == ["in", "out"] and kept.value is not None

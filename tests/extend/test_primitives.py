@@ -267,11 +267,13 @@ def test_bind_can_be_taken_over():
     seen = []
 
     @p.def_bind_with_trace
-    def bind(trace, args, params):
-        seen.append(params)
+    def bind(trace, args, avals, params):
+        seen.append((avals, params))
         return args[0] * 2
 
-    assert p.bind(3, by=1) == 6 and seen == [{"by": 1}]
+    of_three = [ct.typeof(3)]
+    assert p.bind(3, by=1) == 6 and seen == [(of_three, {"by": 1})]
+    assert p.bind_with_trace(None, [3], of_three, {"by": 2}) == 6 and seen[1] == (of_three, {"by": 2})
 
 
 def test_vmap_of_containers():

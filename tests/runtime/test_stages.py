@@ -265,3 +265,17 @@ def test_an_explicit_mesh_without_devices_in_force_is_that_of_the_program():
         )
         text = traced.lower(lowering_platforms=("tpu",)).as_text()
     assert "mhlo.num_partitions = 8" in text and '<@mesh, [{"x"}, {}]>' in text
+
+
+def test_structs_among_the_results_have_types_and_no_values():
+    struct = ct.ShapeDtypeStruct((2, 3), np.float16, weak_type=True)
+
+    def f(x):
+        return {"x": x * 2, "struct": struct}
+
+    assert ct.eval_shape(f, 1.0)["struct"] == struct
+    assert ct.eval_shape(ct.jit(f), 1.0)["struct"] == struct
+    assert ct.jit(f).trace(1.0).out_info["struct"].shape == (2, 3)
+    for run in (lambda: ct.jit(f)(1.0), lambda: ct.jit(f).lower(1.0)):
+        with pytest.raises(TypeError, match=r"A ShapeDtypeStruct has no value.*float16\[2,3\]"):
+            run()

@@ -292,3 +292,16 @@ def test_pmap_does_not_keep_its_arguments():
     assert alive() is None
     with ct.checking_leaks():
         np.testing.assert_array_equal(ct.jit(f)(np.ones((2, 5), np.float32), 2.0), np.full((2, 5), 2.0))
+
+
+@pytest.mark.parametrize("axes", [-1, -2, (-1, 0), (0, -3), (-2, None)])
+def test_axes_of_results_of_pmap_are_counted_from_the_end(axes):
+    x = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+
+    def f(x):
+        return x * 2, (cnp.ones(2) if axes == (-2, None) else x + 1)
+
+    for a, b in zip(ct.pmap(f, out_axes=axes)(x), ct.vmap(f, out_axes=axes)(x), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="out_axes=-4 is out of range for result 0"):
+        ct.pmap(lambda x: x, out_axes=-4)(x)

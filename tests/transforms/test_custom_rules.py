@@ -7,6 +7,7 @@ import canter as ct
 import canter.numpy as cnp
 from canter import lax
 from canter.ad_checkpoint import checkpoint_name
+from canter.custom_derivatives import CustomVJPPrimal, zero_from_primal
 
 
 def test_custom_jvp_with_nondifferentiable_arguments_and_keywords():
@@ -182,6 +183,95 @@ def test_compile_time_evaluation():
         return lax.mul(x, float(steps))
 
     assert float(f(2.0)) == 6.0
+
+
+EACH_POINT = {
+    "jit": lambda f: lambda points: cnp.stack([ct.jit(f)(x) for x in points]),
+    "vmap": ct.vmap,
+    "jit of vmap": lambda f: ct.jit(ct.vmap(f)),
+    "checkpoint": lambda f: ct.vmap(ct.checkpoint(f)),
+}
+
+
+@pytest.mark.parametrize("name", EACH_POINT)
+def test_compile_time_evaluation_traces_what_is_traced(name):
+    seen = []
+
+    def f(x):
+        with ct.ensure_compile_time_eval():
+            known = cnp.arange(3) + 1
+            steps = lax.fori_loop(0, 3, lambda i, n: n + i, 0)
+            key = ct.random.key(int(steps))
+            y = lax.cond(known[0] > 0, cnp.sin, cnp.cos, x) * 2
+            with ct.ensure_compile_time_eval():
+                y = ct.nn.relu(y) + ct.grad(lambda z: z * z)(1.5)
+        seen.append([isinstance(value, ct.core.Tracer) for value in (known, steps, key, y)])
+        return y * known
+
+    points = np.float32([0.5, 2.0, -1.0])
+    expected = (np.maximum(2 * np.sin(points), 0) + 3)[:, None] * np.arange(1, 4)
+    np.testing.assert_allclose(EACH_POINT[name](f)(points), expected, rtol=1e-6)
+    np.testing.assert_allclose(ct.jacfwd(f)(0.5), 2 * np.cos(0.5) * np.arange(1, 4), rtol=1e-6)
+    assert seen and all(row == [False, False, False, True] for row in seen)
+
+
+STAGED = {
+    "jit": lambda f, x: ct.jit(f)(x),
+    "scan": lambda f, x: lax.scan(lambda c, _: (f(c), None), x, None, length=1)[0],
+    "cond": lambda f, x: lax.cond(True, f, lambda x: x, x),
+    "checkpoint": lambda f, x: ct.checkpoint(f)(x),
+}
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_numbers_of_a_traced_function_are_arrays_for_its_rules(name):
+    shapes = []
+
+    def note(*values):
+        shapes.append([value.shape for value in values])
+
+    @ct.custom_vjp
+    def backward(x, n, s):
+        return x**n * s
+
+    def fwd(x, n, s):
+        note(x, n, s)
+        return x**n * s, (x, n, s)
+
+    backward.defvjp(fwd, lambda saved, g: (g * saved[1] * saved[0] ** (saved[1] - 1) * saved[2], None, None))
+
+    @ct.custom_jvp
+    def forward(x, n, s):
+        return x**n * s
+
+    @forward.defjvp
+    def rule(primals, tangents):
+        note(*primals)
+        x, n, s = primals
+        return forward(x, n, s), n * x ** (n - 1) * s * tangents[0]
+
+    for f in (backward, forward):
+        shapes.clear()
+        slope = ct.grad(lambda x, f=f: STAGED[name](lambda y: f(y, 3, 0.5), x))(2.0)
+        np.testing.assert_allclose(slope, 6, rtol=1e-6)
+        assert shapes and all(row == [(), (), ()] for row in shapes)
+
+
+def test_what_forward_rules_with_symbolic_zeros_get_are_leaves():
+    @ct.custom_vjp
+    def f(tree):
+        return tree["a"] * tree["b"]
+
+    def fwd(tree):
+        assert ct.tree.map(lambda leaf: leaf.perturbed, tree) == {"a": True, "b": False}
+        values = ct.tree.map(lambda leaf: leaf.value, tree)
+        return f(values), values
+
+    f.defvjp(fwd, lambda values, g: ({"a": g * values["b"], "b": None},), symbolic_zeros=True)
+    assert float(ct.grad(lambda a: f({"a": a, "b": 4.0}))(3.0)) == 4
+    assert ct.tree.leaves(CustomVJPPrimal(1.0, True)) == [CustomVJPPrimal(1.0, True)]
+    zeros = zero_from_primal({"a": np.ones(2, np.float32), "b": 3}, symbolic_zeros=True)
+    assert str(zeros) == "{'a': SymbolicZero(f32[2]), 'b': SymbolicZero(float0[])}"
 
 
 @pytest.mark.parametrize("wrap", ["plain", "jit", "vmap"])

@@ -111,6 +111,13 @@ def _empty(ctx: Any, *, dtype: Any, out_sharding: Any, shape: Any) -> Any:
     return ctx.full(0, physical_aval(ctx.avals_out[0]))
 
 
+def _value_of_struct(ctx: Any, *, struct: Any) -> Any:
+    raise TypeError(
+        f"A ShapeDtypeStruct has no value: the function returned one, of type {struct}, so that it can be traced, "
+        "by eval_shape for example, and not run."
+    )
+
+
 # --- tokens and messages --------------------------------------------------------------------------
 
 
@@ -158,6 +165,7 @@ register_table(
         "composite": _composite,
         "dim_as_value": _dim_as_value,
         "scaled_dot": _scaled_dot,
+        "value_of_struct": _value_of_struct,
         "stage": lambda ctx, x: x,
         "dce_sink": _dce_sink,
         "empty": _empty,

@@ -111,14 +111,19 @@ class Primitive:
         """Applies the primitive in the current trace."""
         return _state.trace.process(self, args, params)
 
-    def bind_with_trace(self, trace: Any, args: Any, params: dict[str, Any]) -> Any:
-        """Applies the primitive in a given trace."""
-        return trace.process(self, args, params)
+    def bind_with_trace(self, trace: Any, args: Any, avals: Any, params: dict[str, Any] | None = None) -> Any:
+        """Applies the primitive in a given trace; the types of the arguments may be left out."""
+        return trace.process(self, args, avals if params is None else params)
 
     def def_bind_with_trace(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Declares what a bind does: `function(trace, args, params)`."""
-        self.bind_with_trace = function  # type: ignore[method-assign]
-        self.bind = lambda *args, **params: function(_state.trace, args, params)  # type: ignore[method-assign]
+        """Declares what a bind does: `function(trace, args, avals, params)`."""
+
+        def bind(*args: Any, **params: Any) -> Any:
+            from .avals import get_aval
+
+            return function(_state.trace, list(args), list(map(get_aval, args)), params)
+
+        self.bind_with_trace, self.bind = function, bind  # type: ignore[method-assign]
         return function
 
     def get_bind_params(self, params: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

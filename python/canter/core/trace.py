@@ -8,7 +8,7 @@ as the current trace, so that rules are ordinary functions of array code.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,11 @@ class Trace:
 
     is_tape = False  # whether it records tangents only: transforms.linearize
     is_batch = False  # whether it vectorizes: transforms.batching
+
+    @property
+    def main(self) -> Any:
+        """What tells levels of tracing apart: the trace itself, as there is one for each."""
+        return self
 
     def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
         """Applies one primitive to arguments, which may be values or tracers of any trace."""
@@ -206,11 +211,41 @@ def set_current_trace(trace: Any) -> Iterator[None]:
         swap_trace(previous)
 
 
+class FoldingTrace(Trace):
+    """Evaluates what depends on no tracer; the rest is for the trace that is active outside."""
+
+    __slots__ = ("outer",)
+
+    def __init__(self, outer: Any):
+        self.outer = outer
+
+    def _pass_on(self, method: str, args: Sequence[Any], *call: Any) -> Any:
+        trace = self.outer if any(isinstance(x, Tracer) for x in args) else eval_trace
+        previous = swap_trace(trace)
+        try:
+            return getattr(trace, method)(*call)
+        finally:
+            swap_trace(previous)
+
+    def process(self, primitive: Primitive, args: Any, params: dict[str, Any]) -> Any:
+        return self._pass_on("process", args, primitive, args, params)
+
+    def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
+        return self._pass_on("process_custom_jvp", args, primitive, fun, jvp, args, params)
+
+    def process_custom_vjp(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, args: Any, params: Any) -> Any:
+        return self._pass_on("process_custom_vjp", args, primitive, fun, fwd, bwd, args, params)
+
+    def is_alive(self) -> bool:
+        return bool(self.outer.is_alive())
+
+
 @contextmanager
 def ensure_compile_time_eval() -> Iterator[None]:
     """Evaluates what is computed inside at once, even while a function is being traced.
 
-    Values that depend on the traced arguments cannot be evaluated; using one raises an error.
+    Operations on traced values cannot be evaluated and are traced as outside: their results are tracers, of which
+    Python cannot ask the value.
 
     Example:
       >>> import canter as ct
@@ -223,7 +258,10 @@ def ensure_compile_time_eval() -> Iterator[None]:
       >>> float(f(2.0))
       12.0
     """
-    previous = swap_trace(eval_trace)
+    if state.trace is eval_trace:
+        yield
+        return
+    previous = swap_trace(FoldingTrace(state.trace))
     try:
         yield
     finally:

@@ -23,6 +23,7 @@ from ..runtime.device_put import place_on, put
 from ..runtime.jit import jit
 from ..runtime.sharded_arrays import local_view, make_array_from_process_local_data
 from ..transforms.calling import function_name
+from ..transforms.rules import moveaxis
 from .shard_map import shard_map
 
 __all__ = ["pmap"]
@@ -337,15 +338,19 @@ class _Pmap:
 
         element.__name__ = self.name
         mapped = shard_map(element, mesh=mesh, in_specs=specs, out_specs=out_specs, check_vma=False)
-        function = jit(mapped, donate_argnums=call.donated)
+
+        @functools.wraps(element)
+        def program(*leaves: Any) -> Any:
+            return self._in_place(mapped(*leaves))
+
+        function = jit(program, donate_argnums=call.donated)
         return _Program(function, tuple(NamedSharding(mesh, spec) for spec in specs), mesh.is_multi_process)
 
     def _spec(self, axis: int | None) -> PartitionSpec:
         if axis is None:
             return PartitionSpec()
-        if axis < 0:
-            raise ValueError(f"pmap of {self.name}: out_axes must not be negative, got {axis}.")
-        return PartitionSpec(*[None] * axis, self.axis_name)
+        # The place of an axis that is counted from the end is known only with the result: until then it is in front.
+        return PartitionSpec(*[None] * max(axis, 0), self.axis_name)
 
     def _expanded(self, result: Any) -> Any:
         leaves, tree = pytree.tree_flatten(result)
@@ -356,7 +361,23 @@ class _Pmap:
                 f"pmap of {self.name}: out_axes must be a prefix of the result.\n{error}"
             ) from None
         pairs = zip(leaves, axes, strict=True)
-        return tree.unflatten([leaf if axis is None else expand_dims(leaf, (axis,)) for leaf, axis in pairs])
+        return tree.unflatten(
+            [leaf if axis is None else expand_dims(leaf, (max(axis, 0),)) for leaf, axis in pairs]
+        )
+
+    def _in_place(self, result: Any) -> Any:
+        """The results with mapped axes that are counted from the end where they belong."""
+        leaves, tree = pytree.tree_flatten(result)
+        axes = pytree.flatten_axes("pmap out_axes", tree, self.out_axes)
+        for position, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+            if axis is not None and axis < 0:
+                if axis < -leaf.ndim:
+                    raise ValueError(
+                        f"pmap of {self.name}: out_axes={axis} is out of range for result {position}, which has "
+                        f"{leaf.ndim} dimensions with the mapped one."
+                    )
+                leaves[position] = moveaxis(leaf, 0, axis)
+        return tree.unflatten(leaves)
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

@@ -209,7 +209,7 @@ def callback_error(original: Exception, name: str) -> CallbackError:
     """
     described = str(original)
     if not isinstance(original, CallbackError):
-        described = f"{original}\n(raised in a callback of {name})"
+        described = f"{original}\n({type(original).__name__}: raised in a callback of {name})"
     kind: Any = type(original)
     cls = _class_for(kind)
     try:

@@ -60,7 +60,7 @@ from .program import (
     retracing_refused,
 )
 from .retracing import CacheInfo, History, Retraces, log_cache_miss
-from .shape_dtype import abstract_aval
+from .shape_dtype import ShapeDtypeStruct, abstract_aval, value_of_struct
 from .signature import (
     ArgumentNames,
     ArgumentSpec,
@@ -281,8 +281,10 @@ class Jitted:
                 args, kwargs = _merge_statics(args, kwargs, call.statics)
             result = function(*args, **kwargs)
             leaves, out_tree = _flatten(result)
-            for leaf in leaves:
-                if not isinstance(leaf, Tracer):
+            for i, leaf in enumerate(leaves):
+                if isinstance(leaf, ShapeDtypeStruct):
+                    leaves[i] = value_of_struct(leaf)
+                elif not isinstance(leaf, Tracer):
                     self._check_result(leaf, result)
             return leaves
 

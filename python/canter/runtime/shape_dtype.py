@@ -11,12 +11,13 @@ import numpy as np
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
 from ..core.mesh import ManualAxisType
+from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding
 from ..core.trace import references
 from ..core.tracing import argument_aval
 from .layouts import Format, Layout
 
-__all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of", "structs_of_results"]
+__all__ = ["ShapeDtypeStruct", "abstract_aval", "struct_of", "structs_of_results", "value_of_struct"]
 
 _FIELDS = ("shape", "dtype", "sharding", "weak_type", "manual_axis_type", "is_ref")
 
@@ -190,3 +191,13 @@ def abstract_aval(value: Any) -> Any:
 
             return AbstractRef(aval)
     return aval
+
+
+# A value that is only known by its type: programs with one can be traced, as by `eval_shape`, and not lowered.
+_value_of_struct_p = Primitive("value_of_struct")
+_value_of_struct_p.def_abstract_eval(lambda *, struct: struct)
+
+
+def value_of_struct(struct: ShapeDtypeStruct) -> Any:
+    """What stands for an array of which there is only the type, in a function that is traced."""
+    return _value_of_struct_p.bind(struct=abstract_aval(struct))

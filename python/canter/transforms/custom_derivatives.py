@@ -19,11 +19,13 @@ from ..core.trace import state
 from ..core.tracing import pvary_p, trace_to_jaxpr
 from .batching import batch_flat
 from .partial_evaluation import close_over_nothing
-from .rules import as_result, instantiate_zeros, matchaxis
+from .rules import array_ops, as_result, instantiate_zeros, matchaxis
 from .transpose import backward_pass
 from .zeros import UndefinedPrimal, Zero, is_undefined_primal
 
 __all__ = ["custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
+
+_NUMBERS = frozenset((bool, int, float, complex))
 
 Flat = Callable[..., list[Any]]
 
@@ -77,6 +79,11 @@ def _with_own_lines(rule: Callable[..., Any], *args: Any) -> Any:
         state.traceback = outer
 
 
+def _with_shapes(values: Sequence[Any]) -> list[Any]:
+    """Values for a user's rule: what was a tracer when the function was traced may be a Python number now."""
+    return [array_ops.as_array(x) if type(x) in _NUMBERS else x for x in values]
+
+
 class CustomJVPCall(Primitive):
     """Applies a function with a forward-mode rule."""
 
@@ -89,7 +96,7 @@ class CustomJVPCall(Primitive):
         def jvp(primals: Any, tangents: Any) -> Any:
             if any(type(t) is not Zero for t in tangents[:num_consts]):
                 raise _closed_over_error(params["name"])
-            return jvp_jaxpr_fun(primals[num_consts:], tangents[num_consts:])
+            return jvp_jaxpr_fun(_with_shapes(primals[num_consts:]), tangents[num_consts:])
 
         return state.trace.process_custom_jvp(self, fun, jvp, args, params)
 
@@ -166,7 +173,7 @@ class CustomVJPCall(Primitive):
         def fwd(perturbed: Sequence[bool], *xs: Any) -> Any:
             if any(perturbed[:num_consts]):
                 raise _closed_over_error(params["name"])
-            return fwd_jaxpr_thunk(perturbed[num_consts:], *xs[num_consts:])
+            return fwd_jaxpr_thunk(perturbed[num_consts:], *_with_shapes(xs[num_consts:]))
 
         def full_bwd(residuals: Any, cotangents: Any) -> list[Any]:
             return [None] * num_consts + list(bwd(residuals, cotangents))

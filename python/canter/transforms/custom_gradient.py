@@ -107,14 +107,14 @@ def custom_vjp_primal_tree_values(tree: Any) -> Any:
             )
         return leaf.value
 
-    return pytree.tree_map(value, tree, is_leaf=lambda x: type(x) is CustomVJPPrimal)
+    return pytree.tree_map(value, tree)
 
 
 def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
     """The zero tangent of a value.
 
     Args:
-      val: an array or number.
+      val: an array or number, or a tree of them.
       symbolic_zeros: whether to give a `SymbolicZero` rather than an array.
 
     Example:
@@ -123,5 +123,5 @@ def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
       >>> zero_from_primal(ct.numpy.ones(2)).tolist()
       [0.0, 0.0]
     """
-    aval = get_aval(val).to_tangent_aval()
-    return SymbolicZero(aval) if symbolic_zeros else zeros_like_aval(aval)
+    make = SymbolicZero if symbolic_zeros else zeros_like_aval
+    return pytree.tree_map(lambda leaf: make(get_aval(leaf).to_tangent_aval()), val)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from ..core import dtypes, pytree
 from ..core.avals import get_aval, typematch
@@ -44,8 +45,9 @@ class SymbolicZero:
         return f"SymbolicZero({self.aval.str_short()})"
 
 
-class CustomVJPPrimal(NamedTuple):
-    """An argument of a forward rule declared with `symbolic_zeros=True`.
+@dataclass(frozen=True)
+class CustomVJPPrimal:
+    """An argument of a forward rule declared with `symbolic_zeros=True`: a leaf of the arguments' trees.
 
     Attributes:
       value: the argument.

@@ -273,10 +273,11 @@ def transformation_with_aux2(
 
 def _run(steps: Generator[Any, Any, Any], f: Callable[..., Any]) -> Any:
     """Runs the two halves of a generator around a call; gives what it yields last."""
-    args, kwargs = next(steps)
-    result = steps.send(f(*args, **kwargs))
-    steps.close()
-    return result
+    try:
+        args, kwargs = next(steps)
+        return steps.send(f(*args, **kwargs))
+    finally:
+        steps.close()  # what it is inside of, such as another trace, must end also where the call fails
 
 
 @functools.cache
