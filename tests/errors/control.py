@@ -122,7 +122,7 @@ def switch_of_no_branches():
     lax.switch(0, [])  # <-
 
 
-@mistake(TypeError, "switch", "f32[]", "i32[]", "branch", fix="same")
+@mistake(TypeError, "switch", "f32[]", "i32[]", "branch", fix="equal output types")
 def switch_branches_of_different_types():
     lax.switch(0, [lambda: 1.0, lambda: 2])  # <-
 

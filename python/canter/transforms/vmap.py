@@ -219,7 +219,7 @@ def _mapped_size(
     if len(lines) > 8:
         lines = [*lines[:7], f"  … and {len(lines) - 7} more"]
     raise ValueError(
-        f"{_vmap_of(fun)}: the mapped axes must have one size{given}, but they differ:\n"
+        f"{_vmap_of(fun)}: vmap got inconsistent sizes for array axes to be mapped{given}:\n"
         + "\n".join(lines)
         + "\n"
         "Map over other axes (in_axes), or give None for arguments that are not mapped."

@@ -52,5 +52,5 @@ def test_a_platform_without_function_is_refused():
         lax.platform_dependent(1.0, gpu=lambda x: x)
     with pytest.raises(TypeError, match="at least one"):
         lax.platform_dependent(1.0)
-    with pytest.raises(TypeError, match="same structure"):
+    with pytest.raises(TypeError, match="same pytree structure"):
         lax.platform_dependent(1.0, cpu=lambda x: x, default=lambda x: (x, x))

@@ -201,7 +201,7 @@ def _check_branches(where: str, first: str, second: str, a: Any, a_tree: Any, b:
     if a_tree != b_tree:
         lines = describe_structures(a_tree, b_tree, a.out_avals, b.out_avals, "result")
         raise TypeError(
-            f"{where}: {first} and {second} must return the same structure, but {first} returns {a_tree!s:.300} and "
+            f"{where} branch outputs must have the same pytree structure, but {first} returns {a_tree!s:.300} and "
             f"{second} returns {b_tree!s:.300}."
             + "".join([f"\nThey differ ({first}, and {second}):\n", *"\n".join(lines[:8])] if lines else [])
             + "\nMake both return the same tree of arrays."
@@ -209,7 +209,7 @@ def _check_branches(where: str, first: str, second: str, a: Any, a_tree: Any, b:
     lines = describe_mismatch(a.out_avals, b.out_avals, a_tree, "result")
     if lines:
         raise TypeError(
-            f"{where}: {first} and {second} must return the same shapes and dtypes, but they differ:\n"
+            f"{where} branches must have equal output types but they differ ({first}, and {second}):\n"
             + "\n".join(lines[:8])
             + "\nConvert one of them, for example with `.astype(...)` or `numpy.broadcast_to`; where only the split "
             "over mesh axes differs (`8@x`), with `canter.reshard`."

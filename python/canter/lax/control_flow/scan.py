@@ -296,16 +296,16 @@ def check_carry(
         returned = out_avals[: out_tree.num_leaves]
         lines = describe_structures(in_tree, out_tree, in_avals, returned, what)
         raise TypeError(
-            f"{where}: {function_name(f)} must return a {what} of the structure it was given, {in_tree!s:.300}, but "
-            f"it returned {out_tree!s:.300}."
+            f"{where} body function carry input and carry output must have the same pytree structure, but "
+            f"{function_name(f)} was given {in_tree!s:.300} and returned {out_tree!s:.300}."
             + "".join(["\nThey differ (given, and returned):\n", *"\n".join(lines[:8])] if lines else [])
             + "\nMake the initial value and the returned one the same tree of arrays."
         )
     lines = describe_mismatch(in_avals, out_avals, in_tree, what)
     if lines:
         raise TypeError(
-            f"{where}: {function_name(f)} must return a {what} of the shapes and dtypes it was given, but they differ "
-            "(given, returned):\n"
+            f"{where} body function carry input and carry output must have equal types, but shapes or "
+            f"dtypes of {function_name(f)} differ (given, returned):\n"
             + "\n".join(lines[:8])
             + "\nConvert the initial value or the returned one, for "
             "example with `.astype(...)`."
