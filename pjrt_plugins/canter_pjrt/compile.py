@@ -240,6 +240,7 @@ def compile_or_load(
     lasting: bool = True,
     build: Mapping[str, float | int] | None = None,
     choice: Choice | None = None,
+    kept: bool = False,
 ) -> Any:
     """The executable of a module: from the cache on disk, or compiled and, if that took long, kept there.
 
@@ -258,6 +259,7 @@ def compile_or_load(
       lasting: False for a program that refers to objects of this process, or that the compiler has to call back
         for: it is compiled, whatever has been kept.
       choice: how to choose among several executables. The chosen one is kept however soon it was found.
+      kept: whether any other is kept on disk however soon it is compiled, too.
 
     Raises:
       CompilerOptionError: an unknown option, or a value that the option does not take.
@@ -285,6 +287,8 @@ def compile_or_load(
     key = cache.key(module, devices, made, settings.lines_in_key, choice.marker if choice else b"")
     if key is None:
         return compiled()
+    if kept:
+        settings = settings._replace(min_compile_seconds=0.0)
     make = (compiled, choice is not None)
     if recent is None:
         return _compile_or_load(make, devices, made, settings, key, name, host_callbacks)

@@ -7,6 +7,7 @@ immutable, hash once and compare by identity first, because they key the memo of
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "ShapedArray",
     "abstract_token",
     "get_aval",
+    "get_avals",
     "aval_in",
     "python_scalar_aval",
     "register_aval",
@@ -363,6 +365,13 @@ def get_aval(value: Any) -> Any:
         f"A value of type {kind.__module__}.{kind.__qualname__} is not a valid array type: {value!r:.80}. "
         "Pass an array, a NumPy array or a Python number."
     )
+
+
+def get_avals(values: Sequence[Any]) -> tuple[Any, ...]:
+    """`get_aval` of each value; sooner where all are of one type."""
+    kinds = set(map(type, values))
+    aval_of = _aval_of_type.get(kinds.pop(), get_aval) if len(kinds) == 1 else get_aval
+    return tuple(map(aval_of, values))
 
 
 def valid_jaxtype(value: Any) -> bool:

@@ -10,7 +10,8 @@ from canter_pjrt.jaxlib_door import ArrayImpl
 from ..core.avals import get_aval
 from ..core.jaxpr import ClosedJaxpr, Literal
 from .layouts import AUTO, layout_of, unusual
-from .program import Layout, Place
+from .places import Place
+from .program import Layout
 from .shape_dtype import ShapeDtypeStruct
 
 __all__ = ["laid_out"]

@@ -27,11 +27,11 @@ from .effort import current
 from .host_constants import host_first, primitive_on_host
 from .jit import shard_arg
 from .nonfinite import checks_are_on, explain
+from .places import place_of_call
 from .program import (
     CompileOptions,
     check_arguments_concrete,
     executable_for,
-    place_of_call,
     retracing_refused,
 )
 

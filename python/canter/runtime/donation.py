@@ -14,7 +14,7 @@ from typing import Any
 from ..core import source
 from ..core.avals import ShapedArray
 
-__all__ = ["check_donated_once", "donators_of", "register", "warn_of_unusable"]
+__all__ = ["aliased", "check_donated_once", "donators_of", "register", "warn_of_unusable"]
 
 _REMEMBERED = 1024
 # (shape, dtype) of a donated argument -> descriptions of the arguments, newest last.
@@ -25,6 +25,17 @@ def _kind(aval: Any) -> Any:
     return (aval.shape, aval.dtype) if isinstance(aval, ShapedArray) else aval
 
 
+def aliased(in_avals: Sequence[Any], out_avals: Sequence[Any], donated: Sequence[bool]) -> tuple[bool, ...]:
+    """Which donated arguments give their memory to a result: those for which one of shape and dtype is left."""
+    free = Counter(map(_kind, out_avals))
+    found = []
+    for aval, flag in zip(in_avals, donated or (False,) * len(in_avals), strict=True):
+        kind = _kind(aval)
+        found.append(bool(flag) and free[kind] > 0)
+        free[kind] -= found[-1]
+    return tuple(found)
+
+
 def warn_of_unusable(
     name: str,
     in_avals: Sequence[Any],
@@ -33,15 +44,10 @@ def warn_of_unusable(
     arg_names: Sequence[str] | None,
 ) -> None:
     """Warns of donated arguments for which no result of the same shape and dtype is left."""
-    free = Counter(map(_kind, out_avals))
     unusable = []
+    usable = aliased(in_avals, out_avals, donated)
     for position, (aval, flag) in enumerate(zip(in_avals, donated, strict=True)):
-        if not flag:
-            continue
-        kind = _kind(aval)
-        if free[kind] > 0:
-            free[kind] -= 1
-        else:
+        if flag and not usable[position]:
             label = "" if arg_names is None or not arg_names[position] else f"{arg_names[position]}: "
             unusable.append(f"{label}{aval.str_short()}")
     if unusable:

@@ -98,6 +98,11 @@ class Effort(NamedTuple):
         return LEVERS[self.name]
 
     @property
+    def parts(self) -> bool:
+        """Whether a program that falls into equal parts is compiled as several."""
+        return self.outline != "off" and self.name != "max"
+
+    @property
     def roll(self) -> int:
         """How many calls of an outlined function in a row become a loop."""
         return self.levers.roll_plain if _knows_plain_options() else self.levers.roll

@@ -29,7 +29,7 @@ import numpy as np
 from canter_pjrt.jaxlib_door import PjitFunction, PjitFunctionCache, SingleDeviceSharding, pjit
 
 from ..core import pytree
-from ..core.avals import get_aval
+from ..core.avals import get_aval, get_avals
 from ..core.config import (
     debug_key_reuse,
     enable_compilation_cache,
@@ -49,14 +49,13 @@ from .effort import current, flags_of, option_pairs, split
 from .jit_types import JitFunction, JitOptions
 from .nonfinite import checks_are_on, explain, is_user_function
 from .placement import place
+from .places import Place, place_of_call
 from .program import (
     CompileOptions,
-    Place,
     check_arguments_concrete,
     executable_for,
     forget_recent,
     log_duration,
-    place_of_call,
     retracing_refused,
 )
 from .retracing import CacheInfo, History, Retraces, log_cache_miss
@@ -168,7 +167,7 @@ class Jitted:
         try:
             if references.in_use and aval_of is get_aval:
                 aval_of = argument_aval
-            return tuple(map(aval_of, leaves))
+            return get_avals(leaves) if aval_of is get_aval else tuple(map(aval_of, leaves))
         except (TypeError, OverflowError):
             self._check_leaves(leaves, ArgumentNames(self.function, in_tree, positions), aval_of)
             raise

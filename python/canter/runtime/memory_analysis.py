@@ -104,17 +104,22 @@ class MemoryAnalysis:
 
     @functools.cached_property
     def module(self) -> Module | None:
-        """The compiled program; None where the platform does not show it."""
+        """The compiled program; None where the platform does not show it, or where it is compiled as several."""
         try:
-            return read_module(self._executable.hlo_modules()[0].as_serialized_hlo_module_proto())
-        except (RuntimeError, IndexError):
+            modules = self._executable.hlo_modules()
+        except RuntimeError:
             return None
+        return read_module(modules[0].as_serialized_hlo_module_proto()) if len(modules) == 1 else None
 
     @functools.cached_property
     def liveness(self) -> Liveness | None:
-        """The values in memory at the peak, derived from the order of the instructions; None without `module`."""
+        """The values in memory at the peak, derived from the order of the instructions.
+
+        Of a program that is compiled as several, derived from the program as it is written; else None without `module`.
+        """
         if self.module is None:
-            return None
+            parted = getattr(self._executable, "liveness", None)
+            return None if parted is None else parted()
         assignment = getattr(self._stats, "serialized_buffer_assignment_proto", b"")
         return liveness(self.module, addresses(assignment) if assignment else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,12 @@ from ..transforms.outlining import outline_repetitions
 from ..transforms.partial_evaluation import dce_jaxpr
 from .effort import DEFAULT_EFFORT, Effort
 
-__all__ = ["constants_to_arguments", "embeds", "outline", "remove_dead_code"]
+if TYPE_CHECKING:
+    from .parting import Parting
 
+__all__ = ["constants_to_arguments", "embeds", "outline", "remove_dead_code", "split_up"]
+
+MIN_RESULTS = 128  # programs with fewer are not looked at for parts
 _EMBEDDED_SIZE = 16  # NumPy constants up to so many elements stay in the program, where XLA folds them
 
 
@@ -41,6 +45,16 @@ def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_E
         from .rolling import roll_calls
 
         return roll_calls(outlined, effort.roll, effort.levers.roll_bytes)
+
+
+def split_up(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort) -> Parting | None:
+    """How a program that falls into many equal parts is compiled as several, where that is sooner."""
+    if platforms != ("cpu",) or not effort.parts or len(jaxpr.outvars) < MIN_RESULTS:
+        return None
+    from .parting import parted
+
+    with paused_garbage_collection():
+        return parted(jaxpr)
 
 
 def embeds(constant: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,18 @@ from ..transforms.rules import forget_seeds
 from .backend import on_clear
 from .layouts import copied_to
 
-__all__ = ["common_device", "part_sharding", "place", "sharding_of", "single_device"]
+__all__ = [
+    "common_device",
+    "part_sharding",
+    "place",
+    "place_all",
+    "shared_sharding",
+    "sharding_of",
+    "single_device",
+]
 
+_ONLY_ARRAYS = {ArrayImpl}
+_own_sharding, _is_committed = attrgetter("_sharding"), attrgetter("_committed")
 _shardings: dict[Any, Any] = {}
 on_clear(_shardings.clear)
 on_clear(forget_seeds)
@@ -47,6 +58,20 @@ def single_device(sharding: Any) -> Any:
         return sharding._device
     devices = getattr(sharding, "device_set", None)
     return next(iter(devices)) if devices is not None and len(devices) == 1 else None
+
+
+def shared_sharding(args: Sequence[Any]) -> Any:
+    """The sharding of arguments that are all C++ arrays of one; else None. Programs can have thousands."""
+    if set(map(type, args)) != _ONLY_ARRAYS:
+        return None
+    return args[0]._sharding if len(set(map(id, map(_own_sharding, args)))) == 1 else None
+
+
+def place_all(args: Sequence[Any], device: Any) -> list[Any]:
+    """`place` of each argument."""
+    if shared_sharding(args) is sharding_of(device) and not any(map(ArrayImpl.is_deleted, args)):
+        return list(args)
+    return [place(arg, device) for arg in args]
 
 
 def place(value: Any, device: Any) -> Any:
@@ -97,6 +122,9 @@ def common_device(args: Sequence[Any], describe: Callable[[int], str]) -> Any:
     Raises:
       ValueError: two arguments are committed to different devices.
     """
+    shared = shared_sharding(args)
+    if shared is not None:
+        return single_device(shared) if any(map(_is_committed, args)) else None
     device: Any = None
     where = -1
     for position, arg in enumerate(args):

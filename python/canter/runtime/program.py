@@ -12,7 +12,7 @@ import itertools
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,6 @@ import numpy as np
 from canter_pjrt.jaxlib_door import (
     ArrayImpl,
     JaxRuntimeError,
-    SingleDeviceSharding,
     array_result_handler,
     platform_of,
 )
@@ -29,26 +28,22 @@ from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
 from ..core.dimensions import has_symbolic_shapes
 from ..core.effects import no_effects, ordered_effects, shardable_ordered_effects
-from ..core.jaxpr import ClosedJaxpr, Jaxpr, subjaxprs
-from ..core.memory import Space, host_kinds
-from ..core.mesh import AbstractMesh, Mesh
-from ..core.partition_spec import PartitionSpec
+from ..core.jaxpr import ClosedJaxpr, Jaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
-from ..core.sharding import DeviceSharding, NamedSharding
 from ..core.tokens import Token
 from ..core.trace import Tracer, escaped_tracer_error, references
 from . import (
     array as _array,  # noqa: F401  results need the methods that it sets on the C++ class
     donation,
 )
-from .backend import current_default_device
 from .effects import ProgramEffects
 from .effort import DEFAULT_EFFORT, Effort, replaced, split
+from .elsewhere import is_elsewhere
 from .failures import blame
 from .layouts import custom_layouts, layout_of, relaid, told, unusual, written
 from .nonfinite import check_finite, checks_are_on
-from .passes import outline, remove_dead_code
-from .placement import common_device, place, sharding_of
+from .passes import outline, remove_dead_code, split_up
+from .placement import place, place_all, sharding_of
 from .progress import compiling
 
 __all__ = [
@@ -161,8 +156,8 @@ class LoweredProgram:
     """A program as a module for one platform, not compiled yet."""
 
     __slots__ = (
-        "argument_names", "donated", "effects", "host_callbacks", "in_avals", "jaxpr", "keepalives", "kept", "layout",
-        "module", "options", "out_avals", "platforms", "unoutlined",
+        "_module", "argument_names", "constants", "donated", "effects", "host_callbacks", "in_avals", "jaxpr",
+        "keepalives", "kept", "layout", "options", "out_avals", "parting", "platforms", "unoutlined",
     )  # fmt: skip
 
     def __init__(
@@ -181,12 +176,18 @@ class LoweredProgram:
         jaxpr: Jaxpr | None = None,
         argument_names: Sequence[str] | None = None,
         unoutlined: Callable[[], LoweredProgram] | None = None,
+        parting: Any = None,
+        constants: Sequence[Any] = (),
     ):
         self.unoutlined = unoutlined  # lowers it as it is written, where outlining has changed it
-        self.jaxpr = jaxpr
+        self.parting = (
+            parting  # how it is compiled as several programs; the module is then made when asked for
+        )
+        self.constants = constants
+        self.jaxpr: Any = jaxpr
         self.argument_names = argument_names
         self.layout = layout
-        self.module = module
+        self._module = module
         self.host_callbacks = host_callbacks
         self.effects = effects
         self.options = options
@@ -197,8 +198,24 @@ class LoweredProgram:
         self.platforms = platforms
         self.keepalives = keepalives
 
-    def compile(self, device: Any, flags: tuple[tuple[str, Any], ...] = ()) -> Executable:
-        """Compiles for a device, through the persistent cache; a program with a layout, for its devices."""
+    @property
+    def module(self) -> Any:
+        """The MLIR module."""
+        if callable(self._module):
+            self._module = self._module()
+        return self._module
+
+    def compile(
+        self, device: Any, flags: tuple[tuple[str, Any], ...] = (), *, whole: bool = False, part: bool = False
+    ) -> Executable:
+        """Compiles for a device, through the persistent cache; a program with a layout, for its devices.
+
+        Args:
+          device: where it will run.
+          flags: further options, as pairs.
+          whole: whether a program that falls into equal parts is compiled as one all the same.
+          part: whether it is a part of a program: it is kept on disk however soon it is compiled, and not logged.
+        """
         from canter_pjrt.compile import compile_or_load
 
         from . import compilation_cache  # noqa: F401  (hands its flags to the cache)
@@ -206,6 +223,12 @@ class LoweredProgram:
         start = time.perf_counter()
         layout = self.layout
         effort, (asked, _) = replaced(self.options.effort, flags), split(self.options.flags + flags)
+        if self.parting is not None and not whole and effort.parts and not is_elsewhere(device):
+            from .parted import compile_parts
+
+            executable = compile_parts(self, device, flags)
+            log_duration(start, "compile", self.options.name)
+            return executable
         if layout is not None:
             for thing in self.keepalives:
                 if hasattr(thing, "mesh"):
@@ -226,6 +249,7 @@ class LoweredProgram:
                     free_shardings=None if layout is None else layout.kept(self.kept).free(),
                     build=effort.build_options(platform),
                     lasting=self._is_lasting(),
+                    kept=part,
                     choice=self._choice(device, options, tell)
                     if effort.name == "max" and platform == "cpu" and module is self.module
                     else None,
@@ -233,7 +257,8 @@ class LoweredProgram:
         except JaxRuntimeError as error:
             blame(error, self)
             raise
-        log_duration(start, "compile", self.options.name)
+        if not part:
+            log_duration(start, "compile", self.options.name)
         if layout is None:
             for thing in self.keepalives:
                 if hasattr(thing, "compiled_for"):
@@ -291,6 +316,7 @@ def lower(
     result_names: Sequence[str] | None = None,
     layout: Layout | None = None,
     lines: bool = True,
+    part: bool = False,
 ) -> LoweredProgram:
     """Runs the program passes and emits the module.
 
@@ -302,6 +328,7 @@ def lower(
       result_names: names of the results.
       layout: of a program over several devices.
       lines: whether the module tells the user's files and lines.
+      part: whether it is a part of a program, which stays as it is.
     """
     from canter_mlir.driver import lower_jaxpr_to_module
 
@@ -311,12 +338,14 @@ def lower(
     # Sizes may be known from the shape of an argument that nothing reads.
     symbolic = has_symbolic_shapes(closed.in_avals)
     jaxpr, kept = remove_dead_code(closed.jaxpr, options.keep_unused or symbolic)
-    unoutlined = None
-    if layout is None and not symbolic:
+    unoutlined = parting = None
+    if layout is None and not symbolic and not part:
         written_out, jaxpr = jaxpr, outline(jaxpr, platforms, options.effort)
         if options.effort.name == "max" and jaxpr is not written_out:
             plain = options._replace(effort=options.effort._replace(outline="off"))
             unoutlined = functools.partial(lower, closed, plain, platforms, arg_names, result_names)
+        if jaxpr is written_out:
+            parting = split_up(jaxpr, platforms, options.effort)
     elif layout is not None and len(layout.devices) > 1:
         ordered = shardable_ordered_effects.filter_not_in(ordered_effects.filter_in(jaxpr.effects))
         if ordered:
@@ -331,7 +360,8 @@ def lower(
         arg_names = [name for name, keep in zip(arg_names, kept, strict=True) if keep]
     keepalives: list[Any] = []
     host_callbacks: list[Any] = []
-    module = lower_jaxpr_to_module(
+    emit = functools.partial(
+        lower_jaxpr_to_module,
         closed.replace(jaxpr=jaxpr),
         name="jit_" + options.name,
         platforms=platforms,
@@ -344,9 +374,11 @@ def lower(
         embed_consts=True,
         placement=None if layout is None else layout.kept(kept).placement(),
     )
+    module = emit if parting is not None else emit()
     if any(donated):
         donation.warn_of_unusable(options.name, jaxpr.in_avals, closed.out_avals, donated, arg_names)
-    log_duration(start, "lower", options.name)
+    if not part:
+        log_duration(start, "lower", options.name)
     return LoweredProgram(
         module,
         options,
@@ -362,6 +394,8 @@ def lower(
         jaxpr,
         arg_names,
         unoutlined,
+        parting,
+        closed.consts,
     )
 
 
@@ -479,20 +513,23 @@ class Executable:
     def run(self, args: Sequence[Any], committed: bool) -> list[Any]:
         """Executes on flat arguments."""
         check_may_run(self.name)
-        device, kept = self.device, self.kept
-        operands = self.laid_out([place(arg, device) for arg, keep in zip(args, kept, strict=True) if keep])
+        operands = self.laid_out(place_all(tuple(itertools.compress(args, self.kept)), self.device))
         try:
-            if self.effects is None:
-                results = self.loaded.execute_sharded(operands)
-            else:
-                results = self.effects.execute(self.loaded, operands, device)
+            outs = self.execute(operands, committed)
         except JaxRuntimeError as error:
             blame(error, self)
             raise
-        outs = results.consume_with_handlers(self.handlers(committed))
         if checks_are_on():
             check_finite(self.name, outs)
         return outs
+
+    def execute(self, operands: list[Any], committed: bool) -> list[Any]:
+        """Executes on the arguments that are read, which are on the device."""
+        if self.effects is None:
+            results = self.loaded.execute_sharded(operands)
+        else:
+            results = self.effects.execute(self.loaded, operands, self.device)
+        return results.consume_with_handlers(self.handlers(committed))
 
     def fast_path(
         self, result: Any, constants: Sequence[Any], committed: bool, leaves: Sequence[Any]
@@ -566,120 +603,6 @@ def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:
     return handler if physical is aval else handler.wrap(aval.dtype.from_physical)
 
 
-class Place(NamedTuple):
-    """Where a call runs.
-
-    Attributes:
-      device: the device, or the first one of a layout.
-      committed: whether the results are tied to it.
-      layout: of a program over a mesh, else None.
-    """
-
-    device: Any
-    committed: bool
-    layout: Layout | None = None
-
-
-def place_of_call(
-    args: Sequence[Any],
-    describe: Callable[[int], str],
-    closed: ClosedJaxpr,
-    chosen: Any = None,
-    shardings: tuple[Sequence[Any], Sequence[Any]] | None = None,
-    layouts: tuple[Sequence[Any], Sequence[Any]] | None = None,
-    lowering: bool = False,
-) -> Place:
-    """Where a call runs: on the devices that its options, its arguments or its program name.
-
-    Args:
-      args: flat arguments.
-      describe: names an argument, for messages.
-      closed: the program, which may name devices as well.
-      chosen: a device that overrides everything.
-      shardings: those that the caller asks for, an argument each and a result each, None for no wish.
-      layouts: the same for layouts in memory.
-      lowering: whether no call is to follow at once, so that the compiler may choose layouts of arguments.
-
-    Raises:
-      ValueError: they name different devices, or a layout is not that of an argument.
-    """
-    found = _place_of_call(args, describe, closed, chosen, shardings)
-    if layouts is None and not custom_layouts.in_use:
-        return found
-    from .call_layouts import laid_out
-
-    return laid_out(found, args, describe, closed, layouts, lowering)
-
-
-def _place_of_call(
-    args: Sequence[Any],
-    describe: Callable[[int], str],
-    closed: ClosedJaxpr,
-    chosen: Any,
-    shardings: tuple[Sequence[Any], Sequence[Any]] | None,
-) -> Place:
-    if chosen is not None:
-        return Place(chosen, True)
-    if shardings is not None or _names_meshes(args, closed) or in_host_memory(closed):
-        from .spmd import layout_of_call
-
-        layout = layout_of_call(args, describe, closed, shardings)
-        if layout is not None:
-            return Place(layout.devices[0], True, layout)
-    device = common_device(args, describe)
-    return Place(current_default_device(), False) if device is None else Place(device, True)
-
-
-def _names_meshes(args: Sequence[Any], closed: ClosedJaxpr) -> bool:
-    """Whether a mesh may be in play: most calls are told here that none is."""
-    if config.mesh_context.value is not None or program_shardings(closed):
-        return True
-    return any(map(_on_several_or_host, args))
-
-
-def _on_several_or_host(arg: Any) -> bool:
-    """Whether an argument lies elsewhere than in the usual memory of one device."""
-    sharding = getattr(arg, "sharding", None)
-    if isinstance(sharding, SingleDeviceSharding):
-        return sharding.memory_kind == Space.Host.value
-    return isinstance(sharding, DeviceSharding)
-
-
-def program_shardings(closed: ClosedJaxpr) -> tuple[Any, ...]:
-    """The shardings with devices that stand in the equations of a program, inner ones included."""
-    found = closed.memo.get("shardings")
-    if found is None:
-        found = closed.memo["shardings"] = tuple(dict.fromkeys(_shardings_in(closed.jaxpr)))
-    return found
-
-
-def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
-    for eqn in jaxpr.eqns:
-        params = eqn.params
-        for name in _SHARDING_PARAMETERS & params.keys() if params else ():
-            value = params[name]
-            for item in value if isinstance(value, tuple) else (value,):
-                if isinstance(item, Mesh):
-                    yield NamedSharding(item, PartitionSpec())
-                elif isinstance(item, DeviceSharding) and not isinstance(
-                    getattr(item, "mesh", None), AbstractMesh
-                ):
-                    yield item
-    for inner in subjaxprs(jaxpr):
-        yield from _shardings_in(inner)
-
-
-def in_host_memory(closed: ClosedJaxpr) -> bool:
-    """Whether arguments or results of a program are in the host's memory."""
-    found = closed.memo.get("memories")
-    if found is None:
-        found = closed.memo["memories"] = any(host_kinds((*closed.in_avals, *closed.out_avals)))
-    return found
-
-
-_SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}
-
-
 def executable_for(
     closed: ClosedJaxpr,
     options: CompileOptions,
@@ -737,9 +660,8 @@ def check_may_run(name: str) -> None:
 
 def check_arguments_concrete(args: Sequence[Any]) -> None:
     """Raises UnexpectedTracerError if a tracer that left its trace is among the arguments."""
-    for arg in args:
-        if isinstance(arg, Tracer):
-            raise escaped_tracer_error(arg)
+    if any(issubclass(kind, Tracer) for kind in set(map(type, args))):
+        raise escaped_tracer_error(next(arg for arg in args if isinstance(arg, Tracer)))
 
 
 def _log(message: str, *args: Any) -> None:

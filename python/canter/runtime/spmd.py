@@ -29,6 +29,7 @@ from .backend import current_default_device
 from .failures import blame
 from .nonfinite import check_finite, checks_are_on
 from .placement import sharding_of
+from .places import in_host_memory, program_shardings
 from .processes import Span
 from .program import (
     Executable,
@@ -40,8 +41,6 @@ from .program import (
     _physical,
     _result_handler,
     check_may_run,
-    in_host_memory,
-    program_shardings,
 )
 
 __all__ = ["MeshExecutable", "layout_of_call"]

@@ -30,7 +30,8 @@ from .effort import current, flags_of, option_pairs
 from .elsewhere import refuse_if_elsewhere
 from .jit import shard_arg
 from .layouts import custom_layouts, format_of_aval
-from .program import CompileOptions, Executable, lower, place_of_call
+from .places import place_of_call
+from .program import CompileOptions, Executable, lower
 from .shape_dtype import struct_of, structs_of_results
 from .signature import ArgumentNames, describe_function
 from .spmd import MeshExecutable
@@ -505,8 +506,8 @@ class Compiled(_Stage):
             )  # fmt: skip
 
     def as_text(self) -> str:
-        """The optimised program, as the text of the platform's compiler."""
-        return self._executable.loaded.hlo_modules()[0].to_string()
+        """The optimised program, as the text of the platform's compiler; its parts, where there are several."""
+        return "\n\n".join(module.to_string() for module in self._executable.loaded.hlo_modules())
 
     def cost_analysis(self) -> dict[str, float]:
         """The compiler's estimate of the cost: 'flops', 'bytes accessed', ..."""
@@ -532,7 +533,7 @@ class Compiled(_Stage):
         )
 
     def runtime_executable(self) -> Any:
-        """The PJRT executable."""
+        """The PJRT executable; for a program in parts, what holds several."""
         return self._executable.loaded
 
     @property
