@@ -81,7 +81,7 @@ def parted(jaxpr: Jaxpr) -> Parting | None:
       ...     return [leaf * 0.9 + 1.0 for leaf in leaves]
       >>> parting = parted(ct.make_jaxpr(step)([1.0] * 200).jaxpr)
       >>> len(parting.parts), len({id(part.program) for part in parting.parts})
-      (10, 1)
+      (8, 1)
     """
     if not jaxpr.eqns or not _is_plain(jaxpr):
         return None
