@@ -80,3 +80,11 @@ def test_arrays_of_keys_are_made_and_taken_apart():
     for name, (found, wanted) in results.items():
         assert found.dtype == keys.dtype, name
         np.testing.assert_array_equal(random.key_data(found), wanted, err_msg=name)
+
+
+@pytest.mark.parametrize("copied", [cnp.array, cnp.copy, lambda keys: cnp.asarray(keys, copy=True)])
+def test_copies_of_keys_have_memory_of_their_own(copied):
+    keys = random.split(random.key(0), 3)
+    wanted = np.asarray(random.key_data(keys))
+    copied(keys).delete()
+    np.testing.assert_array_equal(random.key_data(keys), wanted)

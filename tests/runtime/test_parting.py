@@ -32,6 +32,16 @@ def adam(params, means, squares, grads, count):
     return params, means, squares, count
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_programs():
+    """Smaller programs are parted than is worth it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parting, "LEAST", 0.0)
+        patched.setattr(parting, "PROGRAM", 0.0)
+        patched.setattr(parting, "CALLS", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def state():
     generator = np.random.default_rng(0)
@@ -141,9 +151,8 @@ def test_captured_arrays_and_other_types_of_numbers():
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_programs(seed, monkeypatch):
-    """Leaves that are mixed with numbers made of other leaves, in several rounds; parted though it does not pay."""
-    monkeypatch.setattr(parting, "MAX_SHARE", 1.0)
+def test_random_programs(seed):
+    """Leaves that are mixed with numbers made of other leaves, in several rounds."""
     generator = np.random.default_rng(seed)
     count = int(generator.integers(130, 200))
     kinds = [int(k) for k in generator.integers(0, 5, 4)]
@@ -179,6 +188,20 @@ def test_programs_that_stay_whole_when_asked(options, state):
     assert modules(compiled) == 1
     for a, b in zip(compiled(leaves), leaves):
         np.testing.assert_array_equal(a, 2 * b)
+
+
+@pytest.mark.parametrize(("leaves", "steps", "pays"), [(1000, 6, True), (180, 20, True), (300, 3, False)])
+def test_only_programs_that_take_long_to_compile_are_parted(leaves, steps, pays, monkeypatch):
+    def program(leaves):
+        for _ in range(steps):
+            leaves = [cnp.sin(leaf) * 2 + leaf for leaf in leaves]
+        return leaves
+
+    jaxpr = ct.make_jaxpr(program)([np.ones(20, np.float32)] * leaves).jaxpr
+    monkeypatch.undo()
+    for name, value in {"LEAST": 1.0, "PROGRAM": 0.04, "CALLS": 500}.items():
+        monkeypatch.setattr(parting, name, value)
+    assert (parting.parted(jaxpr) is not None) is pays
 
 
 def test_programs_of_unlike_pieces_stay_whole():

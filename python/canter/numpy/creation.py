@@ -206,8 +206,8 @@ def array(
     kind = type(object)
     if getattr(object, "aval", None) is not None:
         out = object if dtype is None else _convert(object, dtype)
-        if copy and out is object and kind is ArrayImpl:
-            out = _materialize(out)
+        if copy and out is object and not isinstance(object, Tracer):
+            out = _materialize(out) if kind is ArrayImpl else out.copy()  # random keys
     elif kind in PYTHON_RANK and dtype is None:
         out = _materialize(object) if is_eager() else as_array(object)
     elif isinstance(object, (np.ndarray, np.generic, *PYTHON_RANK)):

@@ -25,9 +25,15 @@ from ..core.structure import structure_key
 
 __all__ = ["Part", "Parting", "parted"]
 
-MAX_SHARE = 1 / 3  # of the equations that is compiled afterwards; where more is left, the program stays whole
+# Seconds, from measurements (docs/compile-time.md): what compiling costs by the equation and by the program, and what a
+# program in parts costs more each time it is called, by the part and by the argument.
+EQUATION, PROGRAM = 2.5e-4, 0.04
+CALL, ARGUMENT = 2e-5, 7e-7
+LEAST = 1.0  # seconds; what is spared in compiling has to be more than that, and
+CALLS = 500  # more than so many calls cost
+
 MIN_EQUAL = 8  # pieces that are seldomer go into one program with the other odd ones
-FEWEST, MOST = 8, 28  # pieces to one program; a call costs some 10 us beside what it does
+FEWEST, MOST = 6, 28  # pieces to one program
 SMALL = 16  # elements of a value that may be handed from one piece to others
 MANY = 16  # equations that read a value; it does not connect them
 
@@ -77,22 +83,27 @@ def parted(jaxpr: Jaxpr) -> Parting | None:
     Example:
       >>> import canter as ct
       >>> from canter.runtime.parting import parted
+      >>> import canter.numpy as cnp
       >>> def step(leaves):
-      ...     return [leaf * 0.9 + 1.0 for leaf in leaves]
-      >>> parting = parted(ct.make_jaxpr(step)([1.0] * 200).jaxpr)
+      ...     return [cnp.sin(leaf * 0.9 + 1.0) * cnp.cos(leaf) - leaf**3 for leaf in leaves]
+      >>> parting = parted(ct.make_jaxpr(step)([1.0] * 2000).jaxpr)
       >>> len(parting.parts), len({id(part.program) for part in parting.parts})
-      (8, 1)
+      (80, 1)
     """
-    if not jaxpr.eqns or not _is_plain(jaxpr):
+    if len(jaxpr.eqns) * EQUATION < LEAST or not _is_plain(jaxpr):
         return None
-    parts: list[Part] = []
-    for stage in _stages(jaxpr):
-        parts += _parts_of(stage)
-    distinct = {id(part.program): len(part.program.eqns) for part in parts}
-    if sum(distinct.values()) > MAX_SHARE * len(jaxpr.eqns):
+    parts = [part for stage in _stages(jaxpr) for part in _parts_of(stage)]
+    if not _pays(jaxpr, parts):
         return None
     copies, results = _results(jaxpr)
     return Parting((*parts, *copies), results)
+
+
+def _pays(jaxpr: Jaxpr, parts: Sequence[Part]) -> bool:
+    """Whether the parts are compiled so much sooner than the program that they are worth what calls of them cost."""
+    distinct = {id(part.program): len(part.program.eqns) for part in parts}
+    spared = (len(jaxpr.eqns) - sum(distinct.values())) * EQUATION - len(distinct) * PROGRAM
+    return spared > max(LEAST, CALLS * (len(parts) * CALL + len(jaxpr.invars) * ARGUMENT))
 
 
 def _is_plain(jaxpr: Jaxpr) -> bool:
