@@ -121,7 +121,7 @@ ROWS = (
     _row("compile_rnn", "grad of an RNN of 200 steps: lower and compile", "s", 0.3, fresh=True, rounds=1),
     _row("compile_ode", "grad of a solver of 50 steps: lower and compile", "s", 0.3, fresh=True, rounds=1),
     _row("compile_resnet", "grad of 50 residual blocks: lower and compile", "s", 1.0, fresh=True, rounds=2),
-    _row("compile_adam", "Adam over 1,000 leaves: lower and compile", "s", 1.0, fresh=True, rounds=1),
+    _row("compile_adam", "Adam over 1,000 leaves: lower and compile", "s", 0.3, fresh=True, rounds=1),
     _row(
         "gpt_step",
         "GPT step, 12 layers: run",
