@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core.mesh import explicit_mesh
 from ..core.sharding import DuplicateSpecError
 from .explicit import Application, Entries
 
@@ -120,7 +121,9 @@ def _regrouped(op: Application, ins: list[int], entries: list[Any], outs: list[i
 
 
 def _concatenate(op: Application) -> Entries:
-    if any(spec != op.specs[0] for spec in op.specs) and not op.lenient:
+    # Without a mesh in force there are operands that are over none.
+    known = [s for s, aval in zip(op.specs, op.avals, strict=True) if explicit_mesh() is not None or aval.layout]
+    if any(spec != known[0] for spec in known) and not op.lenient:
         op.refuse("All operands should have the same sharding; bring them there with canter.reshard.")
     return op.merged(range(len(op.specs)), len(op.specs[0]))
 
@@ -370,6 +373,18 @@ def _matrices(*cores: int) -> Callable[[Application], list[Entries]]:
     return rule
 
 
+def _triangular_solve(op: Application) -> list[Entries]:
+    """Each right-hand side is solved for itself: what splits them may stay."""
+    free = -1 if op.params["left_side"] else -2
+    kept = list(op.specs[1])
+    axes, kept[free] = kept[free], ()
+    op.specs[1] = tuple(kept)
+    (entries,) = _matrices(2)(op)
+    found = list(entries)
+    found[free] = axes
+    return [tuple(found)]
+
+
 def _fft(op: Application) -> Entries:
     """The compiler gathers what is transformed; the result is split as the operand was."""
     return tuple(map(op.fitting, op.specs[0], op.outs[0].shape, op.avals[0].shape))
@@ -426,9 +441,10 @@ def _table() -> dict[str, Any]:
     rules["top_k"] = rules["approx_top_k"] = _along("axis", "that is searched")
     matrices = (
         "cholesky cholesky_update eig eigh geqrf hessenberg householder_product lu ormqr qr schur svd "
-        "symmetric_product triangular_solve tridiagonal"
+        "symmetric_product tridiagonal"
     )
     rules.update(dict.fromkeys(matrices.split(), _matrices(2)))
+    rules["triangular_solve"] = _triangular_solve
     rules["lu_pivots_to_permutation"] = _matrices(1)
     rules["tridiagonal_solve"] = _matrices(1, 1, 1, 2)
     return rules

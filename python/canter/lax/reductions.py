@@ -13,6 +13,7 @@ from ..core import config, dtypes, pytree
 from ..core.avals import ShapedArray, get_aval
 from ..core.dimensions import surely_less
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
+from ..core.mesh import lenient_layouts
 from ..core.primitive import Primitive
 from ..core.tracing import trace_to_jaxpr
 from ..transforms import rules
@@ -208,6 +209,10 @@ def attains_program(argument: Callable[..., Any]) -> Callable[[Any, Any], list[A
     """What `attains` means; `argument` is argmax or argmin."""
 
     def program(x: Any, y: Any) -> list[Any]:
+        with lenient_layouts():  # what lies between has no name that a user could say a layout of
+            return places(x, y)
+
+    def places(x: Any, y: Any) -> list[Any]:
         shape, reduced = get_aval(x).shape, get_aval(y).shape
         axes = [axis for axis, size in enumerate(reduced) if size == 1]
         kept = [axis for axis, size in enumerate(reduced) if size != 1]

@@ -18,8 +18,10 @@ import numpy as np
 from canter import lax
 from canter.core import dtypes
 from canter.core.avals import get_aval
+from canter.core.partition_spec import PartitionSpec
 from canter.core.trace import Tracer
 from canter.lax.conversion import as_array
+from canter.lax.sharding import resharded
 from canter.runtime.composite import composite
 from canter.transforms.rules import in_memory_of
 
@@ -85,12 +87,17 @@ def _update_box(x: Any, values: Any, operands: Sequence[Any], *, plan: Plan, kin
         else:
             old = lax.dynamic_slice(x, starts, sizes, allow_negative_indices=False)
         new = _COMBINE[kind](old, new)
-    out = (
-        new
-        if whole
-        else lax.dynamic_update_slice(x, convert(new, dtype_of(x)), starts, allow_negative_indices=False)
-    )
+    if whole:
+        out = _split_as(new, x)
+    else:
+        out = lax.dynamic_update_slice(x, convert(new, dtype_of(x)), starts, allow_negative_indices=False)
     return _restored(out, x)
+
+
+def _split_as(new: Any, x: Any) -> Any:
+    """Values that take the place of all of x, over the mesh axes that split x."""
+    own, wanted = get_aval(new).layout, get_aval(x).layout
+    return new if own == wanted else resharded(new, wanted or PartitionSpec())
 
 
 @composite(static_argnames=("kind",))

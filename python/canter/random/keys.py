@@ -16,6 +16,7 @@ from .. import lax
 from ..core import config, dtypes, source
 from ..core.avals import ShapedArray, get_aval, register_aval
 from ..core.dimensions import sizes_of
+from ..core.explicit import typed
 from ..core.pytree_registry import register_array_wrapper
 from ..core.sharding import NamedSharding, SingleDeviceSharding
 from ..core.trace import Tracer, eval_trace, state
@@ -99,6 +100,8 @@ class KeyType(dtypes.ExtendedDType):
 
     def from_physical(self, array: Any) -> Any:
         """The array of keys over an array of words."""
+        if isinstance(array, Tracer):
+            return random_wrap_p.bind(array, impl=self._impl)
         return PRNGKeyArray(self._impl, array)
 
 
@@ -157,7 +160,8 @@ class PRNGKeyArray(Array):
 
     @property
     def aval(self) -> ShapedArray:
-        return ShapedArray(self.shape, self.dtype)
+        aval, layout = ShapedArray(self.shape, self.dtype), self._base_array.aval.layout
+        return aval if layout is None else typed(aval, _of_keys(layout, self.ndim))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -200,10 +204,7 @@ class PRNGKeyArray(Array):
 
     @property
     def sharding(self) -> Any:
-        own = self._base_array.sharding
-        if isinstance(own, NamedSharding) and len(own.spec) > self.ndim:  # entries of the dimensions of words
-            return own.update(spec=own.spec.update(partitions=own.spec.partitions[: self.ndim]))
-        return own
+        return _of_keys(self._base_array.sharding, self.ndim)
 
     @property
     def device(self) -> Any:
@@ -286,8 +287,8 @@ class PRNGKeyArray(Array):
         if not self.shape:
             raise TypeError("iteration over a single key, which has no dimensions")
         base: Any = self._base_array
-        on_one = isinstance(self.sharding, SingleDeviceSharding)
-        words = base if on_one else (base[i] for i in range(len(self)))  # each stays on the devices of all
+        apart = isinstance(self.sharding, SingleDeviceSharding) or base.aval.layout is not None
+        words = base if apart else (base[i] for i in range(len(self)))  # each stays on the devices of all
         return (self._over(own, operator.itemgetter(number)) for number, own in enumerate(words))
 
     def reshape(self, *shape: Any, order: str = "C") -> PRNGKeyArray:
@@ -374,6 +375,13 @@ class PRNGKeyArray(Array):
         return f"Array({self.shape}, dtype={self.dtype.name}) overlaying:\n{np.asarray(self._base_array)}"
 
     __str__ = __repr__
+
+
+def _of_keys(sharding: Any, ndim: int) -> Any:
+    """The sharding of an array of words, without the entries of the dimensions of words."""
+    if isinstance(sharding, NamedSharding) and len(sharding.spec) > ndim:
+        return sharding.update(spec=sharding.spec.update(partitions=sharding.spec.partitions[:ndim]))
+    return sharding
 
 
 class _Shorter:

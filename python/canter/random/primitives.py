@@ -16,7 +16,9 @@ import numpy as np
 from .. import lax
 from ..core.avals import ShapedArray, get_aval
 from ..core.config import debug_key_reuse
+from ..core.mesh import explicit_mesh
 from ..core.primitive import Primitive
+from ..lax.sharding import resharded
 from ..lax.threefry import sampler_programs
 from ..runtime.jit import jit
 from ..transforms.rules import moveaxis
@@ -104,9 +106,13 @@ def _fold_in_type(keys: Any, data: Any) -> Any:
 def _fold_in_batch(args: Any, dims: Any) -> Any:
     """Both operands get the new dimension in front."""
     (size,) = {get_aval(x).shape[d] for x, d in zip(args, dims, strict=True) if d is not None}
-    moved = (
+    moved = [
         lax.broadcast(x, (size,)) if d is None else moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)
-    )
+    ]
+    layouts = [get_aval(x).layout for x in moved]
+    if layouts[0] != layouts[1] and explicit_mesh() is not None:  # what was broadcast is split as the other one is
+        spec = (layouts[0] or layouts[1]).spec
+        moved = [resharded(x, spec) for x in moved]
     return random_fold_in_p.bind(*moved), 0
 
 

@@ -387,10 +387,11 @@ def _parts(self: Any) -> list[Any]:
         # jaxlib gives the array itself, with its own sharding.
         (device,) = self._sharding._device_assignment
         return [self._rewrap_with_aval_and_sharding(own, part_sharding(device, self._sharding))]
-    return [
-        part if part.aval is not None else part._rewrap_with_aval_and_sharding(own, part._sharding)
-        for part in parts
-    ]
+    return [_with_type(part, own) for part in parts]
+
+
+def _with_type(part: Any, aval: Any) -> Any:
+    return part if part.aval is not None else part._rewrap_with_aval_and_sharding(aval, part._sharding)
 
 
 def _addressable_shards(self: Any) -> list[Shard]:
@@ -410,7 +411,9 @@ def _addressable_data(self: Any, index: int) -> Any:
         raise deleted_error(self)
     if type(self._sharding) is SingleDeviceSharding:
         return self
-    return self._fully_replicated_shard() if self._sharding.is_fully_replicated else _parts(self)[index]
+    if self._sharding.is_fully_replicated:
+        return _with_type(self._fully_replicated_shard(), self.aval.update(layout=None))
+    return _parts(self)[index]
 
 
 def _device(self: Any) -> Any:

@@ -597,12 +597,7 @@ def _constrain_now(x: Any, *, sharding: Any, **params: Any) -> Any:
     """A sharding constraint on a concrete array puts it there."""
     spec = getattr(sharding, "spec", None)
     if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
-        mesh = current_context().concrete
-        if mesh is None:
-            raise ValueError(
-                f"A concrete array cannot have {sharding}, which has no devices; set a mesh first."
-            )
-        sharding = NamedSharding(mesh, sharding.spec, sharding.memory_kind)
+        sharding = NamedSharding(_with_devices(sharding, x), sharding.spec, sharding.memory_kind)
     if spec is not None and any(entry is PartitionSpec.UNCONSTRAINED for entry in spec):
         own = getattr(x, "sharding", None)
         entries = list(own.spec) if isinstance(own, NamedSharding) and own.mesh == sharding.mesh else []
@@ -613,6 +608,15 @@ def _constrain_now(x: Any, *, sharding: Any, **params: Any) -> Any:
         ]
         sharding = sharding.update(spec=PartitionSpec(*filled))
     return put(x, sharding)
+
+
+def _with_devices(sharding: NamedSharding, x: Any) -> Mesh:
+    """The mesh in force, or else that of an array, with the types of axes that a sharding without devices has."""
+    for mesh in (current_context().concrete, getattr(getattr(x, "sharding", None), "mesh", None)):
+        if isinstance(mesh, Mesh) and mesh.shape_tuple == sharding.mesh.shape_tuple:
+            types = sharding.mesh.axis_types
+            return mesh if mesh.axis_types == types else mesh.update(axis_types=types)
+    raise ValueError(f"A concrete array cannot have {sharding}, which has no devices; set a mesh first.")
 
 
 sharding_constraint_p.impl = _constrain_now

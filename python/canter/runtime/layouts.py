@@ -14,6 +14,7 @@ from canter_pjrt.jaxlib_door import (
 )
 
 from ..core.avals import aval_in
+from ..core.explicit import typed
 
 __all__ = ["Format", "Layout", "custom_layouts"]
 
@@ -231,7 +232,7 @@ def copied_to(array: Any, sharding: Any, semantics: Any = ArrayCopySemantics.REU
             return relaid(to_device(array._value, array.aval, sharding), order)
     devices = sharding._internal_device_list
     copied = batched_copy_array_to_devices_with_sharding([array], [devices], [sharding], [semantics])[0]
-    aval = aval_in(array.aval, sharding)
+    aval = aval_in(typed(array.aval, sharding), sharding)
     return copied if aval is array.aval else copied._rewrap_with_aval_and_sharding(aval, sharding)
 
 

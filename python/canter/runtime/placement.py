@@ -19,6 +19,7 @@ from ..core.avals import ShapedArray, get_aval
 from ..transforms.rules import forget_seeds
 from .backend import on_clear
 from .layouts import copied_to
+from .shape_dtype import ShapeDtypeStruct
 
 __all__ = [
     "common_device",
@@ -128,7 +129,7 @@ def common_device(args: Sequence[Any], describe: Callable[[int], str]) -> Any:
     device: Any = None
     where = -1
     for position, arg in enumerate(args):
-        if not getattr(arg, "_committed", False):
+        if not getattr(arg, "_committed", False) and not isinstance(arg, ShapeDtypeStruct):
             continue
         own = single_device(arg.sharding if type(arg) is not ArrayImpl else arg._sharding)
         if own is None or own is device:

@@ -28,6 +28,7 @@ from ..core import config, dtypes, monitoring
 from ..core.avals import ShapedArray, abstract_token
 from ..core.dimensions import has_symbolic_shapes
 from ..core.effects import no_effects, ordered_effects, shardable_ordered_effects
+from ..core.explicit import typed
 from ..core.jaxpr import ClosedJaxpr, Jaxpr
 from ..core.pytree_registry import array_wrappers, dispatch_registry
 from ..core.tokens import Token
@@ -588,7 +589,8 @@ def _physical(aval: Any) -> Any:
     dtype = getattr(aval, "dtype", None)
     if not isinstance(dtype, dtypes.ExtendedDType):
         return aval
-    return ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
+    physical = ShapedArray(aval.shape + dtype.physical_element_shape, dtype.physical_dtype)
+    return physical if aval.layout is None else typed(physical, aval.layout)
 
 
 def _result_handler(aval: Any, sharding: Any, committed: bool) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import ShapedArray, get_aval
-from ..core.mesh import ManualAxisType
+from ..core.mesh import ManualAxisType, current_context
+from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding
 from ..core.trace import references
@@ -28,14 +29,15 @@ class ShapeDtypeStruct:
     Args:
       shape: a sequence of ints.
       dtype: a dtype, its name, or a scalar type.
-      sharding: where the array would be, or None; a `layout.Format` says how it would lie in memory as well.
+      sharding: where the array would be, or None; a `PartitionSpec` is over the mesh in force; a `layout.Format`
+        says how it would lie in memory as well.
       weak_type: whether the dtype yields in promotion, as that of Python numbers does.
       manual_axis_type: a `sharding.ManualAxisType`, which names the manual mesh axes along which the array varies.
       is_ref: whether it is a mutable reference to an array.
 
     Raises:
       ValueError: if `dtype` is None.
-      TypeError: if `shape` is no sequence, or `manual_axis_type` of another type.
+      TypeError: if `shape` is no sequence, `manual_axis_type` of another type, or `sharding` a spec without a mesh.
 
     >>> import canter as ct
     >>> ct.ShapeDtypeStruct((2, 3), "float32")
@@ -77,6 +79,8 @@ class ShapeDtypeStruct:
             sharding, self._layout = sharding.sharding, sharding.layout
             if isinstance(self._layout, Layout):
                 self._layout.check_fits("ShapeDtypeStruct: its sharding", self.shape)
+        if isinstance(sharding, PartitionSpec):
+            sharding = _over_mesh_in_force(sharding)
         self.sharding = sharding
         self.weak_type = weak_type
         if not (manual_axis_type is None or isinstance(manual_axis_type, ManualAxisType)):
@@ -142,6 +146,16 @@ def _rebuild(
     return ShapeDtypeStruct(
         shape, dtype, sharding=sharding, weak_type=weak_type, manual_axis_type=manual_axis_type, is_ref=is_ref
     )
+
+
+def _over_mesh_in_force(spec: PartitionSpec) -> NamedSharding:
+    mesh = current_context().concrete or current_context().abstract
+    if mesh is None:
+        raise TypeError(
+            f"ShapeDtypeStruct: the spec {spec} needs a mesh, and none is in force. Set one with "
+            f"canter.set_mesh(mesh), or give NamedSharding(mesh, {spec})."
+        )
+    return NamedSharding(mesh, spec)
 
 
 def struct_of(aval: Any, sharding: Any = None) -> Any:

@@ -222,6 +222,13 @@ def _check_asked(arg: Any, own: Any, asked: Any, name: str) -> None:
             f"arg sharding: {own} for {name}, of type {_shape_text(arg)}. Bring it there first, with "
             "canter.device_put, or leave it out of in_shardings."
         )
+    kind = arg._sharding.memory_kind if type(arg) is ArrayImpl else None
+    if kind is not None and asked.memory_kind not in (None, kind):
+        raise ValueError(
+            f"Memory kinds passed to jit do not match the memory kind of the respective arg. Got jit memory kind: "
+            f"{asked.memory_kind}, arg memory kind: {kind} for {name}, of type {_shape_text(arg)}. Bring it to that "
+            "memory first, with canter.device_put."
+        )
 
 
 def _common_devices(sources: Sequence[tuple[Any, Callable[[], str]]]) -> tuple[tuple[Any, ...], Any]:

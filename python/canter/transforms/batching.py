@@ -7,12 +7,13 @@ from typing import Any
 
 from ..core import config
 from ..core.avals import ShapedArray, get_aval
+from ..core.errors import ShardingTypeError
 from ..core.jaxpr import ClosedJaxpr, eval_jaxpr
 from ..core.mesh import explicit_mesh
 from ..core.primitive import Primitive
 from ..core.trace import Trace, Tracer, extend_axis_environment, references, state, swap_trace
 from ..core.tracing import infer_avals, trace_to_jaxpr
-from .rules import matchaxis, not_mapped
+from .rules import array_ops, broadcast, matchaxis, not_mapped
 
 __all__ = ["BatchTrace", "BatchTracer", "batch_flat", "batch_jaxpr", "not_mapped"]
 
@@ -158,11 +159,28 @@ class BatchTrace(Trace):
             if refusal is None:
                 raise
             raise refusal from None
+        except ShardingTypeError:
+            if primitive.batch_rule is None or None not in dims or not self.explicit_mesh_axis:
+                raise
+            outs, out_dims = primitive.batch_rule(*self._split_alike(values, dims), **params)
         finally:
             swap_trace(previous)
         if primitive.multiple_results:
             return [o if d is None else BatchTracer(self, o, d) for o, d in zip(outs, out_dims, strict=True)]
         return outs if out_dims is None else BatchTracer(self, outs, out_dims)
+
+    def _split_alike(self, values: Sequence[Any], dims: Sequence[int | None]) -> tuple[list[Any], list[Any]]:
+        """Operands that all have the batch axis, split alike: rules that repeat an operand leave the repeats whole."""
+        from ..core.explicit import with_dimension
+
+        repeated = []
+        for value, dim in zip(values, dims, strict=True):
+            aval = get_aval(value)
+            if dim is None and aval.shape:
+                layout = with_dimension(aval, 0, self.explicit_mesh_axis)
+                value = array_ops.resharded(broadcast(value, self.size, 0), layout)
+            repeated.append((value, 0 if dim is None and aval.shape else dim))
+        return [value for value, _ in repeated], [dim for _, dim in repeated]
 
     def process_custom_jvp(self, primitive: Any, fun: Any, jvp: Any, args: Any, params: Any) -> Any:
         values, dims, mapped = self.unpack(args)
