@@ -122,7 +122,9 @@ def _regrouped(op: Application, ins: list[int], entries: list[Any], outs: list[i
 
 def _concatenate(op: Application) -> Entries:
     # Without a mesh in force there are operands that are over none.
-    known = [s for s, aval in zip(op.specs, op.avals, strict=True) if explicit_mesh() is not None or aval.layout]
+    known = [
+        s for s, aval in zip(op.specs, op.avals, strict=True) if explicit_mesh() is not None or aval.layout
+    ]
     if any(spec != known[0] for spec in known) and not op.lenient:
         op.refuse("All operands should have the same sharding; bring them there with canter.reshard.")
     return op.merged(range(len(op.specs)), len(op.specs[0]))

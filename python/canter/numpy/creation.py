@@ -576,9 +576,7 @@ def _layout_of(a: Any, shape: Any) -> Any:
     """Where an array is bound to be, or how explicit mesh axes split a tracer: so are others made after it."""
     if not isinstance(a, Tracer):
         return sharding_after(a, shape_of(a) if shape is None else canonical_shape(shape))
-    if shape is not None or isinstance(a.aval.dtype, dtypes.ExtendedDType):
-        return None
-    return a.aval.layout
+    return None if shape is not None else getattr(a.aval, "layout", None)
 
 
 def full_like(

@@ -110,7 +110,9 @@ def _fold_in_batch(args: Any, dims: Any) -> Any:
         lax.broadcast(x, (size,)) if d is None else moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)
     ]
     layouts = [get_aval(x).layout for x in moved]
-    if layouts[0] != layouts[1] and explicit_mesh() is not None:  # what was broadcast is split as the other one is
+    if (
+        layouts[0] != layouts[1] and explicit_mesh() is not None
+    ):  # what was broadcast is split as the other one is
         spec = (layouts[0] or layouts[1]).spec
         moved = [resharded(x, spec) for x in moved]
     return random_fold_in_p.bind(*moved), 0
