@@ -665,6 +665,18 @@ class Configuration:
         bare = _bare_name(name)
         return _FIXED[bare] if bare in _FIXED else _find(name).value
 
+    def config_with_absl(self) -> None:
+        """Defines every flag as an option of absl's, and sets the flags when absl reads the command line.
+
+        A flag that the command line does not name stays as it is. Flags that were defined before are left alone.
+
+        Raises:
+          ImportError: the package absl-py is not installed.
+        """
+        from .absl_flags import define
+
+        define(self)
+
     @property
     def values(self) -> dict[str, Any]:
         """All flags and their values in this thread, under their `jax_` names."""
