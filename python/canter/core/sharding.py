@@ -114,6 +114,10 @@ class DeviceSharding(GSPMDSharding):
     def _device_assignment(self) -> tuple[Any, ...]:
         return self._devices_tuple
 
+    @property
+    def _addressable_device_assignment(self) -> tuple[Any, ...]:  # read by libraries that store checkpoints
+        return self._local
+
     @functools.cached_property
     def _local(self) -> tuple[Any, ...]:
         return tuple(d for d in self._devices_tuple if d.process_index == d.client.process_index())
