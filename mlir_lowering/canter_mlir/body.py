@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from canter.core import metadata
 from canter.core.avals import ShapedArray
 from canter.core.effects import ordered_effects
 from canter.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
@@ -95,6 +96,10 @@ def lower_equations(
             env.update(zip(eqn.outvars, results, strict=True))
         else:
             env[eqn.outvars[0]] = results[0] if isinstance(results, (list, tuple)) else results
+    if metadata.is_used():
+        from .rules.metadata import annotate
+
+        annotate(jaxpr, env, prefix)
     return [_read(module, env, atom) for atom in jaxpr.outvars]
 
 
@@ -333,7 +338,7 @@ def private_function(module: ModuleContext, closed: ClosedJaxpr, name: str) -> s
     key = id(jaxpr), tuple(map(id, closed.consts)), region
     symbol = module.functions.get(key)
     if symbol is None:
-        structure = structure_key(closed, name)
+        structure = None if metadata.carries_metadata(jaxpr) else structure_key(closed, name)
         if structure is not None:
             structure = structure, region
         symbol = module.functions.get(structure) if structure is not None else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from canter.core import source as user_source
 from canter.core.config import traceback_in_locations_limit
+from canter.core.metadata import scopes_alone
 
 from .mlir_door import ir, location_cache
 
@@ -63,7 +64,7 @@ class Locations:
             key = primitive_name, stack
             name = names.get(key)
             if name is None:
-                name = names[key] = "/".join(map(str, (*prefix, *stack, primitive_name)))
+                name = names[key] = "/".join(map(str, scopes_alone((*prefix, *stack, primitive_name))))
             if traceback is None or get_lines is None:
                 return of_name(name)
             return named(name, get_lines(traceback))

@@ -140,7 +140,9 @@ def test_the_array_may_be_changed_when_serialize_has_returned(tmp_path):
     x = ct.device_put(np.ones((512, 512), np.float32))
     manager.serialize_with_paths([x], [str(tmp_path / "x")])
     ct.jit(lambda x: x * 0, donate_argnums=0)(x).block_until_ready()
-    (back,) = manager.deserialize_with_paths([ct.sharding.SingleDeviceSharding(ct.devices()[0])], [str(tmp_path / "x")])
+    (back,) = manager.deserialize_with_paths(
+        [ct.sharding.SingleDeviceSharding(ct.devices()[0])], [str(tmp_path / "x")]
+    )
     assert float(back.sum()) == 512 * 512
 
 

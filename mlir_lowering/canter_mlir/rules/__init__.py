@@ -25,6 +25,7 @@ _OTHERS = (
     "exported",
     "collectives",
     "partitioning",
+    "metadata",
     "linalg",
     "linalg_gpu",
     "linalg_tpu",

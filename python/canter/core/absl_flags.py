@@ -33,7 +33,9 @@ def define(config: Configuration) -> None:
     def set_flags() -> None:
         for name in names:
             if options.FLAGS[name].present:
-                config.update(name, _value(options.FLAGS[name].value, flags[name.removeprefix("jax_")].default))
+                config.update(
+                    name, _value(options.FLAGS[name].value, flags[name.removeprefix("jax_")].default)
+                )
 
     app.call_after_init(set_flags)
 

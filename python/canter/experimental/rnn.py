@@ -29,9 +29,7 @@ def _shapes(input_size: int, hidden_size: int, num_layers: int, bidirectional: b
     return [(4 * hidden_size, width) for width in widths for _ in range(directions)], directions
 
 
-def get_num_params_in_lstm(
-    input_size: int, hidden_size: int, num_layers: int, bidirectional: bool
-) -> int:
+def get_num_params_in_lstm(input_size: int, hidden_size: int, num_layers: int, bidirectional: bool) -> int:
     """How many weights an LSTM has.
 
     Args:
@@ -182,7 +180,9 @@ def lstm_ref(
     bidirectional: bool,
 ) -> tuple[Any, Any, Any]:
     """An LSTM whose weights are given layer by layer, as `unpack_lstm_weights` gives them; see `lstm`."""
-    return _layers(x, h_0, c_0, (W_ih, W_hh, b_ih, b_hh), seq_lengths, num_layers, dropout, bidirectional, None)
+    return _layers(
+        x, h_0, c_0, (W_ih, W_hh, b_ih, b_hh), seq_lengths, num_layers, dropout, bidirectional, None
+    )
 
 
 def _layers(

@@ -39,6 +39,7 @@ from ..core.config import (
 )
 from ..core.errors import api_boundary, filter_traceback
 from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
+from ..core.metadata import in_force as metadata_in_force
 from ..core.pytree_registry import dispatch_registry
 from ..core.trace import Tracer, eval_trace, references, state
 from ..core.tracing import argument_aval, trace_to_jaxpr
@@ -291,7 +292,8 @@ class Jitted:
         debug_info = DebugInfo(
             "jit", f"{self.name} at {where}", ArgumentNameTuple(function, in_tree, call.static_positions)
         )
-        outer_names, state.name_stack = state.name_stack, ()
+        outer_names = state.name_stack
+        state.name_stack = metadata_in_force(outer_names) if outer_names else ()
         start = time.perf_counter()
         try:
             closed = trace_to_jaxpr(flat, call.avals, debug_info=debug_info)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from ..core.metadata import carries_metadata
 from ..core.tracing import paused_garbage_collection
 from ..transforms.outlining import outline_repetitions
 from ..transforms.partial_evaluation import dce_jaxpr
@@ -36,7 +37,7 @@ def remove_dead_code(jaxpr: Jaxpr, keep_unused: bool) -> tuple[Jaxpr, list[bool]
 
 def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_EFFORT) -> Jaxpr:
     """Turns repeated layers into calls, on the platform where that makes compiling and running faster."""
-    if platforms != ("cpu",) or effort.outline == "off":
+    if platforms != ("cpu",) or effort.outline == "off" or carries_metadata(jaxpr):
         return jaxpr
     with paused_garbage_collection():
         outlined = outline_repetitions(jaxpr)

@@ -243,9 +243,7 @@ def _check_grad_output(outs: Sequence[Any], tree: Any, fun: Any, holomorphic: bo
         aval = get_aval(outs[0])
         if not aval.shape and aval.dtype.kind == "f" and pytree.treedef_is_leaf(tree):
             return
-    subject = (
-        f"Gradient only defined for scalar-output functions: {name} needs {function_name(fun)} to return a scalar"
-    )
+    subject = f"Gradient only defined for scalar-output functions: {name} needs {function_name(fun)} to return a scalar"
     if len(outs) != 1 or not pytree.treedef_is_leaf(tree):
         raise TypeError(
             f"{subject}, but it returned a tree of {len(outs)} arrays: {tree}. "

@@ -188,9 +188,7 @@ class AsyncManager:
         if group is None:
             return
         try:
-            group.client.wait_at_barrier(
-                f"canter_arrays_{what}_{self._commit}", self._timeout_secs * 1000
-            )
+            group.client.wait_at_barrier(f"canter_arrays_{what}_{self._commit}", self._timeout_secs * 1000)
         except Exception as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise

@@ -271,7 +271,8 @@ async def async_deserialize(
     if isinstance(in_type, ShapeDtypeStruct):
         global_shape = in_type.shape if global_shape is None else global_shape
         dtype = in_type.dtype if dtype is None else dtype
-        wanted = in_type.sharding if in_type.format.layout is None else in_type.format
+        form = in_type.format
+        wanted = form if form is not None and form.layout is not None else in_type.sharding
     sharding = wanted.sharding if isinstance(wanted, Format) else wanted
     if not isinstance(sharding, Sharding):
         raise ValueError(
@@ -287,7 +288,9 @@ async def async_deserialize(
     )
     shape = tuple(store.shape if global_shape is None else global_shape)
     if len(shape) != store.rank:
-        raise ValueError(f"The file holds an array of shape {tuple(store.shape)}, which is not to be read as {shape}.")
+        raise ValueError(
+            f"The file holds an array of shape {tuple(store.shape)}, which is not to be read as {shape}."
+        )
     indices = {str(i): i for i in sharding.addressable_devices_indices_map(shape).values()}
     parts = await asyncio.gather(
         *(_read(store, index, shape, dtype, byte_limiter) for index in indices.values())
