@@ -256,7 +256,9 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
 
 @composite(static_argnames=("axis",))
 def _unwrap(p: Any, discont: Any, period: Any, *, axis: int) -> Any:
-    if not is_inexact(dtype_of(p)) or dtype_rank(dtype_of(period)) > dtype_rank(dtype_of(p)):
+    # Integers stay what they are, where their differences can be negative.
+    whole = dtype_of(p).kind == "i" and dtype_rank(dtype_of(period)) == 1
+    if not whole and (not is_inexact(dtype_of(p)) or dtype_rank(dtype_of(period)) > dtype_rank(dtype_of(p))):
         p, period = promote_dtypes_inexact(p, period)
     p = as_array(p)
     period = convert(as_array(period), dtype_of(p))
@@ -270,8 +272,12 @@ def _unwrap(p: Any, discont: Any, period: Any, *, axis: int) -> Any:
     edge = lax.bitwise_and(
         lax.eq(moved, broadcast_to(lax.neg(half), shape_of(steps))), lax.gt(steps, lax.full_like(steps, 0))
     )
+    if whole:  # half of an odd period is between two integers, and no step is just as long
+        even = lax.eq(lax.rem(period, const(period, 2)), const(period, 0))
+        edge = lax.bitwise_and(edge, broadcast_to(even, shape_of(steps)))
     moved = lax.select(edge, broadcast_to(half, shape_of(steps)), moved)
-    limit = half if discont is None else convert(as_array(discont), dtype_of(p))
+    limit = half if discont is None else as_array(discont)
+    limit = convert(lax.ceil(limit) if whole and is_inexact(dtype_of(limit)) else limit, dtype_of(p))
     small = lax.lt(lax.abs(steps), broadcast_to(limit, shape_of(steps)))
     change = lax.select(small, lax.full_like(steps, 0), lax.sub(moved, steps))
     total = lax.cumsum(change, axis)

@@ -200,6 +200,9 @@ def _arange_size(start: Any, stop: Any, step: Any) -> Any:
     return max(0, math.ceil((stop - start) / step))
 
 
+_FOUR_BITS = tuple(np.dtype(name) for name in ("int2", "uint2", "int4", "uint4"))
+
+
 @composite(static_argnames=("num", "endpoint", "retstep", "dtype", "axis"))
 def _linspace(start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dtype: Any, axis: int) -> Any:
     check_arraylike("linspace", start, stop)
@@ -207,7 +210,8 @@ def _linspace(start: Any, stop: Any, num: int, endpoint: bool, retstep: bool, dt
     if dtype is not None:
         dtype = requested_dtype("linspace", dtype)
     start, stop = promote_dtypes_inexact(start, stop)
-    common = inexact_dtype(dtype_of(start) if dtype is None else dtypes.result_type(start, stop, dtype))
+    wide = np.dtype(np.int32) if dtype in _FOUR_BITS else dtype  # no other dtype is joined with those
+    common = inexact_dtype(dtype_of(start) if dtype is None else dtypes.result_type(start, stop, wide))
     shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
     start, stop = (lax.expand_dims(broadcast_to(convert(x, common), shape), (0,)) for x in (start, stop))
     intervals = num - 1 if endpoint else num

@@ -63,12 +63,13 @@ def _flattened_axes(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 
 @composite(static_argnames=("axis", "method", "keepdims", "skip_nan"))
 def _quantile(a: Any, q: Any, weights: Any, *, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
-    a, q = promote_dtypes_inexact(a, q)
+    (a,) = promote_dtypes_inexact(a)  # the result's dtype: q has no part in it
     a, q = as_array(a), as_array(q)
     shape, q_shape = shape_of(a), shape_of(q)
     half = dtype_of(a)
     if half.itemsize < 4:
-        a, q = convert(a, np.dtype(np.float32)), convert(q, np.dtype(np.float32))
+        a = convert(a, np.dtype(np.float32))
+    q = convert(q, dtype_of(a))
     if weights is not None:
         weights, _ = _flattened_axes(_spread_weights(weights, shape, axis, dtype_of(a)), axis)
     a, axes = _flattened_axes(a, axis)

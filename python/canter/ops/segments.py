@@ -26,7 +26,7 @@ def _unit(kind: str, dtype: Any) -> Any:
     if dtype == np.bool_:
         return np.bool_(not lowest)
     if dtypes.issubdtype(dtype, np.integer):
-        info = np.iinfo(dtype)
+        info = dtypes.iinfo(dtype)
         return dtype.type(info.min if lowest else info.max)
     return dtype.type(-np.inf if lowest else np.inf)
 

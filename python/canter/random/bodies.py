@@ -92,7 +92,7 @@ def randint_body(
     words: Any, low: Any, high: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, open_end: bool
 ) -> Any:
     """Integers in [low, high): two draws make the remainder by the span nearly unbiased."""
-    limits = np.iinfo(dtype)
+    limits = dtypes.iinfo(dtype)
     work = dtype if dtype.itemsize >= 4 else _HALF_INT
     unsigned = np.dtype(f"uint{work.itemsize * 8}")
     low, _ = _clamped(low, limits.min, limits.max, work)
@@ -142,7 +142,7 @@ def _clamped(bound: Any, low: int, high: int, work: Any) -> tuple[Any, Any]:
     aval = get_aval(bound)
     if not dtypes.issubdtype(aval.dtype, np.integer):
         bound, aval = convert(bound, work), aval.update(dtype=work)
-    own = np.iinfo(aval.dtype)
+    own = dtypes.iinfo(aval.dtype)
     least, most = (aval.dtype.type(min(max(n, own.min), own.max)) for n in (low, high))
     above = bound > most if high < own.max else np.False_
     return convert(cnp.minimum(most, cnp.maximum(least, convert(bound, aval.dtype))), work), above

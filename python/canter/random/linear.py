@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from canter import lax, numpy as cnp
+from canter.core import dtypes
 from canter.lax import linalg
-from canter.numpy.util import broadcast_shape, convert, shape_of
+from canter.numpy.util import broadcast_shape, convert, dtype_of, promote_dtypes_inexact, shape_of
 from canter.runtime.composite import composite
 
 from .arguments import STATIC, as_number, parameter_shape, prepare, sample_shape
@@ -37,9 +38,14 @@ def _root(cov: Any, method: str) -> Any:
 def _multivariate_normal(
     words: Any, mean: Any, cov: Any, *, impl: PRNGImpl, shape: Shape, dtype: Any, method: str
 ) -> Any:
-    mean, cov = convert(mean, dtype), convert(cov, dtype)
+    mean, cov = promote_dtypes_inexact(mean, cov)
     draws = normal_body(words, impl=impl, shape=(*shape, shape_of(mean)[-1]), dtype=dtype)
-    return mean + cnp.einsum("...ij,...j->...i", _root(cov, method), draws)
+    common = dtypes.promote_types(dtype_of(mean), dtype)
+    factored = (
+        common if common.itemsize >= 4 else np.dtype(np.float32)
+    )  # decompositions have no narrower kernels
+    root = convert(_root(convert(cov, factored), method), common)
+    return convert(mean, common) + cnp.einsum("...ij,...j->...i", root, convert(draws, common))
 
 
 def multivariate_normal(

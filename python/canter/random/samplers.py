@@ -109,7 +109,7 @@ def randint(
     if dtype is not None and not dtypes.issubdtype(dtype, np.integer):
         raise TypeError(f"randint only accepts integer dtypes, got {np.dtype(dtype)}.")
     raw, dtype = prepare("randint", key, dtype, "integer", out_sharding)
-    limits = np.iinfo(dtype)
+    limits = dtypes.iinfo(dtype)
     open_end = False
     if isinstance(minval, int) and isinstance(maxval, int):
         # Plain numbers need no more than the dtype's own range, whatever is the width of ints here.
