@@ -79,7 +79,9 @@ def grad_of_a_vector():
     ct.grad(lambda x: x * 2)(VECTOR)  # <-
 
 
-@mistake(TypeError, "Gradient only defined for scalar-output functions", "tree of 2 arrays", fix="has_aux=True")
+@mistake(
+    TypeError, "Gradient only defined for scalar-output functions", "tree of 2 arrays", fix="has_aux=True"
+)
 def grad_of_a_pair():
     ct.grad(lambda x: (x, x * 2))(1.0)  # <-
 
