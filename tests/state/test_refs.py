@@ -169,6 +169,21 @@ def test_notation():
     assert "b[:,1:3] <- d" in batched and "Ref{f32[2,4]}" in batched
 
 
+def test_references_in_programs_are_instances_of_ref():
+    seen = []
+
+    @ct.jit
+    def f(x, given):
+        made = ct.new_ref(x)
+        seen.extend(isinstance(v, ct.Ref) for v in (x, given, made, x + 1))
+        return made[...]
+
+    given = ct.new_ref(X)
+    f(X, given)
+    assert seen == [False, True, True, False]
+    assert isinstance(given, ct.Ref) and not isinstance(X, ct.Ref) and not isinstance(3, ct.Ref)
+
+
 def test_eager_references():
     r = ct.new_ref(X)
     assert isinstance(r, ct.Ref) and ct.typeof(r) == AbstractRef(ct.typeof(cnp.asarray(X)))

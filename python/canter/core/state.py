@@ -190,11 +190,18 @@ class RefOps:
 ref_ops = RefOps()
 
 
-class Ref:
+class _RefMeta(type):
+    """Lets `isinstance(x, Ref)` hold for references in programs too, which are tracers."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return is_ref(instance)
+
+
+class Ref(metaclass=_RefMeta):
     """A reference to an array: `ref[...]` reads it, `ref[...] = x` writes it, `ref[i]` and `ref[i] = x` a part.
 
     Make one with `canter.new_ref`. Within traced functions references are tracers of the type `AbstractRef`,
-    with the same methods.
+    with the same methods; `isinstance(x, Ref)` is true of them as well.
     """
 
     __slots__ = ("__weakref__", "_aval", "_value")
@@ -264,7 +271,7 @@ register_aval(Ref, lambda ref: ref._aval)
 
 def is_ref(value: Any) -> bool:
     """Whether a value is a reference, in or out of a program."""
-    return isinstance(value, Ref) or (isinstance(value, Tracer) and isinstance(value.aval, AbstractRef))
+    return type(value) is Ref or (isinstance(value, Tracer) and isinstance(value.aval, AbstractRef))
 
 
 # --- primitives -----------------------------------------------------------------------------------
@@ -444,7 +451,7 @@ def _(*, ty: Any, memory_space: Any) -> Ref:
 
 
 def _cell(ref: Any) -> Ref:
-    if not isinstance(ref, Ref):
+    if type(ref) is not Ref:
         raise (
             escaped_tracer_error(ref)
             if isinstance(ref, Tracer)

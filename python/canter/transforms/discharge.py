@@ -134,7 +134,7 @@ def evaluate_with_cells(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
                 results = _apply_to_cells(primitive, operands, eqn.params)
             elif hasattr(primitive, "to_lojax"):
                 results = primitive.to_lojax(*operands, **eqn.params)
-            elif any(isinstance(x, Ref) for x in operands):
+            elif any(type(x) is Ref for x in operands):
                 raise TypeError(
                     f"{primitive.name} takes arrays, not mutable references: read the reference with `ref[...]`"
                     f" (at {summarize(eqn.source_info)})."
