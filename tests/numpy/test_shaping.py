@@ -131,3 +131,11 @@ def test_gradients_through_rearrangements():
         x = np.array([0.5, -1.0, 2.0])
         numeric = [(f(x + h) - f(x - h)) / 2e-6 for h in np.eye(3) * 1e-6]
         np.testing.assert_allclose(ct.grad(f)(x), numeric, rtol=1e-6)
+
+
+def test_axes_may_be_a_range():
+    assert cnp.expand_dims(M, range(2)).shape == (1, 1, 3, 4)
+    np.testing.assert_array_equal(cnp.squeeze(X[:1, :1], range(2)), X[0, 0])
+    np.testing.assert_array_equal(cnp.max(X, axis=range(1, 3)), X.max((1, 2)))
+    np.testing.assert_array_equal(cnp.flip(M, range(2)), M[::-1, ::-1])
+    np.testing.assert_array_equal(cnp.roll(M, 1, range(2)), np.roll(M, 1, (0, 1)))

@@ -226,3 +226,10 @@ def test_gradient_goes_back_where_the_value_came_from():
     gradient = grad(lambda x: lax.mul(device_put(x, second, src=first), np.float32(2)))(x)
     assert type(gradient) is ArrayImpl and float(gradient) == 2.0
     assert gradient.device is first
+
+
+def test_device_get_leaves_traced_values_alone():
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(vmap(lambda a: lax.mul(device_get({"a": a})["a"], a))(x), x * x)
+    np.testing.assert_array_equal(jit(lambda a: lax.mul(device_get(a), a))(x), x * x)
+    assert grad(lambda a: lax.mul(device_get(a), a))(np.float32(3.0)) == 6.0  # no link of the chain is cut

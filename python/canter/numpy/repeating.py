@@ -235,7 +235,8 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Any:
         return reshape(roll(ravel(a), shift, 0), shape_of(a))
     a = as_array(a)
     axes = tuple(
-        canonical_axis(i, len(shape_of(a))) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
+        canonical_axis(i, len(shape_of(a)))
+        for i in (axis if isinstance(axis, (tuple, list, range)) else (axis,))
     )
     if aval_of(shift) is None and not _has_arrays(shift):
         shifts = [operator.index(s) for s in np.atleast_1d(np.asarray(shift)).tolist()]

@@ -449,7 +449,7 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
       (1, 3)
     """
     check_arraylike("expand_dims", a)
-    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(axis) if isinstance(axis, (tuple, list, range)) else (axis,)
     return _expand_dims(as_array(a), axes=canonical_axes(axes, len(shape_of(a)) + len(axes)))
 
 

@@ -146,7 +146,7 @@ def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, (tuple, list)):
+    if isinstance(axis, (tuple, list, range)):
         axes = tuple(canonical_axis(a, ndim) for a in axis)
         if len(set(axes)) != len(axes):
             raise ValueError(f"duplicate value in 'axis': {tuple(axis)}. Name each axis once.")
@@ -158,7 +158,7 @@ def hashable_axis(axis: Any) -> Any:
     """An axis argument as None, an int or a tuple of ints, so that it can be a static argument."""
     if axis is None or type(axis) is int:
         return axis
-    if isinstance(axis, (tuple, list)):
+    if isinstance(axis, (tuple, list, range)):
         return tuple(map(operator.index, axis))
     return operator.index(axis)
 

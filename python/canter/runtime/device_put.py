@@ -507,7 +507,8 @@ def device_get(x: Any) -> Any:
     """Copies the leaves of a tree to the host.
 
     Args:
-      x: a tree; leaves that are not arrays stay as they are.
+      x: a tree; leaves that are not arrays stay as they are, and so do traced values, which have no copy on
+        the host.
 
     Returns:
       A tree like `x` with NumPy arrays in the place of arrays. They may share memory with the arrays, and
@@ -535,8 +536,6 @@ def device_get(x: Any) -> Any:
 def _get(leaf: Any) -> Any:
     if type(leaf) is ArrayImpl:
         return leaf._value
-    if isinstance(leaf, Tracer):
-        return np.asarray(leaf)
     return leaf
 
 
