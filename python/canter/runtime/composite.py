@@ -14,10 +14,13 @@ import numpy as np
 
 from ..core.errors import KeyReuseError
 from ..core.trace import Tracer, eval_trace, state
+from .array import ArrayImpl
 from .jit import Jitted, dispatcher
 from .signature import argument_spec
 
 __all__ = ["compiled_composite", "composite", "composite_operator", "refuse_sequences"]
+
+_KNOWN = (Tracer, ArrayImpl, int, float, complex)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,9 +44,14 @@ class OperatorComposite(Composite):
 
     def cache_miss(self, *args: Any, **kwargs: Any) -> Any:
         for arg in args:
+            if isinstance(arg, _KNOWN):
+                continue
             if not _is_operand(arg):
                 refuse_sequences(self.name, *args)
                 return NotImplemented, None, False
+            if hasattr(arg, "__jax_array__"):
+                # Such an object may pass on every attribute of its array, `aval` too, and be none all the same.
+                return self.cache_miss(*(_array_of(x) for x in args), **kwargs)
         return super().cache_miss(*args, **kwargs)
 
 
@@ -69,6 +77,10 @@ def _is_operand(value: Any) -> bool:
         or hasattr(value, "aval")
         or hasattr(value, "__jax_array__")
     )
+
+
+def _array_of(value: Any) -> Any:
+    return value.__jax_array__() if hasattr(value, "__jax_array__") else value
 
 
 def _is_negative_zero(value: Any) -> bool:
