@@ -184,7 +184,7 @@ def infer(primitive: Primitive, avals: Any, params: dict[str, Any]) -> Any:
 _OWN_RULES = frozenset(
     "call_exported custom_lin device_put reshard sharding_constraint call_hi_primitive linear_call remat_opt new_ref "
     "empty_ref get swap addupdate freeze free_ref consume assert_consumed_value after_all psend precv dim_as_value "
-    "platform_index value_of_struct".split()
+    "platform_index value_of_struct xla_metadata_value".split()
 )
 
 _SUM_OF_SUMS = frozenset(

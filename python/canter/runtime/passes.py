@@ -50,7 +50,12 @@ def outline(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort = DEFAULT_E
 
 def split_up(jaxpr: Jaxpr, platforms: tuple[str, ...], effort: Effort) -> Parting | None:
     """How a program that falls into many equal parts is compiled as several, where that is sooner."""
-    if platforms != ("cpu",) or not effort.parts or len(jaxpr.outvars) < MIN_RESULTS or carries_metadata(jaxpr):
+    if (
+        platforms != ("cpu",)
+        or not effort.parts
+        or len(jaxpr.outvars) < MIN_RESULTS
+        or carries_metadata(jaxpr)
+    ):
         return None
     from .parting import parted
 

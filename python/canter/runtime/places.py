@@ -15,12 +15,12 @@ from ..core.partition_spec import PartitionSpec
 from ..core.sharding import DeviceSharding, NamedSharding
 from .backend import current_default_device
 from .layouts import custom_layouts
-from .placement import common_device, shared_sharding
+from .placement import common_device, sharding_of, shared_sharding
 
 if TYPE_CHECKING:
     from .program import Layout
 
-__all__ = ["Place", "in_host_memory", "place_of_call", "program_shardings"]
+__all__ = ["Place", "in_host_memory", "place_of_call", "program_devices", "program_shardings"]
 
 _HOST = Space.Host.value
 _SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}
@@ -79,6 +79,8 @@ def _place_of_call(
     shardings: tuple[Sequence[Any], Sequence[Any]] | None,
 ) -> Place:
     if chosen is not None:
+        _check_inside(closed, chosen, lambda: "the device that jit was given")
+        _check_on_one(args, describe, chosen)
         return Place(chosen, True)
     if shardings is not None or _names_meshes(args, closed) or in_host_memory(closed):
         from .spmd import layout_of_call
@@ -87,7 +89,40 @@ def _place_of_call(
         if layout is not None:
             return Place(layout.devices[0], True, layout)
     device = common_device(args, describe)
-    return Place(current_default_device(), False) if device is None else Place(device, True)
+    if device is not None:
+        _check_inside(closed, device, lambda: "arguments")
+        return Place(device, True)
+    inside = program_devices(closed)
+    if not inside:
+        return Place(current_default_device(), False)
+    _check_inside(closed, inside[0], lambda: "another sharding inside the function")
+    return Place(inside[0], True)
+
+
+def _check_on_one(args: Sequence[Any], describe: Callable[[int], str], device: Any) -> None:
+    """Checks that no argument of a program for one device is over several."""
+    if shared_sharding(args) is sharding_of(device):
+        return
+    for position, arg in enumerate(args):
+        sharding = getattr(arg, "sharding", None)
+        if isinstance(sharding, DeviceSharding) and len(sharding.device_set) > 1:
+            raise ValueError(
+                f"Received incompatible devices for jitted computation. Got {describe(position)} with shape "
+                f"{arg.aval.str_short(True)} over {len(sharding.device_set)} devices, {sharding}, and jit was given "
+                f"one device, {device}. Bring it there first, with canter.device_put."
+            )
+
+
+def _check_inside(closed: ClosedJaxpr, device: Any, what: Callable[[], str]) -> None:
+    """Checks that shardings on one device inside a program are on a device."""
+    for other in program_devices(closed):
+        if other is not device:
+            raise ValueError(
+                "Received incompatible devices for jitted computation. Got a sharding inside the function with device "
+                f"ids [{other.id}] on platform {other.platform.upper()}, and {what()} with device ids [{device.id}] on "
+                f"platform {device.platform.upper()}. A compiled program runs on one device: move arrays before or "
+                "after it, with canter.device_put."
+            )
 
 
 def _names_meshes(args: Sequence[Any], closed: ClosedJaxpr) -> bool:
@@ -108,10 +143,26 @@ def _on_several_or_host(sharding: Any) -> bool:
 
 
 def program_shardings(closed: ClosedJaxpr) -> tuple[Any, ...]:
-    """The shardings with devices that stand in the equations of a program, inner ones included."""
+    """The shardings over devices of a mesh that stand in the equations of a program, inner ones included."""
+    return _named(closed)[0]
+
+
+def program_devices(closed: ClosedJaxpr) -> tuple[Any, ...]:
+    """The devices of the shardings on one device that stand in the equations of a program."""
+    return _named(closed)[1]
+
+
+def _named(closed: ClosedJaxpr) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     found = closed.memo.get("shardings")
     if found is None:
-        found = closed.memo["shardings"] = tuple(dict.fromkeys(_shardings_in(closed.jaxpr)))
+        single = dict[Any, None]()
+        several = dict[Any, None]()
+        for sharding in _shardings_in(closed.jaxpr):
+            if isinstance(sharding, SingleDeviceSharding):
+                single[sharding._device] = None
+            else:
+                several[sharding] = None
+        found = closed.memo["shardings"] = tuple(several), tuple(single)
     return found
 
 
@@ -123,7 +174,7 @@ def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Mesh):
                     yield NamedSharding(item, PartitionSpec())
-                elif isinstance(item, DeviceSharding) and not isinstance(
+                elif isinstance(item, (DeviceSharding, SingleDeviceSharding)) and not isinstance(
                     getattr(item, "mesh", None), AbstractMesh
                 ):
                     yield item

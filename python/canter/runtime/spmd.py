@@ -29,7 +29,7 @@ from .backend import current_default_device
 from .failures import blame
 from .nonfinite import check_finite, checks_are_on
 from .placement import sharding_of
-from .places import in_host_memory, program_shardings
+from .places import in_host_memory, program_devices, program_shardings
 from .processes import Span
 from .program import (
     Executable,
@@ -79,6 +79,9 @@ def layout_of_call(
     sources += [(out, lambda: "out_shardings") for out in outs if out is not None]
     sources += [(s, lambda: "a sharding inside the function") for s in program_shardings(closed)]
     asked = shardings is not None and any((*shardings[0], *shardings[1]))
+    sources += [
+        (sharding_of(device), lambda: "a sharding inside the function") for device in program_devices(closed)
+    ]
     if asked or any(isinstance(s, DeviceSharding) or _elsewhere(s) for s, _ in sources):
         devices, mesh = _common_devices(sources)
     else:
@@ -216,7 +219,8 @@ def _shape_text(arg: Any) -> str:
 
 
 def _check_asked(arg: Any, own: Any, asked: Any, name: str) -> None:
-    if own is not None and not asked.is_equivalent_to(own, _rank(arg)):
+    whole_there = asked.is_fully_replicated and isinstance(own, SingleDeviceSharding)
+    if own is not None and not whole_there and not asked.is_equivalent_to(own, _rank(arg)):
         raise ValueError(
             f"Sharding passed to jit does not match the sharding on the respective arg. Got jit sharding: {asked},\n"
             f"arg sharding: {own} for {name}, of type {_shape_text(arg)}. Bring it there first, with "
