@@ -174,7 +174,7 @@ async def async_serialize(
         spec["metadata"] = _metadata(arr_inp, spec.get("driver", "zarr"))
     spec.setdefault("dtype", np.dtype(arr_inp.dtype).name)
     makes = primary_host is None or process_index() == primary_host
-    how = {"create": True} if makes else {"assume_metadata": True}
+    how: dict[str, Any] = {"create": True} if makes else {"assume_metadata": True}
     store = await ts.open(ts.Spec(spec), open=True, context=context, chunk_layout=chunk_layout, **how)
     if transaction is not None:
         store = store.with_transaction(transaction)
