@@ -77,10 +77,11 @@ def test_an_abstract_mesh_has_the_devices_of_the_arguments():
         double(other)
 
 
+@pytest.mark.parametrize("place", [lax.with_sharding_constraint, ct.device_put])
 @pytest.mark.parametrize("options", [{}, {"axis_names": {"x"}}])
-def test_constraints_along_manual_axes_are_refused(options):
-    f = parts(lambda a: lax.with_sharding_constraint(a, named("x", "y")), P("x"), P("x"), **options)
-    with pytest.raises(ValueError, match="manual"):
+def test_constraints_along_manual_axes_are_refused(options, place):
+    f = parts(lambda a: place(2 * a, named("x", "y")), P("x"), P("x"), **options)
+    with pytest.raises(ValueError, match=r"the spec .* contains the manual axes"):
         ct.jit(f)(ROWS)
     if options:
         g = parts(lambda a: lax.with_sharding_constraint(2 * a, named(None, "y")), P("x"), P("x"), **options)
@@ -116,14 +117,16 @@ def test_groups_need_not_be_of_one_size():
 
     def body(a):
         sums = lax.psum((a, 1, True), "x", axis_index_groups=groups)
-        return sums[0], sums[1][None], sums[2][None], lax.pmax(a, "x", axis_index_groups=groups)
+        largest, mean = (f(a, "x", axis_index_groups=groups) for f in (lax.pmax, lax.pmean))
+        return sums[0], sums[1][None], sums[2][None], largest, mean
 
     held = ROWS.reshape(4, 2, 6)
-    total, count, true, largest = parts(body, P("x"), P("x"), check_vma=False)(ROWS)
+    total, count, true, largest, mean = parts(body, P("x"), P("x"), check_vma=False)(ROWS)
     for group in groups:
         for place in group:
             np.testing.assert_allclose(total.reshape(4, 2, 6)[place], held[group].sum(0), rtol=1e-5)
             np.testing.assert_array_equal(largest.reshape(4, 2, 6)[place], held[group].max(0))
+            np.testing.assert_allclose(mean.reshape(4, 2, 6)[place], held[group].mean(0), rtol=1e-5)
             assert count[place] == true[place] == len(group)
     found = ct.pmap(lambda a: lax.psum(a, "i", axis_index_groups=groups), axis_name="i")(held)
     np.testing.assert_allclose(found, total.reshape(4, 2, 6), rtol=1e-6)

@@ -163,14 +163,16 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
       >>> ct.vmap(lambda x: lax.pmean(x, "i"), axis_name="i")(cnp.arange(4.0)).tolist()
       [1.5, 1.5, 1.5, 1.5]
     """
-    _, size = _grouped("pmean", axis_name, axis_index_groups)
+    groups, size = _grouped("pmean", axis_name, axis_index_groups, equal=False)
     total = psum(x, axis_name, axis_index_groups=axis_index_groups)
+    one_size = groups is None or len({len(group) for group in groups}) == 1
 
     def leaf(value: Any) -> Any:
         aval = get_aval(value)
         if not np.issubdtype(aval.dtype, np.inexact) and aval.dtype.kind in "biu":
             value = convert_element_type(value, np.dtype(np.float32))
-        return div(value, full((), size, get_aval(value).dtype))
+        one = full((), size if one_size else 1, get_aval(value).dtype)
+        return div(value, one if one_size else _summed(one, _names(axis_name), groups))
 
     return pytree.tree_map(leaf, total)
 

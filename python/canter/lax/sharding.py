@@ -17,6 +17,7 @@ from ..transforms.rules import deflinear
 from ..transforms.zeros import is_undefined_primal
 
 __all__ = [
+    "check_not_manual",
     "computed_as",
     "concerns_explicit_axes",
     "reshard_p",
@@ -68,7 +69,7 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     aval = get_aval(leaf)
     if isinstance(sharding, NamedSharding):
         in_force = current_context().abstract or sharding.mesh
-        _check_not_manual(sharding, in_force)
+        check_not_manual("with_sharding_constraint", sharding, in_force)
         if in_force.explicit_axes and not in_force.auto_axes:
             _check_asserted(aval, NamedSharding(in_force, sharding.spec))
             return leaf
@@ -89,12 +90,21 @@ def _constrained(leaf: Any, sharding: Any, position: int, tree: Any) -> Any:
     )
 
 
-def _check_not_manual(sharding: NamedSharding, in_force: Any) -> None:
-    """Along manual axes a value is one device's own, which no constraint can spread."""
+def check_not_manual(where: str, sharding: NamedSharding, in_force: Any) -> None:
+    """Checks that a spec names no manual axis: along these a value is one device's own, which nothing can spread.
+
+    Args:
+      where: the function, for the message.
+      sharding: what was asked for.
+      in_force: the mesh whose axes have these types.
+
+    Raises:
+      ValueError: it does.
+    """
     named = [axis for axes in sharding.spec.axes() for axis in axes if axis in in_force.manual_axes]
     if named:
         raise ValueError(
-            f"with_sharding_constraint: the spec {sharding.spec} contains the manual axes {tuple(named)} of the mesh, "
+            f"{where}: the spec {sharding.spec} contains the manual axes {tuple(named)} of the mesh, "
             "which is not allowed: inside a shard_map over them, each device has its own part. Name other axes only."
         )
 

@@ -35,7 +35,7 @@ from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import DeviceSharding, NamedSharding, check_fits, in_order_of, is_over_nothing, resolve
 from ..core.trace import Tracer, concrete_or_error
-from ..lax.sharding import reshard_p, sharding_constraint_p
+from ..lax.sharding import check_not_manual, reshard_p, sharding_constraint_p
 from ..transforms.zeros import Zero
 from .array import check_not_deleted, deleted_error, device_copy, parts_by_device
 from .backend import current_default_device
@@ -411,6 +411,10 @@ def device_put(
         layouts = [_layout_asked(d, leaf) for d, leaf in zip(devices, leaves, strict=True)]
         kinds = (PartitionSpec, Format)
         devices = [resolve(d, "device_put", "device") if isinstance(d, kinds) else d for d in devices]
+        mesh = current_context().abstract
+        for target in devices if mesh is not None and mesh.manual_axes else ():
+            if isinstance(target, NamedSharding):
+                check_not_manual("device_put", target, mesh)
         outs = device_put_p.bind(
             *leaves, devices=tuple(devices), srcs=tuple(srcs), copy_semantics=tuple(semantics)
         )
