@@ -208,3 +208,31 @@ def test_what_is_collected_stays_split_over_explicit_axes():
     found = ct.jit(f)(rows)
     np.testing.assert_array_equal(found, ROWS)
     assert found.sharding.spec == P(None, "y")
+
+
+WRAPPED = {
+    "jit": ct.jit,
+    "checkpoint": ct.checkpoint,
+    "scan": lambda f: lambda a, w: lax.scan(lambda c, _: (c, f(a, w)), 0.0, None, length=2)[1].sum(0) / 2,
+    "cond": lambda f: lambda a, w: lax.cond(True, f, lambda a, w: f(a * 2, w), a, w),
+}
+
+
+@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_cut_batch_of_a_derivative_through_inner_programs(name, check_vma):
+    region = parts(lambda a, w: lax.psum(cnp.sin(a) * w * a, "x"), (P("x"), P("x")), P(), check_vma=check_vma)
+    f = WRAPPED[name](region)
+    derivative = ct.grad(lambda a, w: f(a, w).sum(), argnums=(0, 1))
+    compiled = ct.jit(derivative)
+    rows = np.arange(32, dtype=np.float32).reshape(4, 8) / 10
+    w = np.linspace(1, 2, 8, dtype=np.float32)
+    wanted = [(np.cos(rows) * rows + np.sin(rows)) * w, np.sin(rows) * rows]
+    alone = compiled(rows[0], w)
+    for one in (derivative, compiled):
+        many = ct.vmap(one, in_axes=(0, None), spmd_axis_name="y")(rows, w)
+        for found, want in zip(many, wanted):
+            np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
+    for found, before, want in zip(compiled(rows[0], w), alone, wanted):
+        np.testing.assert_array_equal(found, before)
+        np.testing.assert_allclose(found, want[0], rtol=1e-5, atol=1e-6)

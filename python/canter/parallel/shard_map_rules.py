@@ -14,14 +14,13 @@ from ..core.mesh import Mesh, current_context
 from ..core.partition_spec import PartitionSpec
 from ..core.primitive import Primitive
 from ..core.sharding import NamedSharding
-from ..core.trace import state
 from ..core.tracing import trace_to_jaxpr
 from ..lax.arithmetic import div
 from ..lax.collectives import psum_p
 from ..lax.conversion import full
 from ..lax.manual import manual_region
 from ..lax.shapes import reshape
-from ..transforms.batching import batch_jaxpr
+from ..transforms.batching import axes_of_batches, batch_jaxpr
 from ..transforms.jvp import jvp_jaxpr
 from ..transforms.linearize import linearize_jaxpr
 from ..transforms.partial_evaluation import close_over_nothing, dce_jaxpr
@@ -150,20 +149,9 @@ class Region:
 
     def spec_of_residual(self, aval: Any) -> PartitionSpec:
         """That of a value, with a new first dimension, which differs from device to device."""
-        axes = aval.vma & self.axes if self.check_vma else self.axes - _axes_of_batches()
+        axes = aval.vma & self.axes if self.check_vma else self.axes - axes_of_batches()
         names = tuple(name for name in self.mesh.axis_names if name in axes)
         return PartitionSpec(names) if names else PartitionSpec()
-
-
-def _axes_of_batches() -> frozenset[Any]:
-    """The mesh axes that cut the batches of the vmaps around, along which values are cut there, not here."""
-    names: set[Any] = set()
-    trace = state.trace
-    while trace is not None:
-        if trace.is_batch and trace.spmd_name is not None:
-            names.update(trace.spmd_name if isinstance(trace.spmd_name, tuple) else (trace.spmd_name,))
-        trace = getattr(trace, "parent", None)
-    return frozenset(names)
 
 
 # --- forward mode ---------------------------------------------------------------------------------
@@ -280,7 +268,7 @@ def _shared_out(call: Region, closed: ClosedJaxpr, linear: Any, nonzero: Any, fl
     """Without types that tell what varies: what all devices hold in common is divided among them, cotangents
     of results on the way in, and summed up on the way out.
     """
-    own = call.axes - _axes_of_batches()
+    own = call.axes - axes_of_batches()
     key = "shared", tuple(linear), tuple(nonzero), own
     found = closed.memo.get(key)
     if found is not None:

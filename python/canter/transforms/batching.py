@@ -15,9 +15,34 @@ from ..core.trace import Trace, Tracer, extend_axis_environment, references, sta
 from ..core.tracing import infer_avals, trace_to_jaxpr
 from .rules import array_ops, broadcast, matchaxis, not_mapped
 
-__all__ = ["BatchTrace", "BatchTracer", "batch_flat", "batch_jaxpr", "not_mapped"]
+__all__ = [
+    "BatchTrace",
+    "BatchTracer",
+    "axes_of_batches",
+    "batch_flat",
+    "batch_jaxpr",
+    "not_mapped",
+    "splitting",
+]
 
 _unbatched: dict[tuple[Any, int], Any] = {}
+
+
+# The mesh axes over which the batches of the vmaps around are split: functions are traced anew for others. None until
+# `spmd_axis_name` is used: no other call pays.
+_split: list[Any] = []
+
+
+def axes_of_batches() -> frozenset[Any]:
+    """The mesh axes that cut the batches of the vmaps around."""
+    return _split[0].value if _split else frozenset()
+
+
+def splitting(names: Sequence[Any]) -> Any:
+    """A context in which mesh axes cut the batch of a vmap."""
+    if not _split:
+        _split.append(config.make_user_context(frozenset()))
+    return _split[0](axes_of_batches().union(names))
 
 
 def unbatched_aval(aval: ShapedArray, dim: int) -> ShapedArray:

@@ -17,6 +17,7 @@ from ..core.jaxpr import ClosedJaxpr, DebugInfo, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import eval_trace, references, state, swap_trace
 from ..core.tracing import JaxprTrace, JaxprTracer, pvary_p, trace_to_jaxpr
+from .batching import axes_of_batches
 from .jvp import JVPTrace, JVPTracer, split_outputs
 from .partial_evaluation import call_equation, dce_jaxpr, known_results, without_debugging
 from .rules import instantiate_zeros
@@ -236,7 +237,8 @@ def linearize_jaxpr(
       nonzeros: which arguments have a tangent.
       instantiate: which results are to have a tangent even if it is zero.
     """
-    key = ("linearize", tuple(nonzeros), instantiate if isinstance(instantiate, bool) else tuple(instantiate))
+    wanted = instantiate if isinstance(instantiate, bool) else tuple(instantiate)
+    key = ("linearize", tuple(nonzeros), wanted, axes_of_batches())
     known = closed.memo.get(key)
     if known is None:
         known = closed.memo[key] = _linearize_jaxpr(closed, nonzeros, instantiate)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from ..core import pytree
 from ..core.avals import get_aval
 from ..core.errors import api_boundary, argument_path
 from ..core.mesh import explicit_mesh
-from .batching import batch_flat
+from .batching import batch_flat, splitting
 from .calling import FlatFunction, function_name
 from .rules import array_ops, matchaxis
 from .vmappables import is_spec, map_containers, vmappables
@@ -92,7 +93,9 @@ def vmap(
                 f"{_vmap_of(fun)}: spmd_axis_name={spmd_axis_name}, but the mapped axes are split over the explicit "
                 f"mesh axes {split}. Only one of spmd_axis_name and such arrays is allowed."
             )
-        outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, split or spmd_axis_name)
+        mesh_axes = split or spmd_axis_name
+        with nullcontext() if mesh_axes is None else splitting(mesh_axes):
+            outs, out_dims = batch_flat(flat, leaves, dims, size, axis_name, mesh_axes)
         wanted = _flat_out_axes(flat.out_tree, out_axes)
         results = [
             _place_output(fun, size, dim, want, x, flat.out_tree, i, sum_match)
