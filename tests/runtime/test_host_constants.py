@@ -28,14 +28,19 @@ def compiles(monkeypatch):
     "dtype", [np.bool_, np.int8, np.uint32, np.float16, cnp.bfloat16, np.float32, np.complex64]
 )
 def test_values_and_types_are_those_of_numpy(dtype, compiles):
-    for shape in ((3, 7), (0, 7), (2, 1, 3), (1,), ()):
+    def check(shape):
         for made, name in ((cnp.zeros, "zeros"), (cnp.ones, "ones")):
             found = made(shape, dtype)
             assert found.dtype == dtype and not found.weak_type and not found.committed
             np.testing.assert_array_equal(np.asarray(found), getattr(np, name)(shape, dtype), strict=True)
         np.testing.assert_array_equal(np.asarray(cnp.ones_like(found)), np.ones(shape, dtype))
-    np.testing.assert_array_equal(np.asarray(lax.full((2, 5), 1, dtype)), np.ones((2, 5), dtype))
+
+    for shape in ((3, 71), (0, 71), (2, 1, 73)):  # which no other test makes
+        check(shape)
+    np.testing.assert_array_equal(np.asarray(lax.full((2, 75), 1, dtype)), np.ones((2, 75), dtype))
     assert compiles == []
+    for shape in ((1,), ()):
+        check(shape)
 
 
 @pytest.mark.parametrize("dimension", [0, 1])

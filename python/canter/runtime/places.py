@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "in_host_memory", "place_of_call", "program_devices", "program_shardings"]
 
 _HOST = Space.Host.value
+_PLACING = {"device_put", "sharding_constraint"}  # callbacks name the device that makes the call
 _SHARDING_PARAMETERS = {"sharding", "in_shardings", "out_shardings", "devices", "mesh", "dst_sharding"}
 
 
@@ -174,7 +175,10 @@ def _shardings_in(jaxpr: Jaxpr) -> Iterator[Any]:
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Mesh):
                     yield NamedSharding(item, PartitionSpec())
-                elif isinstance(item, (DeviceSharding, SingleDeviceSharding)) and not isinstance(
+                elif isinstance(item, SingleDeviceSharding):
+                    if eqn.primitive.name in _PLACING:
+                        yield item
+                elif isinstance(item, DeviceSharding) and not isinstance(
                     getattr(item, "mesh", None), AbstractMesh
                 ):
                     yield item
